@@ -1,0 +1,80 @@
+# nnd: one Makefile without recursion; everything built lands in $(BUILD).
+#   make            build nndc and the runtime library
+#   make deps       install what the build, the tests and the examples need (Debian packages)
+#   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
+#   make demo       train examples/mnist_mlp and print its test accuracy
+BUILD   ?= build
+CC      ?= gcc
+OPT     ?= -O2
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+           -Wwrite-strings -Wvla -Wformat=2
+CFLAGS  += -std=c11 -g $(OPT) $(WARN) $(SANITIZE)
+CPPFLAGS += -D_POSIX_C_SOURCE=200809L -Ilang -Icompiler -Icodegen -Irt -I$(BUILD)
+LDLIBS  += -lz -lm
+LDFLAGS += $(SANITIZE)
+DEPS    := gcc make flex bison libcunit1-dev zlib1g-dev libopenblas-dev clang libomp-dev python3
+
+LANG_OBJ := $(BUILD)/lang/lexer.o $(BUILD)/lang/parser.o \
+            $(patsubst %.c,$(BUILD)/%.o,$(wildcard lang/*.c))
+COMPILER := $(patsubst %.c,$(BUILD)/%.o,$(wildcard compiler/*.c codegen/*.c)) \
+            $(BUILD)/embedded.o
+RT_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard rt/*.c))
+LIB_OBJ  := $(LANG_OBJ) $(filter-out $(BUILD)/compiler/main.o,$(COMPILER))
+UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+
+all: $(BUILD)/nndc $(BUILD)/libnnd_rt.a
+
+$(BUILD)/nndc: $(BUILD)/compiler/main.o $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(BUILD)/libnnd.a: $(LIB_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/libnnd_rt.a: $(RT_OBJ)
+	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The generated scanner and parser are not held to our warnings.
+$(BUILD)/lang/%.o: $(BUILD)/lang/%.c
+	$(CC) $(CPPFLAGS) -std=c11 -g $(OPT) $(SANITIZE) -MMD -MP -c -o $@ $<
+
+$(BUILD)/lang/lexer.c: lang/lexer.l $(BUILD)/lang/parser.c
+	@mkdir -p $(@D)
+	flex -o $@ --header-file=$(BUILD)/lang/lexer.h $<
+
+$(BUILD)/lang/parser.c: lang/parser.y
+	@mkdir -p $(@D)
+	bison -Werror -o $@ --defines=$(BUILD)/lang/parser.h $<
+
+$(LANG_OBJ): $(BUILD)/lang/lexer.c $(BUILD)/lang/parser.c
+
+# The library and the runtime's sources travel inside the compiler.
+$(BUILD)/embedded.c: tools/embed.sh $(wildcard lang/std/*.nnd rt/*.c rt/*.h)
+	@mkdir -p $(@D)
+	sh tools/embed.sh $(wordlist 2,99,$^) > $@.new && mv $@.new $@
+
+$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(BUILD)/libnnd.a \
+	    $(BUILD)/libnnd_rt.a $(LDFLAGS) -lcunit $(LDLIBS)
+
+unit: $(UNIT)
+
+test: all unit
+	tests/run --build $(BUILD) $(T)
+
+demo: all
+	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
+
+deps:
+	tools/deps.sh $(DEPS)
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.PHONY: all unit test demo deps clean
+.SECONDARY:
