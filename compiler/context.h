@@ -1,0 +1,33 @@
+/* context.h -- the inside of a Context; for base.c and diag.c only. */
+#ifndef NND_CONTEXT_H
+#define NND_CONTEXT_H
+
+#include "base.h"
+
+struct NameEntry {
+    struct NameEntry *next;
+    uint64_t hash;
+    size_t len;
+    char text[];
+};
+
+typedef struct Diagnostic {
+    Severity severity;
+    Span span;
+    const char *text;
+    const char *hint; /* or NULL */
+    Span note_span;   /* line 0: none */
+    const char *note;
+    int order; /* as reported, to keep equal places in order */
+} Diagnostic;
+
+struct Context {
+    Arena *arena;
+    struct NameEntry **names;
+    int names_len, names_cap;
+    VEC(Source *) sources;
+    VEC(Diagnostic) diagnostics;
+    int errors;
+};
+
+#endif
