@@ -1,0 +1,171 @@
+/* program.h -- what elaboration makes of a file: the persistent tensors, the data, and one graph per
+ * entry point. Everything below elaboration (evaluator, passes, backends) works on this. */
+#ifndef NND_PROGRAM_H
+#define NND_PROGRAM_H
+
+#include "ir.h"
+
+/* --- what is kept between steps ------------------------------------------------------------------------ */
+
+typedef enum PersistKind {
+    PERSIST_PARAM,     /* trained */
+    PERSIST_STATE,     /* kept and saved, not trained */
+    PERSIST_FIT,       /* computed over the training split before the first step, saved */
+    PERSIST_OPTIMIZER, /* state of an optimizer, saved */
+    PERSIST_SCRATCH    /* accumulators of streamed entries: not saved */
+} PersistKind;
+
+typedef struct Persistent {
+    PersistKind kind;
+    Name path;        /* MLP.dense1.w; of an optimizer: mlp.minimize1.MLP.dense1.w.m */
+    Name model;       /* the model it belongs to, or NULL */
+    const Node *leaf; /* LEAF_PERSIST: its value on entry */
+    const Node *init; /* its initial value: constants and draws only */
+    int index;        /* in Program.persistents */
+    Span span;
+} Persistent;
+
+/* --- data ------------------------------------------------------------------------------------------------ */
+
+/* A file read at start: `kind` is a row of the runtime's readers ("idx", "csv", "npy"). */
+typedef struct FileSource {
+    Name kind;
+    const char *path;    /* as written; relative paths are relative to the .nnd file */
+    const char *full;    /* as opened when compiling */
+    const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all */
+    bool except;
+    Span span;
+    const Node *leaf;    /* LEAF_FILE */
+} FileSource;
+
+typedef struct Field {
+    Name name;            /* image */
+    const Node *whole;    /* all examples: a LEAF_FILE, or an expression of such */
+    const Node *leaf;     /* LEAF_FIELD: the examples of a batch; shape [batch, ...] */
+    Span span;
+} Field;
+
+typedef enum SplitKind { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_COUNT } SplitKind;
+
+typedef struct Split {
+    bool present;
+    int64_t count;        /* examples */
+    VEC(Field *) fields;  /* in the same order in every split */
+} Split;
+
+typedef struct DataSet {
+    Name name;
+    Span span;
+    Split splits[SPLIT_COUNT];
+    /* `split: [0.8, 0.1, 0.1]`: the fields stand in SPLIT_TRAIN with all examples, and the runtime draws
+     * which example belongs to which split. */
+    bool drawn;
+    double fractions[SPLIT_COUNT];
+    int index;
+} DataSet;
+
+/* --- entry points ------------------------------------------------------------------------------------------ */
+
+typedef struct Output {
+    Name name;
+    const Node *node;
+    Span span;
+} Output;
+
+/* target becomes value when the entry has run. */
+typedef struct Update {
+    Persistent *target;
+    const Node *value;
+} Update;
+
+typedef struct Entry {
+    Name name;             /* "step_mlp", "init", "model_MLP": unique, an identifier */
+    VEC(Output) outputs;   /* step: one loss per minimize; report: the values; model: results */
+    VEC(Update) updates;
+    VEC(const Node *) inputs; /* model: LEAF_INPUT, in order of its parameters */
+    int64_t batch;         /* the largest batch (or chunk) it is run on; 0: has no batch axis */
+} Entry;
+
+/* A computation over a whole split that goes through the data in chunks: first `reset`, then for each pass
+ * all chunks in order, then `finish`, which has no batch axis. */
+typedef struct Stream {
+    Name name;
+    Entry *reset;
+    VEC(Entry *) passes;
+    Entry *finish; /* outputs: the reports; updates: the fitted values */
+} Stream;
+
+typedef struct Minimize {
+    Name name;      /* minimize1 */
+    Span span;
+    int output;     /* of the step entry: its loss */
+} Minimize;
+
+typedef struct Train {
+    Name name;
+    Span span;
+    VEC(DataSet *) data;   /* the first one's length is an epoch's; none: steps without data */
+    int64_t batch, epochs, steps; /* epochs or steps is 0 */
+    int64_t seed;          /* -1: not set */
+    bool shuffle;
+    Entry *step;
+    VEC(Minimize) minimizes;
+    VEC(Stream *) fits;    /* one per level of dependence */
+    Stream *report;        /* NULL: no reports */
+} Train;
+
+typedef struct Model {
+    Name name;
+    Span span;
+    int64_t n_parameters;  /* elements of its own parameters */
+    Entry *entry;          /* results for a batch of inputs; NULL if its sizes are not known */
+    VEC(Name) input_names;
+    VEC(Persistent *) persistents;
+} Model;
+
+/* `# expect: accuracy >= 0.981` */
+typedef struct Expect {
+    Span span;
+    Name report;
+    Name relation; /* ">=", "<=", "==" */
+    double value;
+} Expect;
+
+typedef struct Program {
+    Context *context;
+    Graph *graph;
+    const char *path;      /* of the .nnd file */
+    VEC(Persistent *) persistents;
+    VEC(FileSource *) files;
+    VEC(DataSet *) data;
+    VEC(Model *) models;
+    VEC(Train *) trains;
+    VEC(Expect) expects;
+    Entry *init;           /* updates: the initial value of every parameter and state */
+    Entry *load;           /* outputs: every Field.whole that is an expression of files, not a plain file */
+} Program;
+
+/* --- elaborate.c: from syntax to program ------------------------------------------------------------------------ */
+
+struct AstFile;
+typedef struct Setting { /* --set name=value */
+    const char *name, *value;
+} Setting;
+
+typedef struct ElaborateOptions {
+    const Setting *settings;
+    int n_settings;
+    bool real_f64;
+    const char *only; /* one train block, or NULL */
+} ElaborateOptions;
+
+/* The program of a source file, with its imports and the library; NULL after errors (reported). */
+Program *program_elaborate(Context *context, const Source *source, const ElaborateOptions *options);
+
+/* --- stream.c: splitting a computation over a whole split into passes -------------------------------------------- */
+
+/* outputs and updates may hold reductions over the batch axis, which here is the whole split. Each level of
+ * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. */
+Stream *stream_split(Program *program, Name name, const Entry *whole);
+
+#endif
