@@ -184,11 +184,12 @@ typedef struct Affine {
 bool affine_of(const Scalar *a, Affine *out);
 const Scalar *affine_scalar(Graph *g, const Affine *a);
 
-/* Bounds of an int expression over a domain. A bound may be relative to a run-time size: value
- * `hi` + the value of `hi_size` (NULL: absolute). Unknown: lo = INT64_MIN, hi = INT64_MAX. */
+/* Bounds of an int expression over a domain: lo <= a <= hi, and, where `size` is given, also
+ * a <= value of size + over. Unknown: lo = INT64_MIN, hi = INT64_MAX. */
 typedef struct Range {
-    int64_t lo, hi; /* inclusive */
-    const Scalar *hi_size;
+    int64_t lo, hi;
+    const Scalar *size;
+    int64_t over;
 } Range;
 Range scalar_range(const Scalar *a, const Extent *iters, int n_iters);
 /* Whether every value of a lies in 0 <= a < extent. */
@@ -313,6 +314,8 @@ static inline bool node_is_map(const Node *n)
 const Scalar *scalar_inline(Graph *g, const Scalar *load);
 int64_t node_max_elements(const Node *node);
 bool shape_equal(const Node *a, const Node *b);
+/* Names a node after the value in the source that it became, unless it has a name. */
+void graph_name(const Node *node, Name name);
 
 /* --- print.c, read.c: graphs as .nnd text ------------------------------------------------------------------ */
 

@@ -1,0 +1,24 @@
+/* graph_table.h -- the inside of a Graph: the hash tables of scalars and nodes; for scalar.c and
+ * graph.c only. */
+#ifndef NND_GRAPH_TABLE_H
+#define NND_GRAPH_TABLE_H
+
+#include "ir.h"
+
+struct Graph {
+    Context *context;
+    Arena *arena;
+    Scalar **scalars;
+    uint32_t n_scalars, scalars_cap;
+    Node **nodes;
+    uint32_t n_nodes, nodes_cap;
+    uint32_t n_tags;
+};
+
+static inline uint32_t hash_mix(uint32_t hash, uint64_t value)
+{
+    uint64_t h = (hash ^ value) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(h ^ (h >> 32));
+}
+
+#endif
