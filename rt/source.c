@@ -1,0 +1,53 @@
+/* source.c -- the table of data readers. Adding a reader is one row here, one file, and its
+ * declaration in nnd_rt.h. SPDX-License-Identifier: 0BSD */
+#include "nnd_rt.h"
+
+typedef struct SourceReader {
+    const char *kind;
+    NndReader *read;
+} SourceReader;
+
+static const SourceReader source_readers[] = {
+    {"idx", nnd_idx_read},
+    {"csv", nnd_csv_read},
+    {"npy", nnd_npy_read},
+    {"npz", nnd_npz_read},
+    {"safetensors", nnd_safetensors_read},
+};
+
+enum { SOURCE_COUNT = sizeof source_readers / sizeof source_readers[0] };
+
+static NndReader *source_find(const char *kind)
+{
+    for (int i = 0; i < SOURCE_COUNT; i++)
+        if (strcmp(source_readers[i].kind, kind) == 0) return source_readers[i].read;
+    return NULL;
+}
+
+bool nnd_source_known(const char *kind)
+{
+    return source_find(kind) != NULL;
+}
+
+static int source_run(const char *kind, const char *path, const NndSourceOptions *options,
+                      bool header_only, NndArray *array, NndError *error)
+{
+    static const NndSourceOptions source_defaults;
+    NndReader *read = source_find(kind);
+    *array = (NndArray){.data = NULL};
+    if (read == NULL)
+        return nnd_error(error, "%s: no reader for files of the kind \"%s\"", path, kind);
+    return read(path, options != NULL ? options : &source_defaults, header_only, array, error);
+}
+
+int nnd_source_read(const char *kind, const char *path, const NndSourceOptions *options,
+                    NndArray *array, NndError *error)
+{
+    return source_run(kind, path, options, false, array, error);
+}
+
+int nnd_source_shape(const char *kind, const char *path, const NndSourceOptions *options,
+                     NndArray *array, NndError *error)
+{
+    return source_run(kind, path, options, true, array, error);
+}
