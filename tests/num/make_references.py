@@ -1,0 +1,556 @@
+#!/usr/bin/env python3
+"""Writes the arrays of every case in this folder, computed by PyTorch (README.md tells the format).
+
+    python3 make_references.py [CASE...]
+
+A case is a function below, written with PyTorch's own layers, losses and optimisers. It runs twice:
+in double precision, which is written, and in single, which is compared, so that no case asks for
+more than single precision can give. Parameters and inputs come from a generator seeded by the
+case's name and are rounded to what single precision holds exactly.
+"""
+import math
+import os
+import shutil
+import sys
+import zlib
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Case:
+    """Collects a case's arrays; `dtype` is the precision in which the references are computed."""
+
+    def __init__(self, name, dtype):
+        self.name, self.dtype = name, dtype
+        self.draws = np.random.default_rng(zlib.crc32(name.encode()))
+        self.given, self.expected, self.params = {}, {}, {}
+
+    def normal(self, *shape, scale=1.0):
+        return np.round(scale * self.draws.standard_normal(shape), 3)
+
+    def input(self, name, values):
+        """A data file; reals become tensors of the case's precision, ints stay ints."""
+        values = np.asarray(values)
+        if values.dtype.kind == "f":
+            values = values.astype(np.float32)
+        elif values.dtype != np.uint8:
+            values = values.astype(np.int32)
+        self.given[name] = values
+        return torch.tensor(values).to(self.dtype if values.dtype.kind == "f" else torch.int64)
+
+    def param(self, path, values, file=None):
+        """A parameter with its initial value, which may be written as a data file too."""
+        values = np.asarray(values, np.float32)
+        self.given["init/" + path] = values
+        if file:
+            self.given[file] = values
+        self.params[path] = torch.tensor(values).to(self.dtype).requires_grad_()
+        return self.params[path]
+
+    def dense(self, path, inputs, outputs, bias=True):
+        w = self.param(path + ".w", self.normal(inputs, outputs, scale=0.7))
+        b = self.param(path + ".b", self.normal(outputs, scale=0.5)) if bias else None
+        return lambda x: F.linear(x, w.T, b)
+
+    def conv2d(self, path, size, channels, filters, bias=True, **options):
+        w = self.param(path + ".w", self.normal(size, size, channels, filters, scale=0.5))
+        b = self.param(path + ".b", self.normal(filters, scale=0.5)) if bias else None
+        return images(lambda x: F.conv2d(x, w.permute(3, 2, 0, 1).contiguous(), b, **options))
+
+    def expect(self, name, value):
+        value = torch.as_tensor(value).detach()
+        self.expected[name] = np.array(value.numpy(), np.float64)
+
+    def weighted(self, name, y):
+        """The scalar sum(y * r) with a fixed r, written as a data file."""
+        return (y * self.input(name, self.normal(*y.shape))).sum()
+
+    def train(self, steps, *parts):
+        """Each part is (loss of a step, optimizer): takes the steps, expects losses and results."""
+        losses = []
+        for step in range(steps):
+            row = []
+            for loss, optimizer in parts:
+                optimizer.zero_grad()
+                value = loss(step) if callable(loss) else loss
+                value.backward()
+                optimizer.step()
+                row.append(value.item())
+            losses.append(row)
+        self.expect("loss", losses)
+        for path, value in self.params.items():
+            self.expect("after/" + path, value)
+
+    def gradient(self, *losses):
+        """One step of sgd(1.0) for each loss; its parameters are those that it depends on."""
+        self.train(1, *[(loss, torch.optim.SGD(self.params.values(), 1.0)) for loss in losses])
+
+    def write(self):
+        folder = os.path.join(HERE, self.name)
+        for entry in os.listdir(folder):
+            path = os.path.join(folder, entry)
+            if entry in ("init", "after"):
+                shutil.rmtree(path)
+            elif entry.endswith(".npy"):
+                os.remove(path)
+        for name, values in {**self.given, **self.expected}.items():
+            path = os.path.join(folder, name + ".npy")
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            np.save(path, values)
+        with open(os.path.join(folder, "case.txt")) as lines:
+            named = [word for line in lines for word in line.split() if word.endswith(".npy")]
+        with open(os.path.join(folder, "model.nnd")) as program:
+            named += program.read().replace('npy("', ' ').replace('")', ' ').split()
+        arrays = {name + ".npy" for name in (*self.given, *self.expected)}
+        missing = [f for f in named if f.endswith(".npy") and f not in arrays]
+        assert not missing, f"{self.name}: no array {missing}"
+
+
+def images(f):
+    """f of [.., channel, row, column], as a function of [.., row, column, channel]."""
+    return lambda x: f(x.movedim(-1, -3)).movedim(-3, -1)
+
+
+def activations(c):
+    points = [-100, -30, -7.5, -3, -2, -1.25, -0.75, -0.5, -0.125, -0.001,
+              0, 0.001, 0.25, 0.5, 0.875, 1, 2.5, 6, 30, 100]
+    x = c.param("Points.x", points, file="x")
+    y = torch.stack([
+        torch.sigmoid(x), torch.tanh(x), F.relu(x), F.leaky_relu(x), F.leaky_relu(x, 0.2),
+        torch.clamp(x, min=-1), F.elu(x), F.elu(x, 0.5), F.selu(x), F.gelu(x),
+        F.gelu(x, approximate="tanh"), torch.logaddexp(x, 0 * x), F.silu(x),
+        x * torch.sigmoid(2 * x)], -1)
+    c.expect("y", y)
+    c.gradient(c.weighted("r", y))
+
+
+def vectors(c):
+    rows = np.concatenate([c.normal(3, 4, scale=2), [
+        [1000, 1000.5, 999, -1000], [-1000, -1001, -1000, -1002], [2, 2, 2, 2]]])
+    x = c.param("Points.x", rows, file="x")
+    y = torch.cat([F.softmax(x, -1), F.log_softmax(x, -1), x.logsumexp(-1, keepdim=True)], -1)
+    c.expect("y", y)
+    no = -math.inf
+    x = c.param("MaskedPoints.x", [[0, no, 1, 2], [no, no, no, 0.5], [no, 100, no, 100]],
+                file="masked_x")
+    masked = torch.cat([F.softmax(x, -1), x.logsumexp(-1, keepdim=True)], -1)
+    c.expect("masked_y", masked)
+    c.gradient(c.weighted("r", y) + c.weighted("masked_r", masked))
+
+
+def dense(c):
+    x = c.param("Input.x", c.normal(5, 4), file="x")
+    sequences = c.param("Sequences.x", c.normal(3, 2, 4), file="steps_x")
+    pipe1, pipe2 = c.dense("Pipe.dense1", 4, 3), c.dense("Pipe.dense2", 3, 2)
+    # The outer call is written first: it is dense1.
+    outer, inner = c.dense("Nested.dense1", 3, 2), c.dense("Nested.dense2", 4, 3)
+    results = {
+        "Plain": c.dense("Plain.dense1", 4, 3)(x),
+        "Active": torch.tanh(c.dense("Active.dense1", 4, 3)(x)),
+        "Classes": F.softmax(c.dense("Classes.dense1", 4, 3)(x), -1),
+        "Unbiased": c.dense("Unbiased.dense1", 4, 3, bias=False)(x),
+        "Pipe": pipe2(torch.sigmoid(pipe1(x))),
+        "Nested": outer(torch.sigmoid(inner(x))),
+        "Steps": F.gelu(c.dense("Steps.dense1", 4, 3)(sequences)),
+    }
+    for name, y in results.items():
+        c.expect(name + "_y", y)
+    r = c.input("r", c.normal(5, 3))
+    r2 = c.input("r2", c.normal(5, 2))
+    loss = sum((results[name] * r).sum() for name in ("Plain", "Active", "Classes", "Unbiased"))
+    loss += sum((results[name] * r2).sum() for name in ("Pipe", "Nested"))
+    c.gradient(loss + c.weighted("steps_r", results["Steps"]))
+
+
+def conv2d(c):
+    x = c.param("Input.x", c.normal(2, 5, 6, 2), file="x")
+    twice1 = c.conv2d("Twice.conv2d1", 3, 2, 2, padding=1)
+    twice2 = c.conv2d("Twice.conv2d2", 2, 2, 2, stride=2)
+    results = {
+        "Plain": c.conv2d("Plain.conv2d1", 3, 2, 3)(x),
+        "Padded": c.conv2d("Padded.conv2d1", 5, 2, 1, padding=2)(x),
+        "Strided": c.conv2d("Strided.conv2d1", 3, 2, 2, stride=2, padding=1)(x),
+        "Gaps": c.conv2d("Gaps.conv2d1", 2, 2, 2, stride=3)(x),
+        "Pointwise": torch.tanh(c.conv2d("Pointwise.conv2d1", 1, 2, 2)(x)),
+        "Unbiased": c.conv2d("Unbiased.conv2d1", 2, 2, 2, bias=False)(x),
+        "Twice": twice2(torch.sigmoid(twice1(x))),
+    }
+    for name, y in results.items():
+        c.expect(name + "_y", y)
+    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
+
+
+def pooling(c):
+    poolings = {
+        "Max": lambda x: F.max_pool2d(x, 2),
+        "MaxOverlapping": lambda x: F.max_pool2d(x, 3, 2),
+        "MaxPadded": lambda x: F.max_pool2d(x, 3, 1, 1),
+        "Average": lambda x: F.avg_pool2d(x, 2),
+        "AverageOverlapping": lambda x: F.avg_pool2d(x, 3, 2),
+        "AveragePadded": lambda x: F.avg_pool2d(x, 3, 2, 1),
+    }
+    losses = []
+    for name, f in poolings.items():
+        # Some equal values: the derivative of a maximum belongs to the first of them.
+        x = c.param(name + ".x", np.round(c.normal(2, 5, 6, 2), 1))
+        y = images(f)(x)
+        c.expect(name + "_y", y)
+        losses.append(c.weighted(name + "_r", y))
+    c.gradient(*losses)
+
+
+def dropout(c):
+    x = c.input("x", [1.0, 3.0])
+    c.expect("training_y", torch.stack([x, 0 * x + 0.25, x / 0.75], -1))
+    c.expect("otherwise_y", torch.stack([F.dropout(x, 0.5, False), F.dropout(x, 0.25, False)], -1))
+
+
+def standardize(c):
+    rows = np.concatenate([c.normal(9, 3) * [1, 5, 0.1] + [0, 10, -1], np.full((9, 1), 0.1)], 1)
+    x, target = c.input("x", rows), c.input("target", c.normal(9))
+    new = c.input("new", rows[:4] + c.normal(4, 4, scale=0.5))
+    mean, variance = x.mean(0), x.var(0, correction=0)
+    variance[3] = 0
+    scale = torch.tensor([*variance[:3].sqrt(), 1.0])
+    table = lambda rows: (rows - mean) / scale
+    layer = c.dense("Net.dense1", 4, 1)
+    net = lambda rows: layer(table(rows))[:, 0]
+
+    def loss(step):
+        batch = slice(4 * step, 4 * step + 4)
+        return F.mse_loss(net(x[batch]) + table(x[batch]).sum(-1), target[batch])
+
+    c.train(3, (loss, torch.optim.SGD(c.params.values(), 0.1)))
+    for model in ("Table", "Net"):
+        c.expect(f"after/{model}.standardize1.m", mean)
+        c.expect(f"after/{model}.standardize1.v", variance)
+    c.expect("Table_y", table(new))
+    c.expect("Net_y", net(new))
+
+
+def losses(c):
+    y = c.param("Values.y", c.normal(9, scale=1.5), file="y")
+    target = c.input("target", c.normal(9))
+    distance = torch.stack([
+        F.mse_loss(y, target, reduction="none"), F.l1_loss(y, target, reduction="none"),
+        F.huber_loss(y, target, reduction="none"),
+        F.huber_loss(y, target, reduction="none", delta=0.5)], -1)
+    share = c.input("share", [0, 1, 0, 1, 0, 1, 0.25, 0.5, 1])
+    logit = c.param("Logits.y", [-40, -40, 40, 40, 0, 0, 0.5, -1.5, 3], file="logit")
+    from_logit = F.binary_cross_entropy_with_logits(logit, share, reduction="none")
+    probability = c.param("Probabilities.y", [0.1, 0.1, 0.9, 0.9, 0.001, 0.001, 0.25, 0.625, 0.75],
+                          file="probability")
+    from_probability = F.binary_cross_entropy(probability, share, reduction="none")
+    score = c.param("Scores.y", [-2, -2, -0.5, -0.5, 0, 0.75, 0.75, 3, 3], file="score")
+    sign = c.input("sign", [1.0, -1, 1, -1, 1, -1, 1, -1, 1])
+    # F.hinge_embedding_loss has the hinge only for label -1: max(0, margin - x).
+    hinge = F.hinge_embedding_loss(sign * score, -torch.ones_like(score), reduction="none")
+    for name, value in (("Distance", distance), ("Logit", from_logit),
+                        ("Probability", from_probability), ("Margin", hinge)):
+        c.expect(name + "_y", value)
+    r1 = c.input("r1", c.normal(9))
+    c.gradient(c.weighted("r", distance), (from_logit * r1).sum(), (from_probability * r1).sum(),
+               (hinge * r1).sum())
+
+
+def class_losses(c):
+    x = c.param("Scores.x", np.concatenate([c.normal(5, 5, scale=2), [
+        [300, 0, 299, -300, 1], [-80, 80, -80, 80.5, 0]]]), file="x")
+    label = c.input("label", [0, 1, 2, 3, 4, 2, 0])
+    y = torch.stack([
+        F.cross_entropy(x, label, reduction="none"),
+        F.multi_margin_loss(x, label, reduction="none"),
+        F.multi_margin_loss(x, label, reduction="none", margin=0.5)], -1)
+    c.expect("y", y)
+    c.gradient(c.weighted("r", y))
+
+
+def bowls(c, optimizers, rates=None):
+    """Ten steps on the bowl for each optimizer; `rates` are its learning rates at each step."""
+    parts = []
+    for name, make in optimizers.items():
+        p = c.param(name + ".p", c.normal(4))
+        optimizer = make([p])
+
+        def loss(step, p=p, optimizer=optimizer, name=name):
+            if rates:
+                optimizer.param_groups[0]["lr"] = rates[name][step]
+            weight = torch.arange(1, 5, dtype=c.dtype)
+            return (weight * (p - 1)**2 + 0.1 * p**4).sum()
+
+        parts.append((loss, optimizer))
+    c.train(10, *parts)
+
+
+def sgd(c):
+    make = torch.optim.SGD
+    bowls(c, {
+        "Plain": lambda p: make(p, 0.02),
+        "Momentum": lambda p: make(p, 0.02, momentum=0.9),
+        "Nesterov": lambda p: make(p, 0.02, momentum=0.9, nesterov=True),
+        "Decay": lambda p: make(p, 0.02, weight_decay=0.1),
+        "All": lambda p: make(p, 0.02, momentum=0.9, nesterov=True, weight_decay=0.1),
+    })
+
+
+def adagrad(c):
+    make = torch.optim.Adagrad
+    bowls(c, {
+        "Plain": lambda p: make(p, 0.1),
+        "RateDecay": lambda p: make(p, 0.1, lr_decay=0.1),
+        "Decay": lambda p: make(p, 0.1, weight_decay=0.1),
+        "Initial": lambda p: make(p, 0.1, initial_accumulator_value=1),
+    })
+
+
+def rmsprop(c):
+    make = torch.optim.RMSprop
+    bowls(c, {
+        "Plain": lambda p: make(p, 0.02),
+        "Alpha": lambda p: make(p, 0.02, alpha=0.9, eps=1e-3),
+        "Momentum": lambda p: make(p, 0.02, momentum=0.9),
+        "Centred": lambda p: make(p, 0.02, centered=True),
+        "All": lambda p: make(p, 0.02, 0.9, 1e-6, momentum=0.5, centered=True, weight_decay=0.1),
+    })
+
+
+def adam(c):
+    make = torch.optim.Adam
+    bowls(c, {
+        "Plain": lambda p: make(p, 0.05),
+        "Betas": lambda p: make(p, 0.05, (0.5, 0.9)),
+        "NoMomentum": lambda p: make(p, 0.05, (0.0, 0.9)),
+        "Epsilon": lambda p: make(p, 0.05, eps=0.1),
+        "Decay": lambda p: make(p, 0.05, weight_decay=0.1),
+    })
+
+
+def adamw(c):
+    make = torch.optim.AdamW
+    bowls(c, {
+        "Plain": lambda p: make(p, 0.05, weight_decay=0.01),
+        "Decay": lambda p: make(p, 0.05, weight_decay=0.5),
+        "Betas": lambda p: make(p, 0.05, (0.5, 0.9), 1e-6, 0.1),
+    })
+
+
+def scheduled(make, rate, steps):
+    """The rates that a scheduler of PyTorch gives to steps 0, 1, ..."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], rate)
+    scheduler = make(optimizer)
+    rates = []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return rates
+
+
+def schedules(c):
+    s = torch.optim.lr_scheduler
+    cosine = scheduled(lambda o: s.CosineAnnealingLR(o, 8, 0.001), 0.02, 9)
+    warm = scheduled(lambda o: s.LinearLR(o, 1 / 3, 1.0, 2), 1.0, 10)
+    halved = scheduled(lambda o: s.StepLR(o, 5, 0.5), 0.05, 10)
+    rates = {
+        "Constant": [0.02] * 10,
+        "Step": scheduled(lambda o: s.StepLR(o, 3, 0.5), 0.02, 10),
+        "Exponential": scheduled(lambda o: s.ExponentialLR(o, 0.9), 0.02, 10),
+        "Cosine": cosine + [0.001],
+        "Warmup": scheduled(lambda o: s.LinearLR(o, 1 / 4, 1.0, 3), 0.02, 10),
+        "Composed": [a * b for a, b in zip(warm, halved)],
+    }
+    make = {name: torch.optim.SGD for name in rates} | {"Composed": torch.optim.Adam}
+    bowls(c, {name: lambda p, f=f: f(p, lr=0.0) for name, f in make.items()}, rates)
+
+
+def clip(c):
+    a, b = c.param("A.p", [2, 0, 1.5]), c.param("B.q", 0.5)
+    optimizer = torch.optim.SGD([a, b], 0.3)
+    norms = []
+
+    def loss(step):
+        value = 0.5 * ((a - 1)**2).sum() + (b + 2)**2
+        optimizer.zero_grad()
+        # The norm is known before the update, so that the loss is scaled instead of the gradient;
+        # clip_grad_norm_ would add 1e-6 to it.
+        grads = torch.autograd.grad(value, [a, b], retain_graph=True)
+        norm = math.sqrt(sum((g**2).sum().item() for g in grads))
+        norms.append(norm)
+        values.append(value.item())
+        return value * min(1.0, 1.0 / norm)
+
+    values = []
+    c.train(10, (loss, optimizer))
+    c.expect("loss", [[value] for value in values])
+    assert norms[0] > 1 > norms[-1], "clipped at first and not at last"
+
+
+def initializers(c):
+    c.expect("Fixed_y", torch.tensor([0.0, 4.0, 1.0]))
+    uniform, normal = [0, 1, math.sqrt(3) / 2], [0, 1, math.sqrt(2 / math.pi)]
+    for name in ("Uniform", "GlorotUniform", "HeUniform", "LecunUniform"):
+        c.expect(name + "_y", torch.tensor(uniform))
+    for name in ("Normal", "GlorotNormal", "HeNormal", "LecunNormal"):
+        c.expect(name + "_y", torch.tensor(normal))
+    z = torch.linspace(-2, 2, 200001, dtype=torch.float64)
+    weight = torch.exp(-z**2 / 2)
+    moments = [(weight * f).sum() / weight.sum() for f in (z, z**2, z.abs())]
+    c.expect("TruncatedNormal_y", torch.stack(moments))
+
+
+def mlp(c):
+    x, label = c.input("x", c.normal(40, 6)), c.input("label", c.draws.integers(0, 3, 40))
+    layers = [c.dense("MLP.dense1", 6, 8), c.dense("MLP.dense2", 8, 8), c.dense("MLP.dense3", 8, 3)]
+    net = lambda x: layers[2](F.relu(layers[1](F.relu(layers[0](x)))))
+
+    def loss(step):
+        batch = slice(4 * step, 4 * step + 4)
+        return F.cross_entropy(net(x[batch]), label[batch])
+
+    c.expect("y", net(x))
+    c.train(10, (loss, torch.optim.RMSprop(c.params.values(), 0.01)))
+    c.expect("trained_y", net(x))
+
+
+def cnn(c):
+    image = c.input("image", c.draws.integers(0, 256, (20, 8, 8)).astype(np.uint8))
+    label = c.input("label", c.draws.integers(0, 3, 20))
+    conv1 = c.conv2d("CNN.conv2d1", 3, 1, 3, padding=1)
+    conv2 = c.conv2d("CNN.conv2d2", 3, 3, 4)
+    out = c.dense("CNN.dense1", 4, 3)
+    pool = images(lambda x: F.max_pool2d(x, 2))
+
+    def net(image):
+        h = pool(F.relu(conv1(image.to(c.dtype)[..., None] / 255)))
+        return out(pool(F.relu(conv2(h))).flatten(1))
+
+    def loss(step):
+        batch = slice(4 * (step % 5), 4 * (step % 5) + 4)
+        return F.cross_entropy(net(image[batch]), label[batch])
+
+    c.expect("y", net(image))
+    c.train(10, (loss, torch.optim.Adam(c.params.values(), 0.01)))
+    c.expect("trained_y", net(image))
+
+
+def regression(c):
+    x = c.input("x", c.normal(10, 3) * [1, 5, 0.1] + [0, 3, -1])
+    target = c.input("target", c.normal(10))
+    mean, variance = x.mean(0), x.var(0, correction=0)
+    hidden, out = c.dense("Net.dense1", 3, 5), c.dense("Net.dense2", 5, 1)
+    net = lambda x: out(torch.sigmoid(hidden((x - mean) / variance.sqrt())))[:, 0]
+    optimizer = torch.optim.SGD(c.params.values(), 0.1, momentum=0.9)
+
+    def loss(step):
+        epoch, k = divmod(step, 3)
+        optimizer.param_groups[0]["lr"] = 0.1 * 0.5**epoch
+        return F.l1_loss(net(x[4 * k:4 * k + 4]), target[4 * k:4 * k + 4])
+
+    c.train(9, (loss, optimizer))
+    c.expect("after/Net.standardize1.m", mean)
+    c.expect("after/Net.standardize1.v", variance)
+    c.expect("trained_y", net(x))
+
+
+def second_derivatives(c):
+    def derivative(y, x):
+        return torch.autograd.grad(y.sum(), x, create_graph=True)[0]
+
+    x = c.input("x", c.normal(7)).requires_grad_()
+    t = c.input("t", np.abs(c.normal(7))).requires_grad_()
+    layers = [c.dense("U.dense1", 2, 5), c.dense("U.dense2", 5, 5), c.dense("U.dense3", 5, 1)]
+    u = layers[2](torch.tanh(layers[1](torch.tanh(layers[0](torch.stack([x, t], -1))))))[:, 0]
+    u_x = derivative(u, x)
+    residual = derivative(u, t) + u * u_x - 0.01 / math.pi * derivative(u_x, x)
+
+    points = c.input("points", c.normal(6, 3)).requires_grad_()
+    hidden, out = c.dense("D.dense1", 3, 6), c.dense("D.dense2", 6, 1)
+    d = out(F.silu(hidden(points)))[:, 0]
+    steepness = ((derivative(d, points)**2).sum(-1) + 1e-12).sqrt()
+
+    c.expect("U_y", u)
+    c.expect("D_y", d)
+    c.gradient((residual**2).mean(), ((steepness - 1)**2).mean())
+
+
+def notation(c):
+    row = c.input("row", [2, 0, 2, 1, 0])
+
+    def shifted(x):
+        moved = F.pad(x, (0, 2, 1, 0), value=0.5)[:3, 2:]
+        return moved * x.flip(0, 1)
+
+    def normalised(x):
+        return F.layer_norm(x, [4], eps=1e-5)
+
+    def mean_of_positive(x):
+        return torch.stack([r[r > 0].mean() if (r > 0).any() else 0 * r.sum() for r in x])
+
+    constructs = {
+        "Transposed": lambda x: x.T,
+        "Differences": lambda x: x.diff(dim=1),
+        "Shifted": shifted,
+        "Strided": lambda x: x[:, [0, 0, 1, 1]] + x[:, [1, 0, 3, 2]],
+        "Gram": lambda x: x.T @ x,
+        "Products": lambda x: x.prod(1),
+        "Largest": lambda x: x.amax(0),
+        "Smallest": lambda x: x.amin(0),
+        "RunningSums": lambda x: x.cumsum(1),
+        "MeanOfPositive": mean_of_positive,
+        "Gathered": lambda x: x[row],
+        "Scattered": lambda x: torch.zeros(4, 4, dtype=c.dtype).index_add(0, row, x),
+        "Chosen": lambda x: torch.where(x > 0, torch.where(x > 0, x, 1).log(), x**2),
+        "Pieces": lambda x: torch.cat([x[:, 2:], x[:, :2] * x[:, 1:3]], 1),
+        "Rows": lambda x: torch.cat([x[2], x[0] * x[1], x[1]]),
+        "Normalised": normalised,
+        "Stopped": lambda x: x * x.detach(),
+    }
+    losses = []
+    for name, f in constructs.items():
+        values = c.normal(5 if name == "Scattered" else 3, 4)
+        if name == "Products":
+            values[0, 1] = values[1, 0] = values[1, 2] = 0
+        if name == "MeanOfPositive":
+            values[2] = -np.abs(values[2])
+        x = c.param(name + ".x", values)
+        y = f(x)
+        c.expect(name + "_y", y)
+        losses.append(c.weighted(name + "_r", y))
+    c.gradient(*losses)
+
+
+CASES = [activations, vectors, dense, conv2d, pooling, dropout, standardize, losses, class_losses,
+         sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
+         second_derivatives, notation]
+
+
+def main():
+    chosen = sys.argv[1:]
+    for function in CASES:
+        name = function.__name__
+        if chosen and name not in chosen:
+            continue
+        case, single = Case(name, torch.float64), Case(name, torch.float32)
+        function(case)
+        function(single)
+        worst = 0.0
+        for key, want in case.expected.items():
+            got = single.expected[key]
+            assert got.shape == want.shape and not np.isnan(want).any(), (name, key)
+            finite = np.isfinite(want)
+            assert (got[~finite] == want[~finite]).all(), (name, key)
+            got, want = got[finite], want[finite]
+            worst = max([worst, *(np.abs(got - want) / np.maximum(1, np.abs(want)))])
+        case.write()
+        arrays = {**case.given, **case.expected}.values()
+        print(f"{name:20} {len(arrays):3} arrays, {sum(a.nbytes for a in arrays):6} bytes,"
+              f" single precision differs by {worst:.1e}")
+        assert worst < 1e-5, f"{name} asks for more than single precision gives"
+
+
+if __name__ == "__main__":
+    main()
