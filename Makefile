@@ -11,7 +11,7 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-proto
 CFLAGS  += -std=c11 -g $(OPT) $(WARN) $(SANITIZE)
 CPPFLAGS += -D_POSIX_C_SOURCE=200809L -Ilang -Icompiler -Icodegen -Irt -I$(BUILD)
 LDLIBS  += -lz -lm
-LDFLAGS += $(SANITIZE)
+LDFLAGS += $(SANITIZE) -fopenmp
 DEPS    := gcc make flex bison libcunit1-dev zlib1g-dev libopenblas-dev clang libomp-dev python3
 
 LANG_OBJ := $(BUILD)/lang/lexer.o $(BUILD)/lang/parser.o \
@@ -22,7 +22,7 @@ RT_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard rt/*.c))
 LIB_OBJ  := $(LANG_OBJ) $(filter-out $(BUILD)/compiler/main.o,$(COMPILER))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-all: $(BUILD)/nndc $(BUILD)/libnnd_rt.a
+all: $(BUILD)/nndc $(BUILD)/libnnd_rt.a $(BUILD)/libnnd_rt_blas.a
 
 $(BUILD)/nndc: $(BUILD)/compiler/main.o $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -30,8 +30,19 @@ $(BUILD)/nndc: $(BUILD)/compiler/main.o $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 $(BUILD)/libnnd.a: $(LIB_OBJ)
 	rm -f $@ && ar rcs $@ $^
 
+# The runtime, and the same with matrix products by a BLAS (link -lopenblas).
 $(BUILD)/libnnd_rt.a: $(RT_OBJ)
 	rm -f $@ && ar rcs $@ $^
+
+$(BUILD)/libnnd_rt_blas.a: $(patsubst $(BUILD)/rt/%,$(BUILD)/blas/rt/%,$(RT_OBJ))
+	rm -f $@ && ar rcs $@ $^
+
+$(RT_OBJ) $(BUILD)/libnnd_rt_blas.a: CFLAGS += -fopenmp
+$(BUILD)/libnnd_rt_blas.a: CPPFLAGS += -DNND_BLAS
+
+$(BUILD)/blas/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

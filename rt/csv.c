@@ -16,16 +16,16 @@ typedef struct CsvReader {
     char separator;
     unsigned char buffer[CSV_BUFFER];
     size_t at, filled;
-    int64_t line;        /* of the record being read, from 1 */
-    int64_t next_line;   /* of what comes next */
-    char *text;          /* the record's fields, each NUL-terminated */
+    int64_t line;      /* of the record being read, from 1 */
+    int64_t next_line; /* of what comes next */
+    char *text;        /* the record's fields, each NUL-terminated */
     size_t used, room;
-    size_t *start;       /* of each field in text */
+    size_t *start; /* of each field in text */
     int fields, capacity;
-    char *names;         /* the header's text and fields, kept */
+    char *names; /* the header's text and fields, kept */
     size_t *name_start;
     int columns;
-    int *chosen;         /* columns to read, in order */
+    int *chosen; /* columns to read, in order */
     int chosen_count;
     double *values;
     int64_t count, value_room;
@@ -115,8 +115,9 @@ static int csv_field(CsvReader *csv)
         if (byte < 0 || byte == '\n' || byte == csv->separator) break;
         if (byte == 0 || (quoted && byte != ' ')) {
             nnd_error(csv->error, "%s:%lld: %s", csv->path, (long long)csv->line,
-                      byte == 0 ? "a NUL byte; this is not a text file"
-                                : "text follows a closing quote; write a quote inside a field twice");
+                      byte == 0
+                          ? "a NUL byte; this is not a text file"
+                          : "text follows a closing quote; write a quote inside a field twice");
             return -2;
         }
         if (!quoted && csv_put(csv, byte)) return -2;
@@ -133,7 +134,8 @@ static int csv_record(CsvReader *csv)
     csv->used = 0;
     csv->fields = 0;
     csv->line = csv->next_line;
-    do byte = csv_field(csv);
+    do
+        byte = csv_field(csv);
     while (byte == csv->separator);
     if (byte == -2) return -1;
     return byte == -1 && csv->fields == 1 && csv->text[0] == 0 ? 0 : 1;
@@ -150,13 +152,14 @@ static int csv_distance(const char *a, const char *b)
     int row[CSV_MAX_NAME + 1];
     size_t n = strlen(a), m = strlen(b);
     if (n > CSV_MAX_NAME || m > CSV_MAX_NAME) return CSV_MAX_NAME;
-    for (size_t j = 0; j <= m; j++) row[j] = (int)j;
+    for (size_t j = 0; j <= m; j++)
+        row[j] = (int)j;
     for (size_t i = 1; i <= n; i++) {
         int diagonal = row[0];
         row[0] = (int)i;
         for (size_t j = 1; j <= m; j++) {
-            int best = diagonal + (tolower((unsigned char)a[i - 1]) !=
-                                   tolower((unsigned char)b[j - 1]));
+            int best =
+                diagonal + (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
             if (row[j] + 1 < best) best = row[j] + 1;
             if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
             diagonal = row[j];
@@ -189,11 +192,11 @@ static int csv_find(CsvReader *csv, const char *name, int *column)
         return nnd_error(csv->error, "%s:1: the column name \"%s\" stands %d times in the header",
                          csv->path, name, found);
     if (csv->columns == 1 && strpbrk(csv_name(csv, 0), ";\t") != NULL)
-        return nnd_error(csv->error,
-                         "%s:1: has no column \"%s\"; its fields seem to be separated by %s, not by "
-                         "a comma",
-                         csv->path, name,
-                         strchr(csv_name(csv, 0), ';') != NULL ? "semicolons" : "tabs");
+        return nnd_error(
+            csv->error,
+            "%s:1: has no column \"%s\"; its fields seem to be separated by %s, not by "
+            "a comma",
+            csv->path, name, strchr(csv_name(csv, 0), ';') != NULL ? "semicolons" : "tabs");
     if (distance <= 2 + (int)strlen(name) / 4)
         return nnd_error(csv->error, "%s:1: has no column \"%s\"; did you mean \"%s\"?", csv->path,
                          name, csv_name(csv, nearest));
@@ -210,7 +213,8 @@ static int csv_choose(CsvReader *csv, const NndSourceOptions *options)
         if (csv_find(csv, options->columns[i], &csv->chosen[i])) return 1;
     csv->chosen_count = count;
     if (options->columns == NULL) {
-        for (int i = 0; i < count; i++) csv->chosen[i] = i;
+        for (int i = 0; i < count; i++)
+            csv->chosen[i] = i;
         for (int e = 0; e < options->except_count; e++) {
             int column, kept = 0;
             if (csv_find(csv, options->except[e], &column)) return 1;
@@ -227,7 +231,8 @@ static int csv_choose(CsvReader *csv, const NndSourceOptions *options)
 static bool csv_number(const char *text, double *value, bool *is_int)
 {
     char *end;
-    while (*text == ' ' || *text == '\t') text++;
+    while (*text == ' ' || *text == '\t')
+        text++;
     if (text[strspn(text, "+-0123456789.eE \t")] != 0) return false; /* no hex, inf, nan */
     *value = strtod(text, &end);
     *is_int = end != text;
@@ -235,7 +240,8 @@ static bool csv_number(const char *text, double *value, bool *is_int)
         if (!isdigit((unsigned char)*c) && !(c == text && end - text > 1)) *is_int = false;
     if (*value < INT32_MIN || *value > INT32_MAX) *is_int = false;
     bool any = end != text && isfinite(*value);
-    while (*end == ' ' || *end == '\t') end++;
+    while (*end == ' ' || *end == '\t')
+        end++;
     return any && *end == 0;
 }
 
@@ -256,7 +262,8 @@ static int csv_header(CsvReader *csv)
             name++;
             csv->start[i]++;
         }
-        for (length = strlen(name); length > 0 && name[length - 1] == ' ';) name[--length] = 0;
+        for (length = strlen(name); length > 0 && name[length - 1] == ' ';)
+            name[--length] = 0;
         if (!csv_number(name, &value, &is_int)) numbers = false;
     }
     if (numbers)

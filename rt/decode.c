@@ -49,7 +49,8 @@ NndType nnd_code_type(NndCode code, NndType real)
 static uint64_t decode_word(const unsigned char *bytes, size_t size, bool big)
 {
     uint64_t word = 0;
-    for (size_t i = 0; i < size; i++) word = word << 8 | bytes[big ? i : size - 1 - i];
+    for (size_t i = 0; i < size; i++)
+        word = word << 8 | bytes[big ? i : size - 1 - i];
     return word;
 }
 
@@ -83,8 +84,8 @@ static double decode_real(uint64_t word, NndCode code)
 /* Returns false if the integer does not fit an int32_t. */
 static bool decode_int(uint64_t word, NndCode code, int32_t *value)
 {
-    bool is_signed = code == NND_CODE_I8 || code == NND_CODE_I16 || code == NND_CODE_I32 ||
-                     code == NND_CODE_I64;
+    bool is_signed =
+        code == NND_CODE_I8 || code == NND_CODE_I16 || code == NND_CODE_I32 || code == NND_CODE_I64;
     unsigned bits = (unsigned)nnd_code_size(code) * 8;
     if (is_signed && bits < 64 && (word >> (bits - 1) & 1) != 0) word |= ~UINT64_C(0) << bits;
     *value = (int32_t)(uint32_t)word;

@@ -28,7 +28,8 @@ int nnd_file_create(NndFile *file, const char *path, NndError *error)
     snprintf(file->temporary, size, "%s.%ld.new", path, (long)getpid());
     file->file = fopen(file->temporary, "wb");
     if (file->file == NULL) {
-        nnd_error(error, "%s: cannot be written: %s (does its folder exist, and may you write there?)",
+        nnd_error(error,
+                  "%s: cannot be written: %s (does its folder exist, and may you write there?)",
                   path, strerror(errno));
         file_forget(file);
         return 1;
@@ -92,7 +93,8 @@ int nnd_folder_make(const char *path, NndError *error)
     if (stat(path, &status) != 0)
         return nnd_error(error, "%s: cannot be reached: %s", path, strerror(errno));
     if (!S_ISDIR(status.st_mode))
-        return nnd_error(error, "%s: a folder is wanted here, and a file stands in its place", path);
+        return nnd_error(error, "%s: a folder is wanted here, and a file stands in its place",
+                         path);
     if (access(path, W_OK | X_OK) != 0)
         return nnd_error(error, "%s: may not be written: %s", path, strerror(errno));
     return 0;

@@ -25,10 +25,11 @@ static int idx_header(NndStream *stream, NndArray *array, NndCode *code, NndErro
     if (got < sizeof head)
         return nnd_error(error, "%s: truncated in the header: only %d bytes", path, (int)got);
     if (head[0] != 0 || head[1] != 0 || !idx_code(head[2], code))
-        return nnd_error(error,
-                         "%s: is not an IDX file: it begins with bytes %02x %02x %02x %02x, not with "
-                         "00 00, a type (08, 09, 0b to 0e) and the rank",
-                         path, head[0], head[1], head[2], head[3]);
+        return nnd_error(
+            error,
+            "%s: is not an IDX file: it begins with bytes %02x %02x %02x %02x, not with "
+            "00 00, a type (08, 09, 0b to 0e) and the rank",
+            path, head[0], head[1], head[2], head[3]);
     array->rank = head[3];
     if (array->rank < 1 || array->rank > NND_MAX_RANK)
         return nnd_error(error, "%s: its header gives the rank %d; 1 to %d can be read", path,

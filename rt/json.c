@@ -7,8 +7,8 @@
 
 static void json_skip(NndJson *json)
 {
-    while (json->at < json->end && (*json->at == ' ' || *json->at == '\n' || *json->at == '\t' ||
-                                    *json->at == '\r'))
+    while (json->at < json->end &&
+           (*json->at == ' ' || *json->at == '\n' || *json->at == '\t' || *json->at == '\r'))
         json->at++;
 }
 
@@ -119,7 +119,8 @@ int nnd_json_string(NndJson *json, char **text)
     *text = NULL;
     if (!nnd_json_next_is(json, '"')) return json_fail(json, "a string");
     const char *begin = ++json->at;
-    while (json->at < json->end && *json->at != '"') json->at += *json->at == '\\' ? 2 : 1;
+    while (json->at < json->end && *json->at != '"')
+        json->at += *json->at == '\\' ? 2 : 1;
     if (json->at >= json->end) {
         json->at = json->end;
         return json_fail(json, "the end of a string");
@@ -129,9 +130,12 @@ int nnd_json_string(NndJson *json, char **text)
     if (dst == NULL) return nnd_error(json->error, "%s: out of memory", json->what);
     for (json->at = begin; json->at < end;) {
         unsigned char c = (unsigned char)*json->at++;
-        if (c == '\\') dst = json_escape(json, dst);
-        else if (c < 0x20) dst = NULL;
-        else *dst++ = (char)c;
+        if (c == '\\')
+            dst = json_escape(json, dst);
+        else if (c < 0x20)
+            dst = NULL;
+        else
+            *dst++ = (char)c;
         if (dst == NULL) {
             free(*text);
             *text = NULL;

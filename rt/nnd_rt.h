@@ -182,8 +182,7 @@ static inline float nnd_uniform(uint64_t seed, uint64_t site, uint32_t run, uint
     return (float)(int32_t)(nnd_bits(seed, site, run, position).word[0] >> 8) * 0x1p-24f;
 }
 
-static inline double nnd_uniform_f64(uint64_t seed, uint64_t site, uint32_t run,
-                                     uint32_t position)
+static inline double nnd_uniform_f64(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
 {
     return (double)(int32_t)(nnd_bits(seed, site, run, position).word[0] >> 8) * 0x1p-24;
 }
@@ -240,7 +239,7 @@ typedef struct NndBatches {
     int64_t count; /* examples */
     int64_t size;  /* of a batch */
     uint64_t seed;
-    uint32_t set;        /* number of the data set: sets are shuffled independently */
+    uint32_t set; /* number of the data set: sets are shuffled independently */
     bool shuffle;
     const int64_t *rows; /* kept: the examples' numbers, NULL for 0..count-1 */
     int64_t epoch;       /* that `order` belongs to, -1: none yet */
@@ -278,7 +277,8 @@ bool nnd_json_next_is(NndJson *json, char punctuation); /* looks only */
 int nnd_json_string(NndJson *json, char **text);
 int nnd_json_integer(NndJson *json, int64_t *value); /* not negative */
 int nnd_json_end(NndJson *json);
-/* Appends text in quotes, escaped; dst holds at least 6 * strlen(text) + 3 bytes; returns the end. */
+/* Appends text in quotes, escaped; dst holds at least 6 * strlen(text) + 3 bytes; returns the end.
+ */
 char *nnd_json_quote(char *dst, const char *text);
 
 /* ---- state.c: strings by key -------------------------------------------------------------- */
@@ -390,12 +390,13 @@ typedef struct NndLog {
     FILE *file;
     char *path;
     int count;
+    int64_t rows; /* written so far, those kept included: store it in the checkpoint */
 } NndLog;
 
-/* A table "epoch,step,name,NAMES...". after_step < 0 begins a new one; otherwise rows of the
- * existing one up to and including that step are kept and the rest is dropped (resume). */
+/* A table "epoch,step,name,NAMES...". It begins with the first keep_rows rows of the file that is
+ * there (resume), which are fewer if the file is shorter; 0 begins anew. */
 int nnd_log_open(NndLog *log, const char *path, const char *const *names, int count,
-                 int64_t after_step, NndError *error);
+                 int64_t keep_rows, NndError *error);
 /* Appends a row and flushes it; NaN is written as an empty field. */
 int nnd_log_row(NndLog *log, int64_t epoch, int64_t step, const char *name, const double *values,
                 NndError *error);

@@ -26,7 +26,8 @@ static const struct NpyType {
 
 static const char *npy_skip(const char *at)
 {
-    while (*at == ' ' || *at == '\n' || *at == '\t') at++;
+    while (*at == ' ' || *at == '\n' || *at == '\t')
+        at++;
     return at;
 }
 
@@ -58,8 +59,10 @@ static const char *npy_shape(const char *at, NndArray *array)
         if (*at == 'L') at++;
         array->shape[array->rank++] = extent;
         at = npy_skip(at);
-        if (*at == ',') at++;
-        else if (*at != ')') return NULL;
+        if (*at == ',')
+            at++;
+        else if (*at != ')')
+            return NULL;
     }
     return at + 1;
 }
@@ -105,21 +108,24 @@ static int npy_dict(const char *at, const char *what, NpyHeader *header, NndArra
         } else if (strcmp(key, "shape") == 0) {
             header->has_shape = true;
             if ((at = npy_shape(at, array)) == NULL)
-                return nnd_error(error, "%s: corrupt header: a shape of up to %d extents is expected",
+                return nnd_error(error,
+                                 "%s: corrupt header: a shape of up to %d extents is expected",
                                  what, NND_MAX_RANK);
         } else if (strcmp(key, "fortran_order") == 0) {
             header->has_order = true;
             header->fortran = *at == 'T';
             if (strncmp(at, "True", 4) != 0 && strncmp(at, "False", 5) != 0)
-                return nnd_error(error, "%s: corrupt header: fortran_order is neither True nor False",
-                                 what);
+                return nnd_error(
+                    error, "%s: corrupt header: fortran_order is neither True nor False", what);
             at += header->fortran ? 4 : 5;
         } else {
             return nnd_error(error, "%s: corrupt header: unknown key '%s'", what, key);
         }
         at = npy_skip(at);
-        if (*at == ',') at++;
-        else if (*at != '}') return nnd_error(error, "%s: corrupt header: '}' is missing", what);
+        if (*at == ',')
+            at++;
+        else if (*at != '}')
+            return nnd_error(error, "%s: corrupt header: '}' is missing", what);
     }
     if (!header->has_descr || !header->has_order || !header->has_shape)
         return nnd_error(error, "%s: corrupt header: %s is missing", what,
@@ -230,10 +236,11 @@ int nnd_npy_write(const char *path, const NndArray *array, NndError *error)
     NndFile file;
     nnd_shape_text(shape, sizeof shape, array->rank, array->shape);
     shape[strlen(shape) - 1] = 0; /* "[2, 3]" becomes "2, 3" */
-    int length = snprintf(text, sizeof text,
-                          "{'descr': '%s', 'fortran_order': False, 'shape': (%s%s), }",
-                          npy_type_descr(array->type), shape + 1, array->rank == 1 ? "," : "");
-    while ((10 + length + 1) % 64 != 0) text[length++] = ' ';
+    int length =
+        snprintf(text, sizeof text, "{'descr': '%s', 'fortran_order': False, 'shape': (%s%s), }",
+                 npy_type_descr(array->type), shape + 1, array->rank == 1 ? "," : "");
+    while ((10 + length + 1) % 64 != 0)
+        text[length++] = ' ';
     text[length++] = '\n';
     unsigned char head[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     head[8] = (unsigned char)(length & 255);
@@ -241,7 +248,6 @@ int nnd_npy_write(const char *path, const NndArray *array, NndError *error)
     if (nnd_file_create(&file, path, error)) return 1;
     nnd_file_write(&file, head, sizeof head);
     nnd_file_write(&file, text, (size_t)length);
-    nnd_file_write(&file, array->data,
-                   (size_t)nnd_array_size(array) * nnd_type_size(array->type));
+    nnd_file_write(&file, array->data, (size_t)nnd_array_size(array) * nnd_type_size(array->type));
     return nnd_file_commit(&file, error);
 }

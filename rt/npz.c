@@ -15,7 +15,8 @@ typedef struct NpzMember {
 static uint32_t npz_word(const unsigned char *at, int bytes)
 {
     uint32_t word = 0;
-    for (int i = bytes - 1; i >= 0; i--) word = word << 8 | at[i];
+    for (int i = bytes - 1; i >= 0; i--)
+        word = word << 8 | at[i];
     return word;
 }
 
@@ -45,7 +46,8 @@ static unsigned char *npz_directory(const char *path, int64_t *size, NndError *e
     int64_t tail = length < NPZ_TAIL ? length : NPZ_TAIL, at = tail - 22;
     unsigned char *bytes = npz_bytes(path, length - tail, tail, error);
     if (bytes == NULL) return NULL;
-    while (at >= 0 && npz_word(bytes + at, 4) != 0x06054b50) at--;
+    while (at >= 0 && npz_word(bytes + at, 4) != 0x06054b50)
+        at--;
     if (at < 0) {
         nnd_error(error, "%s: is not an .npz (zip) archive, or is truncated: no end record", path);
         free(bytes);

@@ -12,15 +12,16 @@ static const struct StType {
     const char *name;
     NndCode code;
 } st_types[] = {
-    {"BOOL", NND_CODE_BOOL}, {"U8", NND_CODE_U8},   {"I8", NND_CODE_I8},   {"U16", NND_CODE_U16},
-    {"I16", NND_CODE_I16},   {"U32", NND_CODE_U32}, {"I32", NND_CODE_I32}, {"U64", NND_CODE_U64},
+    {"BOOL", NND_CODE_BOOL}, {"U8", NND_CODE_U8},   {"I8", NND_CODE_I8},     {"U16", NND_CODE_U16},
+    {"I16", NND_CODE_I16},   {"U32", NND_CODE_U32}, {"I32", NND_CODE_I32},   {"U64", NND_CODE_U64},
     {"I64", NND_CODE_I64},   {"F16", NND_CODE_F16}, {"BF16", NND_CODE_BF16}, {"F32", NND_CODE_F32},
     {"F64", NND_CODE_F64},
 };
 
 void nnd_st_header_free(NndStHeader *header)
 {
-    for (int i = 0; i < header->count; i++) free(header->entries[i].name);
+    for (int i = 0; i < header->count; i++)
+        free(header->entries[i].name);
     free(header->entries);
     nnd_state_free(&header->metadata);
     *header = (NndStHeader){.entries = NULL};
@@ -107,14 +108,16 @@ static int st_entry(NndJson *json, NndStEntry *entry)
             bit = ST_OFFSETS;
             failed = st_integers(json, offsets, 2, &count);
             if (!failed && count != 2)
-                failed = nnd_error(json->error, "%s: corrupt header: tensor \"%s\": two offsets are "
-                                                "expected",
+                failed = nnd_error(json->error,
+                                   "%s: corrupt header: tensor \"%s\": two offsets are "
+                                   "expected",
                                    json->what, entry->name);
         }
         free(key);
         if (failed) return 1;
         if (bit == 0 || (seen & bit) != 0)
-            return nnd_error(json->error, "%s: corrupt header: tensor \"%s\": an unknown or double key",
+            return nnd_error(json->error,
+                             "%s: corrupt header: tensor \"%s\": an unknown or double key",
                              json->what, entry->name);
         seen |= bit;
     }
@@ -190,19 +193,22 @@ static int st_check_entries(const NndStHeader *header, const NndStEntry **sorted
         if (bytes < 0 ||
             __builtin_mul_overflow(bytes, (int64_t)nnd_code_size(entry->code), &bytes) ||
             entry->begin > entry->end || bytes != entry->end - entry->begin)
-            return nnd_error(error, "%s: corrupt header: tensor \"%s\" has %lld bytes, which is not "
-                                    "what its shape takes",
+            return nnd_error(error,
+                             "%s: corrupt header: tensor \"%s\" has %lld bytes, which is not "
+                             "what its shape takes",
                              path, entry->name, (long long)(entry->end - entry->begin));
         if (entry->begin != at)
-            return nnd_error(error, "%s: corrupt header: tensor \"%s\" begins at byte %lld of the data, "
-                                    "the one before ends at %lld",
+            return nnd_error(error,
+                             "%s: corrupt header: tensor \"%s\" begins at byte %lld of the data, "
+                             "the one before ends at %lld",
                              path, entry->name, (long long)entry->begin, (long long)at);
         at = entry->end;
         if (at > data)
-            return nnd_error(error,
-                             "%s: truncated: tensor \"%s\" ends at byte %lld of the data, and %lld are "
-                             "there",
-                             path, entry->name, (long long)at, (long long)data);
+            return nnd_error(
+                error,
+                "%s: truncated: tensor \"%s\" ends at byte %lld of the data, and %lld are "
+                "there",
+                path, entry->name, (long long)at, (long long)data);
     }
     if (at != data)
         return nnd_error(error, "%s: %lld bytes follow behind the last tensor", path,
@@ -215,7 +221,8 @@ static int st_check(NndStHeader *header, int64_t data, const char *path, NndErro
     if (header->count == 0 && data == 0) return 0;
     const NndStEntry **sorted = malloc(((size_t)header->count + 1) * sizeof *sorted);
     if (sorted == NULL) return nnd_error(error, "%s: out of memory", path);
-    for (int i = 0; i < header->count; i++) sorted[i] = &header->entries[i];
+    for (int i = 0; i < header->count; i++)
+        sorted[i] = &header->entries[i];
     qsort(sorted, (size_t)header->count, sizeof *sorted, st_by_name);
     int failed = 0;
     for (int i = 1; i < header->count && !failed; i++)
@@ -235,7 +242,8 @@ static int st_read(NndStream *stream, const char *path, NndStHeader *header, Nnd
     uint64_t length = 0;
     size_t got;
     if (nnd_stream_read(stream, head, sizeof head, &got, error)) return 1;
-    for (int i = 7; i >= 0; i--) length = length << 8 | head[i];
+    for (int i = 7; i >= 0; i--)
+        length = length << 8 | head[i];
     if (got < sizeof head || length < 2 || length > ST_MAX_HEADER || (int64_t)length > size - 8)
         return nnd_error(error,
                          "%s: is not a safetensors file, or is truncated: its first eight bytes do "

@@ -39,8 +39,8 @@ int nnd_state_set(NndState *state, const char *key, const char *value, NndError 
     int at = state_find(state, key);
     char *copy = state_copy(value), *name = NULL;
     if (at < 0) name = state_copy(key);
-    if (copy == NULL || (at < 0 && (name == NULL || (state->count == state->capacity &&
-                                                     state_grow(state))))) {
+    if (copy == NULL ||
+        (at < 0 && (name == NULL || (state->count == state->capacity && state_grow(state))))) {
         free(copy);
         free(name);
         return nnd_error(error, "out of memory");
@@ -77,10 +77,9 @@ const char *nnd_state_get(const NndState *state, const char *key)
 
 static int state_bad(const char *key, const char *text, NndError *error)
 {
-    if (text == NULL)
-        return nnd_error(error, "the checkpoint's state has no entry \"%s\"", key);
-    return nnd_error(error, "the checkpoint's state has \"%s\" = \"%.60s\", which is no number", key,
-                     text);
+    if (text == NULL) return nnd_error(error, "the checkpoint's state has no entry \"%s\"", key);
+    return nnd_error(error, "the checkpoint's state has \"%s\" = \"%.60s\", which is no number",
+                     key, text);
 }
 
 int nnd_state_get_int(const NndState *state, const char *key, int64_t *value, NndError *error)

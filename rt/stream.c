@@ -101,7 +101,8 @@ int nnd_stream_open(NndStream **out, const char *path, NndError *error)
     NndStream *stream = stream_new(path, error);
     if (stream == NULL) return 1;
     int failed = stream_start_part(stream, 0, -1, error) || stream_fill(stream, error);
-    if (!failed && stream->z.avail_in == 0) failed = nnd_error(error, "%s: the file is empty", path);
+    if (!failed && stream->z.avail_in == 0)
+        failed = nnd_error(error, "%s: the file is empty", path);
     if (!failed) {
         const unsigned char *head = stream->z.next_in;
         size_t length = strlen(path);
