@@ -79,8 +79,11 @@ typedef struct AstIndex {
 } AstIndex;
 typedef VEC(AstIndex) AstIndices;
 
+enum { AST_DEPTH_MAX = 1000 };
+
 struct AstExpr {
     AstExprKind kind;
+    int depth; /* of the tree: 1 for a leaf, at most AST_DEPTH_MAX, so that walks may recurse */
     Span span;
     union {
         struct { double value; bool is_int; } number; /* an int if written without point, exponent */
@@ -221,5 +224,14 @@ typedef struct AstFile {
 AstFile *parse_file(Context *context, const Source *source);
 /* Parses one expression, for tables and examples; NULL after a syntax error. */
 AstExpr *parse_expr(Context *context, const Source *source);
+
+/* --- printing ------------------------------------------------------------------------------------ */
+
+/* Writes an expression with as few parentheses as possible; what is written parses to the same
+ * tree. */
+void ast_expr_print(StrBuf *out, const AstExpr *expr);
+const char *ast_op_text(AstOp op);             /* "+", "and", ... */
+const char *ast_reduce_text(AstReduce reduce); /* "sum", ... */
+const char *ast_base_text(AstBase base);       /* "real", ... */
 
 #endif
