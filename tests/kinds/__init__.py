@@ -1,0 +1,1 @@
+"""The kinds of tests; each module has tests(), which yields (name, function)."""

@@ -1,0 +1,27 @@
+"""The documentation's programs: every fenced ```nnd block of README.md and lang/MANUAL.md passes
+`nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one file
+stand alone."""
+import os
+import re
+
+from . import common
+
+
+def tests():
+    for name in ("README.md", "lang/MANUAL.md"):
+        path = os.path.join(common.ROOT, name)
+        if not os.path.exists(path):
+            continue
+        text = common.read(path)
+        for match in re.finditer(r"^```nnd\n(.*?)^```", text, re.M | re.S):
+            line = text.count("\n", 0, match.start()) + 2
+            yield f"{name}:{line}", lambda block=match[1]: run(block)
+
+
+def run(block):
+    work = common.folder()
+    os.symlink(os.path.join(common.ROOT, "examples", "data"), os.path.join(work, "data"))
+    common.write(os.path.join(work, "block.nnd"), block)
+    part = block.startswith("# part of a program")
+    result = common.nndc("check", "block.nnd", *(["--parse"] if part else []), cwd=work)
+    return result.text() if result.status else None
