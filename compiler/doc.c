@@ -63,7 +63,7 @@ static const char *first_sentence(Arena *arena, const char *doc)
     StrBuf out = str_new(arena);
     for (const char *c = doc ? doc : ""; *c; c++) {
         str_add_n(&out, *c == '\n' ? " " : c, 1);
-        if ((*c == '.' || *c == ':') && (c[1] == '\0' || isspace((unsigned char)c[1]))) break;
+        if (*c == '.' && (c[1] == '\0' || isspace((unsigned char)c[1]))) break;
     }
     return str_text(&out);
 }

@@ -21,6 +21,10 @@ typedef struct Driver {
     const char *self; /* argv[0]: where the runtime is looked for */
 } Driver;
 
+/* --- driver_check.c ----------------------------------------------------------------------------- */
+
+int command_check(Driver *driver);
+
 /* --- doc.c -------------------------------------------------------------------------------------- */
 
 int command_doc(Driver *driver);

@@ -14,6 +14,7 @@ static int command_options(Driver *driver);
 static int command_version(Driver *driver);
 
 static const Command commands[] = {
+    {"check", "FILE", 1, 1, command_check, "report errors, and a table of the models"},
     {"doc", "[NAME]", 0, 1, command_doc, "the library: a list, or one definition with its examples"},
     {"options", "", 0, 0, command_options, "every option, with the commands that take it"},
     {"--version", "", 0, 0, command_version, "the version"},

@@ -23,5 +23,5 @@ def run(block):
     os.symlink(os.path.join(common.ROOT, "examples", "data"), os.path.join(work, "data"))
     common.write(os.path.join(work, "block.nnd"), block)
     part = block.startswith("# part of a program")
-    result = common.nndc("check", "block.nnd", *(["--parse"] if part else []), cwd=work)
+    result = common.nndc("check", "block.nnd", *(["--parse-only"] if part else []), cwd=work)
     return result.text() if result.status else None
