@@ -330,6 +330,8 @@ void scalar_print(StrBuf *out, const Scalar *a);
 
 /* Asserts the invariants of everything the roots need; `when` names the pass for the message. */
 void graph_verify(Graph *g, const Node *const *roots, int n_roots, const char *when);
+/* The first violated invariant as text, or NULL if all hold. */
+const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_roots);
 
 /* --- autodiff.c -------------------------------------------------------------------------------------------------- */
 
