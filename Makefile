@@ -72,6 +72,14 @@ $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(BUILD)/libnnd.a \
 	    $(BUILD)/libnnd_rt.a $(LDFLAGS) -lcunit $(LDLIBS)
 
+# Products are tested twice, with our own kernels and by a BLAS.
+UNIT += $(BUILD)/tests/test_rt_gemm_blas
+$(BUILD)/tests/test_rt_gemm $(BUILD)/tests/test_rt_gemm_blas: private CFLAGS += -fopenmp
+$(BUILD)/tests/test_rt_gemm_blas: private CPPFLAGS += -DNND_BLAS
+$(BUILD)/tests/test_rt_gemm_blas: tests/unit/test_rt_gemm.c $(BUILD)/libnnd_rt_blas.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $^ $(LDFLAGS) -lcunit -lopenblas $(LDLIBS)
+
 unit: $(UNIT)
 
 test: all unit

@@ -101,6 +101,8 @@ int nnd_stream_open_part(NndStream **stream, const char *path, int64_t offset, i
 int nnd_stream_read(NndStream *stream, void *data, size_t size, size_t *got, NndError *error);
 /* An upper bound of the bytes still to come; exact for what is not compressed. */
 int64_t nnd_stream_bound(const NndStream *stream);
+/* nnd_stream_end is to compare the CRC of all that was read with this one. */
+void nnd_stream_check(NndStream *stream, uint32_t crc);
 /* An error if bytes follow. */
 int nnd_stream_end(NndStream *stream, NndError *error);
 const char *nnd_stream_path(const NndStream *stream);

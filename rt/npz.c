@@ -10,6 +10,7 @@ enum { NPZ_TAIL = 65557 /* the end record and the longest comment */, NPZ_ENTRY 
 typedef struct NpzMember {
     int64_t offset, size; /* of the local header; of the compressed data */
     int method;
+    uint32_t crc;
 } NpzMember;
 
 static uint32_t npz_word(const unsigned char *at, int bytes)
@@ -83,6 +84,7 @@ static int npz_find(const char *path, const unsigned char *bytes, int64_t size, 
         if (at > size) break;
         if (npz_is(entry + NPZ_ENTRY, length, name)) {
             member->method = (int)npz_word(entry + 10, 2);
+            member->crc = npz_word(entry + 16, 4);
             member->size = npz_word(entry + 20, 4);
             member->offset = npz_word(entry + 42, 4);
             if (member->size == 0xffffffff || member->offset == 0xffffffff)
@@ -100,7 +102,7 @@ static int npz_find(const char *path, const unsigned char *bytes, int64_t size, 
 int nnd_npz_read(const char *path, const NndSourceOptions *options, bool header_only,
                  NndArray *array, NndError *error)
 {
-    NpzMember member = {0, 0, 0};
+    NpzMember member = {0, 0, 0, 0};
     NndStream *stream;
     int64_t size;
     char what[300];
@@ -122,6 +124,7 @@ int nnd_npz_read(const char *path, const NndSourceOptions *options, bool header_
     if (!local) return nnd_error(error, "%s: corrupt: no member where the directory says", path);
     if (nnd_stream_open_part(&stream, path, member.offset, member.size, member.method == 8, error))
         return 1;
+    nnd_stream_check(stream, member.crc);
     snprintf(what, sizeof what, "%s: \"%s\"", path, options->tensor);
     failed = nnd_npy_stream(stream, what, options->real, header_only, array, error);
     nnd_stream_close(stream);

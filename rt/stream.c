@@ -18,7 +18,9 @@ struct NndStream {
     bool deflated; /* raw or gzip */
     bool gzip;
     bool finished; /* the compressed data ended */
-    z_stream z;    /* next_in, avail_in are the buffer's unread part, also without compression */
+    bool checked;  /* the contents must have the CRC `wanted` */
+    uint32_t crc, wanted;
+    z_stream z; /* next_in, avail_in are the buffer's unread part, also without compression */
     unsigned char buffer[STREAM_BUFFER];
 };
 
@@ -182,11 +184,9 @@ static int stream_inflate(NndStream *stream, unsigned char *data, size_t size, s
     return 0;
 }
 
-int nnd_stream_read(NndStream *stream, void *data, size_t size, size_t *got, NndError *error)
+static int stream_copy(NndStream *stream, unsigned char *bytes, size_t size, size_t *got,
+                       NndError *error)
 {
-    unsigned char *bytes = data;
-    *got = 0;
-    if (stream->deflated) return stream_inflate(stream, bytes, size, got, error);
     while (*got < size) {
         if (stream->z.avail_in == 0 && stream_fill(stream, error)) return 1;
         if (stream->z.avail_in == 0) return 0;
@@ -197,6 +197,23 @@ int nnd_stream_read(NndStream *stream, void *data, size_t size, size_t *got, Nnd
         *got += part;
     }
     return 0;
+}
+
+int nnd_stream_read(NndStream *stream, void *data, size_t size, size_t *got, NndError *error)
+{
+    unsigned char *bytes = data;
+    *got = 0;
+    if (stream->deflated ? stream_inflate(stream, bytes, size, got, error)
+                         : stream_copy(stream, bytes, size, got, error))
+        return 1;
+    if (stream->checked) stream->crc = (uint32_t)crc32_z(stream->crc, bytes, *got);
+    return 0;
+}
+
+void nnd_stream_check(NndStream *stream, uint32_t crc)
+{
+    stream->checked = true;
+    stream->wanted = crc;
 }
 
 int64_t nnd_stream_bound(const NndStream *stream)
@@ -213,7 +230,8 @@ int nnd_stream_end(NndStream *stream, NndError *error)
     unsigned char byte;
     size_t got;
     if (nnd_stream_read(stream, &byte, 1, &got, error)) return 1;
-    if (got == 0) return 0;
+    if (got == 0 && (!stream->checked || stream->crc == stream->wanted)) return 0;
+    if (got == 0) return nnd_error(error, "%s: corrupt: the contents' CRC is wrong", stream->path);
     return nnd_error(error, "%s: more bytes follow behind the data that its header announces",
                      stream->path);
 }
