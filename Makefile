@@ -78,7 +78,8 @@ $(BUILD)/tests/test_rt_gemm $(BUILD)/tests/test_rt_gemm_blas: private CFLAGS += 
 $(BUILD)/tests/test_rt_gemm_blas: private CPPFLAGS += -DNND_BLAS
 $(BUILD)/tests/test_rt_gemm_blas: tests/unit/test_rt_gemm.c $(BUILD)/libnnd_rt_blas.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $^ $(LDFLAGS) -lcunit -lopenblas $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(BUILD)/libnnd_rt_blas.a \
+	    $(LDFLAGS) -lcunit -lopenblas $(LDLIBS)
 
 unit: $(UNIT)
 
