@@ -145,7 +145,7 @@ int nnd_npy_write(const char *path, const NndArray *array, NndError *error);
 /* ---- random numbers: Philox4x32-10, here so that inner loops can inline it ---------------- */
 
 /* J. Salmon, M. Moraes, R. Dror, D. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011.
- * A draw is a function of (seed, site, run, position) and nothing else. A loop over positions becomes
+ * A draw is a function of (seed, site, run, position) and nothing else. Loops over positions become
  * vectors under `omp simd` or -O3 (-fno-math-errno for the square root). With -ffp-contract=off
  * normal draws have the same bits from every compiler and on every machine. */
 typedef struct NndBits {
