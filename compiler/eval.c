@@ -187,22 +187,6 @@ static void comp_reduce(void *data)
     }
 }
 
-/* Where a reduction starts, as a value of its type: the largest of nothing among ints is the
- * smallest int. */
-static double reduce_start(Reduce reduce, ElemType type)
-{
-    if (reduce == REDUCE_ARGMAX) return -INFINITY;
-    if (reduce == REDUCE_ARGMIN) return INFINITY;
-    double empty = reduce_table[reduce].empty;
-    switch (type) {
-    case TYPE_REAL: return empty;
-    case TYPE_INT: return op_eval(OP_TO_INT, TYPE_REAL, &empty);
-    case TYPE_U8: return op_eval(OP_TO_U8, TYPE_REAL, &empty);
-    case TYPE_BOOL: return empty > 0;
-    }
-    return empty;
-}
-
 static void comp_element(void *data)
 {
     Comp *c = data;
@@ -214,7 +198,9 @@ static void comp_element(void *data)
         c->out->data[address] = code_eval(c->body);
         return;
     }
-    c->value = reduce_start(node->reduce, node->type);
+    c->value = reduce_empty(node->reduce, node->type);
+    if (node->reduce == REDUCE_ARGMAX) c->value = -INFINITY;
+    if (node->reduce == REDUCE_ARGMIN) c->value = INFINITY;
     c->count = c->best = 0;
     domain_loop(&c->domain, node->rank, node->n_iters, comp_reduce, c);
     double value = c->value;

@@ -35,12 +35,23 @@ static bool extents_same(const Extent *a, const Extent *b, int n)
     return true;
 }
 
+/* Whether two leaves of equal shapes are the same tensor. */
+static bool leaf_same(const Leaf *a, const Leaf *b, int64_t count)
+{
+    if (a == b) return true;
+    if (!a || !b || a->kind != b->kind || a->name != b->name || a->source != b->source ||
+        a->persistent != b->persistent || a->field != b->field)
+        return false;
+    return a->kind != LEAF_CONST ||
+           memcmp(a->values, b->values, sizeof *a->values * (size_t)count) == 0;
+}
+
 static bool node_same(const Node *a, const Node *b)
 {
     if (a->hash != b->hash || a->kind != b->kind || a->type != b->type || a->rank != b->rank ||
         a->reduce != b->reduce || a->n_iters != b->n_iters || a->body != b->body ||
         a->guard != b->guard || a->arg != b->arg || a->tag != b->tag || a->axis != b->axis ||
-        a->n_pieces != b->n_pieces || a->leaf != b->leaf)
+        a->n_pieces != b->n_pieces)
         return false;
     if (!extents_same(a->shape, b->shape, a->rank) || !extents_same(a->iters, b->iters, a->n_iters))
         return false;
@@ -51,7 +62,20 @@ static bool node_same(const Node *a, const Node *b)
         if (a->pieces[k].part != b->pieces[k].part || a->pieces[k].offset != b->pieces[k].offset ||
             a->pieces[k].stride != b->pieces[k].stride)
             return false;
-    return true;
+    return leaf_same(a->leaf, b->leaf, node_max_elements(a));
+}
+
+static uint32_t leaf_hash(uint32_t h, const Leaf *leaf, int64_t count)
+{
+    h = hash_mix(h, (uint64_t)leaf->kind);
+    for (const char *c = leaf->name ? leaf->name : ""; *c; c++)
+        h = hash_mix(h, (uint64_t)(unsigned char)*c);
+    for (int64_t i = 0; leaf->kind == LEAF_CONST && i < count && i < 64; i++) {
+        uint64_t bits;
+        memcpy(&bits, &leaf->values[i], sizeof bits);
+        h = hash_mix(h, bits);
+    }
+    return h;
 }
 
 static uint32_t extents_hash(uint32_t h, const Extent *e, int n)
@@ -74,7 +98,7 @@ static uint32_t node_hash(const Node *n)
         h = hash_mix(h, n->position[k]->id);
     for (int k = 0; k < n->n_pieces; k++)
         h = hash_mix(h, n->pieces[k].part->id + 31u * (uint64_t)n->pieces[k].offset);
-    if (n->leaf) h = hash_mix(h, (uint64_t)n->leaf->kind * 31u + strlen(n->leaf->name ? n->leaf->name : ""));
+    if (n->leaf) h = leaf_hash(h, n->leaf, node_max_elements(n));
     return h;
 }
 

@@ -105,6 +105,9 @@ extern const ReduceInfo reduce_table[REDUCE_COUNT];
 double op_eval(Op op, ElemType operand_type, const double *args);
 /* The type of a result, given those of the operands. */
 ElemType op_result_type(Op op, ElemType operand_type);
+/* Where a reduction to this type starts, which is also its value over nothing: reduce_table's `empty` as
+ * that type, so that the maximum of no ints is the smallest int. */
+double reduce_empty(Reduce reduce, ElemType type);
 /* The operator with this name in the language (functions only: "exp"), or -1. */
 int op_find(const char *name);
 

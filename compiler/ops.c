@@ -117,6 +117,18 @@ ElemType op_result_type(Op op, ElemType operand_type)
     return operand_type;
 }
 
+double reduce_empty(Reduce reduce, ElemType type)
+{
+    double empty = reduce_table[reduce].empty;
+    switch (type) {
+    case TYPE_REAL: break;
+    case TYPE_INT: return (double)nnd_to_int_f64(empty);
+    case TYPE_U8: return (double)nnd_to_u8_f64(empty);
+    case TYPE_BOOL: return empty > 0;
+    }
+    return empty;
+}
+
 int op_find(const char *name)
 {
     for (int op = 0; op < OP_COUNT; op++)

@@ -165,7 +165,8 @@ Program *program_elaborate(Context *context, const Source *source, const Elabora
 /* --- stream.c: splitting a computation over a whole split into passes -------------------------------------------- */
 
 /* outputs and updates may hold reductions over the batch axis, which here is the whole split. Each level of
- * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. */
+ * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. Results must have no batch
+ * axis. NULL after an error: what compares examples with each other is reported. */
 Stream *stream_split(Program *program, Name name, const Entry *whole);
 
 #endif

@@ -1,0 +1,408 @@
+/* stream.c -- splits a computation over a whole split of the data into passes over chunks.
+ *
+ * In the entry that comes in, the batch axis is the whole split. A node that reduces over it becomes two:
+ * its partial result over a chunk, which a pass adds into an accumulator (a PERSIST_SCRATCH tensor), and its
+ * value, which later passes and the end make of the accumulators. What it loads may itself hang on such
+ * values: the pass of a reduction is the number of reductions over the batch on the longest way to it.
+ * Everything else is computed again in each pass that wants it, for the examples of the chunk: an iterator
+ * over the batch, where its value counts, becomes its place in the chunk + the chunk's place in the split. */
+#include "program.h"
+
+#include <assert.h>
+
+typedef struct Accumulated {
+    const Node *target; /* the leaf of the accumulator */
+    Persistent *persistent;
+    const Node *chunk;  /* its value after a chunk */
+    int pass;
+} Accumulated;
+
+typedef struct Splitter {
+    Program *program;
+    Graph *g;
+    Arena *arena;
+    Name name;
+    Rewrite *rewrite;     /* while rewriting */
+    const Node *node;     /* being rewritten */
+    bool failed;
+    Map pass;             /* from Node (of the whole) to the pass that can compute it, + 1 */
+    Map scalars;          /* of this node: from Scalar to its replacement */
+    VEC(Accumulated) accumulated;
+    int n_passes;
+} Splitter;
+
+/* --- the batch axis ------------------------------------------------------------------------------ */
+
+static bool scalar_is_leaf(const Scalar *s, LeafKind kind)
+{
+    return s && s->kind == SCALAR_LOAD && s->node->kind == NODE_LEAF && s->node->leaf->kind == kind;
+}
+
+static bool extent_is_batch(Extent extent)
+{
+    return scalar_is_leaf(extent.size, LEAF_SIZE);
+}
+
+/* The one iterator over the batch, or -1. */
+static int batch_iter(const Node *node)
+{
+    for (int i = 0; i < node->n_iters; i++)
+        if (extent_is_batch(node->iters[i])) return i;
+    return -1;
+}
+
+static bool has_batch_axis(const Node *node)
+{
+    for (int k = 0; k < node->rank; k++)
+        if (extent_is_batch(node->shape[k])) return true;
+    return false;
+}
+
+/* Whether it reduces over the batch: what a pass accumulates. */
+static bool is_accumulated(const Node *node)
+{
+    return (node->kind == NODE_COMP || node->kind == NODE_SCATTER) && batch_iter(node) >= 0 &&
+           !has_batch_axis(node);
+}
+
+static const Scalar *counter(Splitter *s, LeafKind kind, const char *name)
+{
+    Leaf leaf = {.kind = kind, .name = name_of(s->program->context, name)};
+    return scalar_load(s->g, graph_leaf(s->g, &leaf, TYPE_INT, 0, NULL), NULL, NULL, NO_SPAN);
+}
+
+/* Reports once per split: the node compares examples with each other. */
+static void refuse(Splitter *s, const char *what)
+{
+    if (s->failed) return;
+    s->failed = true;
+    diag_error(s->program->context, s->node->span,
+               "%s, which cannot be done for a whole split of the data at once", what);
+    diag_hint(s->program->context,
+              "in a report or fit, examples meet only in reductions over all of them "
+              "(sum, mean, max, argmax, ...)");
+}
+
+/* --- scalars ---------------------------------------------------------------------------------------- */
+
+static const Scalar *stream_scalar(Splitter *s, const Scalar *a);
+
+static const Scalar *stream_load(Splitter *s, const Scalar *load)
+{
+    if (scalar_is_leaf(load, LEAF_SIZE)) return counter(s, LEAF_TOTAL, "total");
+    const Scalar *subs[MAX_RANK];
+    for (int k = 0; k < load->n_args; k++) {
+        subs[k] = load->args[k];
+        if (!extent_is_batch(load->node->shape[k])) {
+            subs[k] = stream_scalar(s, load->args[k]);
+        } else if (subs[k]->kind != SCALAR_ITER || subs[k]->iter != batch_iter(s->node)) {
+            refuse(s, "this reads an example by its number");
+        }
+    }
+    const Scalar *outside = load->outside ? stream_scalar(s, load->outside) : NULL;
+    return scalar_load(s->g, rewrite_get(s->rewrite, load->node), subs, outside, load->span);
+}
+
+/* The scalar as a pass computes it. */
+static const Scalar *stream_scalar(Splitter *s, const Scalar *a)
+{
+    if (!a) return NULL;
+    const Scalar *known = map_get(&s->scalars, a);
+    if (known) return known;
+    const Scalar *result = a, *args[3];
+    switch (a->kind) {
+    case SCALAR_CONST: return a;
+    case SCALAR_ITER:
+        if (a->iter == batch_iter(s->node))
+            result = scalar_op2(s->g, OP_ADD, a, counter(s, LEAF_OFFSET, "offset"));
+        break;
+    case SCALAR_LOAD: result = stream_load(s, a); break;
+    case SCALAR_OP:
+        for (int i = 0; i < a->n_args; i++)
+            args[i] = stream_scalar(s, a->args[i]);
+        result = scalar_op(s->g, a->op, args, a->span);
+        break;
+    case SCALAR_DRAW:
+        result = scalar_draw(s->g, a->site, a->normal, stream_scalar(s, a->args[0]),
+                             stream_scalar(s, a->args[1]), a->span);
+        break;
+    }
+    map_put(&s->scalars, a, (void *)(uintptr_t)result);
+    return result;
+}
+
+/* Sizes of the batch stay what they are: the size of the chunk. */
+static const Extent *stream_extents(Splitter *s, const Extent *extents, int n)
+{
+    Extent *copy = arena_copy(s->arena, extents, sizeof *extents * (size_t)n);
+    for (int k = 0; k < n; k++)
+        if (!extent_is_batch(copy[k])) copy[k].size = stream_scalar(s, copy[k].size);
+    return copy;
+}
+
+/* --- accumulators ------------------------------------------------------------------------------------ */
+
+static const Node *fill(Splitter *s, const Node *like, ElemType type, double value)
+{
+    return graph_map(s->g, like->rank, stream_extents(s, like->shape, like->rank),
+                     scalar_const(s->g, type, value), like->span);
+}
+
+/* A new accumulator of the node's shape that starts from `start`; its leaf. */
+static Persistent *accumulator(Splitter *s, const Node *like, ElemType type, double start)
+{
+    Program *program = s->program;
+    Persistent *p = NEW(s->arena, Persistent);
+    p->kind = PERSIST_SCRATCH;
+    p->index = program->persistents.len;
+    p->path = name_printf(program->context, "%s.total%d", s->name, s->accumulated.len + 1);
+    p->span = like->span;
+    Leaf leaf = {.kind = LEAF_PERSIST, .name = p->path, .persistent = p};
+    p->leaf = graph_leaf(s->g, &leaf, type, like->rank, stream_extents(s, like->shape, like->rank));
+    p->init = fill(s, like, type, start);
+    vec_push(s->arena, &program->persistents, p);
+    return p;
+}
+
+static const Scalar *at(Splitter *s, const Node *node)
+{
+    return scalar_load_at(s->g, node, 0);
+}
+
+static const Node *map_like(Splitter *s, const Node *like, const Scalar *body)
+{
+    return graph_map(s->g, like->rank, like->shape, body, like->span);
+}
+
+static void accumulate(Splitter *s, Persistent *p, const Scalar *value)
+{
+    int pass = (int)(intptr_t)map_get(&s->pass, s->node) - 1;
+    Accumulated a = {.target = p->leaf, .persistent = p, .pass = pass,
+                     .chunk = map_like(s, p->leaf, value)};
+    vec_push(s->arena, &s->accumulated, a);
+    if (pass + 1 > s->n_passes) s->n_passes = pass + 1;
+}
+
+/* op(a, b) of any type: maxima of bytes and truth values are those of ints. */
+static const Scalar *combine(Splitter *s, Op op, const Scalar *a, const Scalar *b)
+{
+    ElemType type = a->type;
+    if (op == OP_AND || op == OP_OR || type == TYPE_REAL) return scalar_op2(s->g, op, a, b);
+    const Scalar *both = scalar_op2(s->g, op, scalar_convert(s->g, a, TYPE_INT),
+                                    scalar_convert(s->g, b, TYPE_INT));
+    return scalar_convert(s->g, both, type);
+}
+
+/* Accumulates a partial result by one operator; its value is the accumulator itself. */
+static const Node *accumulate_simple(Splitter *s, const Node *chunk, Op op)
+{
+    Persistent *p =
+        accumulator(s, s->node, chunk->type, reduce_empty(chunk->reduce, chunk->type));
+    accumulate(s, p, combine(s, op, at(s, chunk), at(s, p->leaf)));
+    return p->leaf;
+}
+
+/* Positions of the largest or smallest: the best value so far is kept beside them. */
+static const Node *accumulate_position(Splitter *s, const Node *chunk)
+{
+    Graph *g = s->g;
+    int batch = batch_iter(chunk);
+    if (batch != chunk->rank) {
+        refuse(s, "this finds a position by several indices, of which the example is not the first");
+        return chunk;
+    }
+    bool max = chunk->reduce == REDUCE_ARGMAX;
+    const Node *value = graph_comp(g, max ? REDUCE_MAX : REDUCE_MIN, chunk->rank, chunk->n_iters,
+                                   chunk->iters, chunk->body, chunk->guard, chunk->span);
+    Reduce reduce = max ? REDUCE_MAX : REDUCE_MIN;
+    Persistent *best =
+        accumulator(s, s->node, value->type, reduce_empty(reduce, value->type));
+    accumulate(s, best, combine(s, max ? OP_MAX : OP_MIN, at(s, value), at(s, best->leaf)));
+    Persistent *position = accumulator(s, s->node, TYPE_INT, 0);
+    int64_t row = 1;
+    for (int i = batch + 1; i < chunk->n_iters; i++)
+        row *= chunk->iters[i].max;
+    const Scalar *first = scalar_op2(g, OP_MUL, counter(s, LEAF_OFFSET, "offset"),
+                                     scalar_int(g, row));
+    const Scalar *here = scalar_op2(g, OP_ADD, at(s, chunk), first);
+    const Scalar *better = max ? scalar_op2(g, OP_LT, at(s, best->leaf), at(s, value))
+                               : scalar_op2(g, OP_LT, at(s, value), at(s, best->leaf));
+    accumulate(s, position, scalar_select(g, better, here, at(s, position->leaf)));
+    return position->leaf;
+}
+
+/* Elements that an example adds to the mean, if that is known: no guard, fixed extents; else 0. */
+static int64_t points_per_example(const Node *chunk)
+{
+    int64_t points = 1;
+    for (int i = chunk->rank; i < chunk->n_iters; i++) {
+        if (extent_is_batch(chunk->iters[i])) continue;
+        if (chunk->iters[i].size) return 0;
+        points *= chunk->iters[i].max;
+    }
+    return chunk->guard ? 0 : points;
+}
+
+/* The sum, divided at the end by the number of points, which is counted unless it is known. */
+static const Node *accumulate_mean(Splitter *s, const Node *chunk)
+{
+    Graph *g = s->g;
+    const Node *sum = graph_comp(g, REDUCE_SUM, chunk->rank, chunk->n_iters, chunk->iters,
+                                 chunk->body, chunk->guard, chunk->span);
+    const Node *total = accumulate_simple(s, sum, OP_ADD);
+    int64_t points = points_per_example(chunk);
+    const Scalar *one = scalar_real(g, 1), *count;
+    if (points > 0) {
+        count = scalar_convert(g, counter(s, LEAF_TOTAL, "total"), TYPE_REAL);
+        count = scalar_op2(g, OP_MUL, count, scalar_real(g, (double)points));
+    } else {
+        const Node *counted =
+            graph_comp(g, REDUCE_SUM, chunk->rank, chunk->n_iters, chunk->iters, one,
+                       chunk->guard, chunk->span);
+        count = at(s, accumulate_simple(s, counted, OP_ADD));
+    }
+    const Scalar *mean = scalar_op2(g, OP_DIV, at(s, total), scalar_op2(g, OP_MAX, count, one));
+    return map_like(s, total, mean);
+}
+
+static const Node *accumulate_node(Splitter *s, const Node *chunk)
+{
+    if (chunk->kind == NODE_SCATTER) return accumulate_simple(s, chunk, OP_ADD);
+    switch (chunk->reduce) {
+    case REDUCE_SUM: return accumulate_simple(s, chunk, OP_ADD);
+    case REDUCE_PROD: return accumulate_simple(s, chunk, OP_MUL);
+    case REDUCE_MAX: return accumulate_simple(s, chunk, OP_MAX);
+    case REDUCE_MIN: return accumulate_simple(s, chunk, OP_MIN);
+    case REDUCE_ANY: return accumulate_simple(s, chunk, OP_OR);
+    case REDUCE_ALL: return accumulate_simple(s, chunk, OP_AND);
+    case REDUCE_MEAN: return accumulate_mean(s, chunk);
+    case REDUCE_ARGMAX:
+    case REDUCE_ARGMIN: return accumulate_position(s, chunk);
+    case REDUCE_NONE:
+    case REDUCE_COUNT: break;
+    }
+    assert(!"a reduction over the batch");
+    return chunk;
+}
+
+/* --- nodes ---------------------------------------------------------------------------------------------- */
+
+static const Node *stream_scatter(Splitter *s, const Node *node, const Extent *iters,
+                                  const Scalar *body, const Scalar *guard)
+{
+    const Scalar *position[MAX_RANK];
+    for (int k = 0; k < node->rank; k++) {
+        position[k] = node->position[k];
+        if (!extent_is_batch(node->shape[k]))
+            position[k] = stream_scalar(s, node->position[k]);
+        else if (position[k]->kind != SCALAR_ITER || position[k]->iter != batch_iter(node))
+            refuse(s, "this writes to an example by its number");
+    }
+    return graph_scatter(s->g, node->rank, stream_extents(s, node->shape, node->rank), position,
+                         node->n_iters, iters, body, guard, node->span);
+}
+
+/* A comprehension or scatter as a pass computes it, over the examples of a chunk. */
+static const Node *stream_domain(Splitter *s, const Node *node)
+{
+    int over_batch = 0;
+    for (int i = 0; i < node->n_iters; i++)
+        over_batch += extent_is_batch(node->iters[i]);
+    if (over_batch > 1) refuse(s, "this compares every example with every other");
+    const Extent *iters = stream_extents(s, node->iters, node->n_iters);
+    const Scalar *body = stream_scalar(s, node->body), *guard = stream_scalar(s, node->guard);
+    if (node->kind == NODE_SCATTER) return stream_scatter(s, node, iters, body, guard);
+    return graph_comp(s->g, node->reduce, node->rank, node->n_iters, iters, body, guard,
+                      node->span);
+}
+
+static const Node *stream_node(void *data, Rewrite *rewrite, const Node *node)
+{
+    Splitter *s = data;
+    s->rewrite = rewrite;
+    s->node = node;
+    s->scalars = map_new(s->arena);
+    if (node->kind == NODE_ORDER && extent_is_batch(node->shape[node->rank - 1]))
+        refuse(s, "this sorts the examples");
+    if (node->kind == NODE_PIECES && extent_is_batch(node->shape[node->axis]))
+        refuse(s, "this joins along the axis of the examples");
+    if (s->failed) return node;
+    if (node->kind != NODE_COMP && node->kind != NODE_SCATTER) return NULL;
+    const Node *chunk = stream_domain(s, node);
+    if (s->failed) return node;
+    if (node->name) graph_name(chunk, node->name);
+    return is_accumulated(node) ? accumulate_node(s, chunk) : chunk;
+}
+
+/* Finds for every node the pass that can compute it first. */
+static void find_passes(Splitter *s, const Node *const *roots, int n_roots)
+{
+    Nodes nodes = graph_reach(s->arena, roots, n_roots);
+    for (int i = 0; i < nodes.len; i++) {
+        int pass = 0;
+        Nodes operands = node_operands(s->arena, nodes.data[i]);
+        for (int k = 0; k < operands.len; k++) {
+            int ready = (int)(intptr_t)map_get(&s->pass, operands.data[k]) - 1;
+            if (is_accumulated(operands.data[k])) ready++;
+            if (ready > pass) pass = ready;
+        }
+        map_put(&s->pass, nodes.data[i], (void *)(intptr_t)(pass + 1));
+    }
+}
+
+/* --- entries ---------------------------------------------------------------------------------------------- */
+
+static Entry *entry_new(Splitter *s, const char *suffix, int number, int64_t batch)
+{
+    Entry *entry = NEW(s->arena, Entry);
+    entry->name = number ? name_printf(s->program->context, "%s_%s%d", s->name, suffix, number)
+                         : name_printf(s->program->context, "%s_%s", s->name, suffix);
+    entry->batch = batch;
+    return entry;
+}
+
+static Stream *stream_new(Splitter *s, const Entry *whole, const Node *const *roots)
+{
+    Stream *stream = NEW(s->arena, Stream);
+    stream->name = s->name;
+    stream->reset = entry_new(s, "reset", 0, 0);
+    for (int p = 0; p < s->n_passes; p++)
+        vec_push(s->arena, &stream->passes, entry_new(s, "pass", p + 1, whole->batch));
+    for (int i = 0; i < s->accumulated.len; i++) {
+        Accumulated a = s->accumulated.data[i];
+        Update reset = {a.persistent, a.persistent->init}, update = {a.persistent, a.chunk};
+        vec_push(s->arena, &stream->reset->updates, reset);
+        vec_push(s->arena, &stream->passes.data[a.pass]->updates, update);
+    }
+    stream->finish = entry_new(s, "finish", 0, 0);
+    for (int i = 0; i < whole->outputs.len; i++) {
+        Output output = whole->outputs.data[i];
+        output.node = *roots++;
+        vec_push(s->arena, &stream->finish->outputs, output);
+    }
+    for (int i = 0; i < whole->updates.len; i++) {
+        Update update = {whole->updates.data[i].target, *roots++};
+        vec_push(s->arena, &stream->finish->updates, update);
+    }
+    return stream;
+}
+
+Stream *stream_split(Program *program, Name name, const Entry *whole)
+{
+    Arena *arena = graph_arena(program->graph);
+    Splitter s = {.program = program, .g = program->graph, .arena = arena, .name = name,
+                  .pass = map_new(arena)};
+    Nodes roots = {0};
+    for (int i = 0; i < whole->outputs.len; i++)
+        vec_push(arena, &roots, whole->outputs.data[i].node);
+    for (int i = 0; i < whole->updates.len; i++)
+        vec_push(arena, &roots, whole->updates.data[i].value);
+    for (int i = 0; i < roots.len; i++)
+        assert(!has_batch_axis(roots.data[i]));
+    find_passes(&s, roots.data, roots.len);
+    graph_rewrite(program->graph, roots.data, roots.len, stream_node, &s);
+    for (int i = 0; i < roots.len; i++)
+        if (roots.data[i]->kind == NODE_LEAF && roots.data[i]->leaf->kind == LEAF_SIZE)
+            roots.data[i] = counter(&s, LEAF_TOTAL, "total")->node;
+    return s.failed ? NULL : stream_new(&s, whole, roots.data);
+}
