@@ -76,7 +76,8 @@ static int diag_compare(const void *pa, const void *pb)
     return a->order < b->order ? -1 : 1;
 }
 
-/* Prints the line of the span and carets under it; tabs stay tabs so that the columns agree. */
+/* Prints the line of the span and carets under it; tabs stay tabs so that the columns agree. Of a
+ * very long line only the surroundings of the span are shown, and no control characters. */
 static void excerpt_print(const Source *source, Span span, FILE *out)
 {
     const char *line = source->text;
@@ -85,12 +86,22 @@ static void excerpt_print(const Source *source, Span span, FILE *out)
         if (line) line++;
     }
     if (!line) return;
+    enum { BEFORE = 100, SHOWN = 160 };
     int len = (int)strcspn(line, "\r\n");
     int first = span.col - 1;
     if (first > len) first = len;
     int last = span.end_line == span.line ? span.end_col - 1 : len;
+    int skipped = first > BEFORE ? first - BEFORE : 0;
+    line += skipped;
+    len -= skipped;
+    first -= skipped;
+    last -= skipped;
+    if (len > SHOWN) len = SHOWN;
     if (last > len) last = len;
-    fprintf(out, "%5d | %.*s\n      | ", span.line, len, line);
+    fprintf(out, "%5d | ", span.line);
+    for (int i = 0; i < len; i++)
+        fputc((unsigned char)line[i] < 32 && line[i] != '\t' ? '?' : line[i], out);
+    fputs("\n      | ", out);
     for (int i = 0; i < first; i++)
         fputc(line[i] == '\t' ? '\t' : ' ', out);
     fputc('^', out);

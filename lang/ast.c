@@ -141,15 +141,15 @@ AstExpr *ast_list(Parser *p, Span span, AstExprs elements)
 /* Positional arguments come before named ones, and a name once. */
 static void args_check(Parser *p, AstArgs args)
 {
+    Map seen = map_new(p->arena);
     for (int i = 0; i < args.len; i++) {
-        const AstArg *arg = &args.data[i];
+        AstArg *arg = &args.data[i];
         if (i && !arg->name && args.data[i - 1].name)
             parse_error(p, arg->span, "an argument without a name after one with a name");
-        for (int j = 0; arg->name && j < i; j++)
-            if (args.data[j].name == arg->name) {
-                parse_error(p, arg->span, "the argument `%s` is given twice", arg->name);
-                break;
-            }
+        if (!arg->name) continue;
+        if (map_get(&seen, arg->name))
+            parse_error(p, arg->span, "the argument `%s` is given twice", arg->name);
+        map_put(&seen, arg->name, arg);
     }
 }
 
@@ -478,13 +478,13 @@ AstItem *ast_value(Parser *p, Span span, AstItemKind kind, AstName name, AstExpr
 /* Parameters have names of their own. */
 static void params_check(Parser *p, AstParams params)
 {
-    for (int i = 0; i < params.len; i++)
-        for (int j = 0; j < i; j++)
-            if (params.data[i].name.name == params.data[j].name.name) {
-                parse_error(p, params.data[i].name.span, "a second parameter named `%s`",
-                            params.data[i].name.name);
-                break;
-            }
+    Map seen = map_new(p->arena);
+    for (int i = 0; i < params.len; i++) {
+        AstName *name = &params.data[i].name;
+        if (map_get(&seen, name->name))
+            parse_error(p, name->span, "a second parameter named `%s`", name->name);
+        map_put(&seen, name->name, name);
+    }
 }
 
 AstItem *ast_function(Parser *p, Span span, AstItemKind kind, AstName name, AstExpr *count,
@@ -529,7 +529,7 @@ static Parser parser_make(Context *context, const Source *source, int start)
 {
     Arena *arena = context_arena(context);
     Parser parser = {.context = context, .arena = arena, .source = source, .start = start,
-                     .unclosed = -1};
+                     .unclosed = -1, .suspect = -1};
     parser.file = NEW(arena, AstFile);
     parser.file->source = source;
     tokens_scan(&parser);

@@ -89,6 +89,7 @@ typedef struct Parser {
     int closing;     /* this many `}` are missing here */
     VEC(int) open;   /* raw indices of the brackets that are open */
     int unclosed;    /* raw index of a ( or [ given up, or -1 */
+    int suspect;     /* raw index of a { whose } is indented otherwise, or -1 */
     Token current, previous, before; /* the last tokens delivered */
 } Parser;
 
@@ -102,6 +103,9 @@ void tokens_scan(Parser *parser);
 int nnd_yylex(Value *value, Span *span, Parser *parser);
 /* Prepares the stream for the parser's recovery after an error at the current token. */
 void tokens_recover(Parser *parser);
+/* Whether the current token begins a line of its own although a bracket before it is open: the
+ * bracket was forgotten, and recovery reads the line again as a statement. */
+bool tokens_at_new_statement(const Parser *parser);
 /* The ( or [ that encloses the current token, or NULL. */
 const Token *tokens_enclosing(const Parser *parser);
 

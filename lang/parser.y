@@ -229,7 +229,7 @@ stmt
     | "every" expr block { $$ = ast_nest(parser, @$, AST_EVERY, NOTHING, $2, $3); }
     | "phase" name block { $$ = ast_nest(parser, @$, AST_PHASE, $2, NULL, $3); }
     | error ";" { yyerrok; $$ = NULL; }
-    | error block { yyerrok; $$ = NULL; }
+    | error block otherwise { yyerrok; $$ = NULL; }
     ;
 
 stored

@@ -95,7 +95,8 @@ static const char *expected_list(Parser *parser, Expected expected)
     int count = 0;
     for (int i = 0; i < expected.count; i++) {
         const char *text = NULL;
-        bool skip = !strcmp(expected.names[i], "end of the file") && expected.count > 1;
+        bool skip = expected.count > 1 && (!strcmp(expected.names[i], "end of the file") ||
+                    (!strcmp(expected.names[i], "=") && expects(expected, "+")));
         for (size_t g = 0; g < sizeof groups / sizeof *groups && !text && !skip; g++) {
             if (!expects(expected, groups[g].sign) || !group_has(&groups[g], expected.names[i]))
                 continue;
@@ -124,6 +125,7 @@ static const char *found_text(Parser *parser)
 {
     const Token *token = &parser->current, *next = raw_next(parser);
     if (token->kind == TOK_YYEOF) return "the end of the file";
+    if (tokens_at_new_statement(parser)) return "the end of the line";
     if (!token->automatic)
         return arena_printf(parser->arena, "`%s`", span_text(parser, token->span));
     if (next->kind == TOK_YYEOF)
@@ -182,8 +184,11 @@ static const char *hint_statement(Parser *parser, Expected expected)
 {
     int found = parser->current.kind;
     bool first = is_statement_start(parser->before.kind) && parser->previous.kind == TOK_NAME;
-    if (found == TOK_INT_DIVIDE && is_statement_start(parser->previous.kind))
+    if ((found == TOK_INT_DIVIDE && is_statement_start(parser->previous.kind)) ||
+        (found == TOK_TIMES && parser->previous.kind == TOK_DIVIDE))
         return "a comment begins with `#`";
+    if (found == TOK_BASE && is_statement_start(parser->previous.kind))
+        return "a name is assigned without its type; only `param`, `state` and `carry` declare one";
     if (!first) return NULL;
     const char *word = parser->previous.value.word.name;
     const char *hint = foreign_word_hint(word);
@@ -229,7 +234,7 @@ static const char *hint_expression(Parser *parser, Expected expected)
         return "an index stands alone here; shift it where it is used: `x[i - 1]`";
     if (expected.count == 1 && expects(expected, "name") && found == TOK_NUMBER)
         return "names of indices stand here; a fixed position cannot be assigned";
-    if (found == TOK_ASSIGN && !expects(expected, "=")) return "a comparison is written `==`";
+    if (found == TOK_ASSIGN && expects(expected, "+") && !expects(expected, "=")) return "a comparison is written `==`";
     if (is_comparison(found) && expects(expected, "+"))
         return "comparisons do not chain: write `a < b and b < c`";
     if (is_operator(found) && expects(expected, "|>"))
@@ -238,6 +243,14 @@ static const char *hint_expression(Parser *parser, Expected expected)
     if ((found == TOK_LPAREN || found == TOK_LBRACKET || found == TOK_DOT) &&
         parser->before.kind == TOK_OUTSIDE)
         return "after `outside` stands a number, a name or an expression in parentheses";
+    if (found == TOK_COMMA && expects(expected, ")") && expects(expected, "+"))
+        return "a list is written `[a, b]`";
+    if ((found == TOK_RPAREN || found == TOK_RBRACKET) && parser->previous.kind == TOK_COMMA)
+        return "no comma stands before the closing bracket";
+    if (found == TOK_NAME && expects(expected, "base type") && !expects(expected, "number"))
+        return "a tensor's type is `[N]`, a scalar's `real`, `int`, `bool` or `u8`";
+    if (expected.count == 1 && expects(expected, "string"))
+        return "a file is named in quotes: `import \"layers.nnd\"`";
     if (found == TOK_LBRACKET && expects(expected, ":") && parser->previous.kind == TOK_NAME)
         return "a type follows a colon: `x: [N]`";
     return NULL;
@@ -296,10 +309,16 @@ void syntax_error(Parser *parser, const char *const *names, int count)
     const Token *opener = tokens_enclosing(parser);
     if (!special_error(parser, expected)) {
         const char *list = expected_list(parser, expected), *found = found_text(parser);
-        bool said = list ? parse_error(parser, parser->current.span, "expected %s, found %s", list, found)
-                         : parse_error(parser, parser->current.span, "unexpected %s", found);
+        Span span = parser->current.span;
+        if (tokens_at_new_statement(parser)) {
+            span = parser->previous.span;
+            span.line = span.end_line;
+            span.col = span.end_col;
+        }
+        bool said = list ? parse_error(parser, span, "expected %s, found %s", list, found)
+                         : parse_error(parser, span, "unexpected %s", found);
         const char *closer = opener && opener->kind == TOK_LPAREN ? ")" : "]";
-        if (said && opener && expects(expected, closer))
+        if (said && opener && (parser->current.automatic || expects(expected, closer)))
             diag_note(parser->context, opener->span, "`%s` is still open here",
                       opener->kind == TOK_LPAREN ? "(" : "[");
         const char *hint = hint_statement(parser, expected);

@@ -155,6 +155,14 @@ static void open_strip(Parser *parser)
     }
 }
 
+/* The column in which the line of a raw token begins. */
+static int raw_indent(const Parser *parser, int index)
+{
+    while (!raw_begins_line(parser, index))
+        index--;
+    return raw_at(parser, index)->span.col;
+}
+
 static void open_update(Parser *parser, int kind, int index)
 {
     switch (kind) {
@@ -163,10 +171,19 @@ static void open_update(Parser *parser, int kind, int index)
         vec_push(parser->arena, &parser->open, index);
         break;
     case TOK_LPAREN: case TOK_LBRACKET: vec_push(parser->arena, &parser->open, index); break;
-    case TOK_RPAREN: case TOK_RBRACKET: parser->open.len -= open_is_paren(parser); break;
+    case TOK_RPAREN: case TOK_RBRACKET:
+        if (!open_is_paren(parser)) break;
+        if ((raw_at(parser, open_top(parser))->kind == TOK_LPAREN) != (kind == TOK_RPAREN))
+            parser->unclosed = open_top(parser);
+        parser->open.len--;
+        break;
     case TOK_RBRACE:
         open_strip(parser);
-        parser->open.len -= parser->open.len > 0;
+        if (!parser->open.len) break;
+        if (parser->suspect < 0 && raw_begins_line(parser, index) &&
+            raw_indent(parser, open_top(parser)) != raw_at(parser, index)->span.col)
+            parser->suspect = open_top(parser);
+        parser->open.len--;
         break;
     default: break;
     }
@@ -209,8 +226,8 @@ static bool semicolon_due(Parser *parser)
     if (open_is_paren(parser)) return raw_begins_statement(parser, parser->at);
     if (!raw_begins_line(parser, parser->at) || !kind_ends_statement(last)) return false;
     if (next->kind == TOK_LBRACE) {
-        if (parse_error(parser, next->span, "this `{` stands on a line of its own"))
-            diag_hint(parser->context, "a line end ends the statement: write `{` on the line before");
+        if (parse_error(parser, next->span, "a `{` cannot begin a line"))
+            diag_hint(parser->context, "the line end before it ended the statement: write it there");
         return false;
     }
     return !raw_continues(parser, parser->at);
@@ -222,11 +239,13 @@ static int closing_due(Parser *parser)
     const Token *next = raw_at(parser, parser->at);
     if (!parser->open.len || !at_statement_start(parser)) return 0;
     if (next->kind != TOK_YYEOF && !raw_begins_item(parser, parser->at)) return 0;
-    const Token *opener = raw_at(parser, open_top(parser));
+    const Token *opener = raw_at(parser, parser->suspect >= 0 ? parser->suspect : open_top(parser));
     bool end = next->kind == TOK_YYEOF;
     if (parse_error(parser, next->span, "a `}` is missing before %s",
                     end ? "the end of the file" : "this item"))
-        diag_note(parser->context, opener->span, "this `{` is not closed");
+        diag_note(parser->context, opener->span, "this `{` is not closed%s",
+                  parser->suspect >= 0 ? ", as the indentation of its `}` suggests" : "");
+    parser->suspect = -1;
     return parser->open.len;
 }
 
@@ -310,13 +329,19 @@ static bool paren_closes(const Parser *parser, int index)
     return false;
 }
 
+bool tokens_at_new_statement(const Parser *parser)
+{
+    int index = parser->at - 1;
+    return !parser->current.automatic && parser->current.word && index > 0 &&
+           raw_begins_line(parser, index) && open_is_paren(parser) && !paren_closes(parser, index);
+}
+
 void tokens_recover(Parser *parser)
 {
     int index = parser->at - 1;
     if (parser->current.automatic || index < 0 || !open_is_paren(parser)) return;
     if (paren_closes(parser, index)) return;
-    /* A line that begins here is a statement of its own: end the one before, and read it again. */
-    bool again = parser->current.word && raw_begins_line(parser, index);
+    bool again = tokens_at_new_statement(parser);
     open_strip(parser);
     if (!again) return;
     parser->at = index;
