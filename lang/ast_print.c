@@ -69,6 +69,12 @@ static int strength_right(AstOp op)
     return op == AST_POW ? 22 : strength_left(op) + (op != AST_NOT && op != AST_NEG);
 }
 
+/* What a left operand has to its right; comparisons do not chain. */
+static int strength_beside(AstOp op)
+{
+    return op >= AST_EQ && op <= AST_GE ? strength_right(op) : strength_left(op);
+}
+
 static void print(StrBuf *out, const AstExpr *e, int left, int right);
 
 static void print_number(StrBuf *out, double value, bool is_int)
@@ -238,7 +244,7 @@ static void print_bare(StrBuf *out, const AstExpr *e, int left, int right)
         print(out, e->unary.arg, strength_right(e->unary.op), right);
         break;
     case AST_BINARY:
-        print(out, e->binary.lhs, left, strength_left(e->binary.op));
+        print(out, e->binary.lhs, left, strength_beside(e->binary.op));
         str_printf(out, e->binary.op == AST_POW ? "%s" : " %s ", op_texts[e->binary.op]);
         print(out, e->binary.rhs, strength_right(e->binary.op), right);
         break;

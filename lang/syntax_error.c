@@ -290,11 +290,6 @@ static bool special_error(Parser *parser, Expected expected)
         parse_error(parser, found->span, "this `else` belongs to no `if`");
         return true;
     }
-    if (found->kind == TOK_RBRACE && expects(expected, "fn")) {
-        if (parse_error(parser, found->span, "this `}` closes nothing"))
-            diag_hint(parser->context, "was a block closed too early, or its `{` forgotten?");
-        return true;
-    }
     if ((found->kind == TOK_RPAREN || found->kind == TOK_RBRACKET) && !wants_operand &&
         expects(expected, ";") && !tokens_enclosing(parser)) {
         parse_error(parser, found->span, "this `%s` closes nothing", span_text(parser, found->span));

@@ -223,7 +223,8 @@ static bool semicolon_due(Parser *parser)
     int last = parser->current.kind;
     if (at_statement_start(parser)) return false;
     if (next->kind == TOK_RBRACE || next->kind == TOK_YYEOF) return last != TOK_START_EXPR;
-    if (open_is_paren(parser)) return raw_begins_statement(parser, parser->at);
+    if (raw_begins_statement(parser, parser->at)) return true;
+    if (open_is_paren(parser)) return false;
     if (!raw_begins_line(parser, parser->at) || !kind_ends_statement(last)) return false;
     if (next->kind == TOK_LBRACE) {
         if (parse_error(parser, next->span, "a `{` cannot begin a line"))
@@ -247,6 +248,15 @@ static int closing_due(Parser *parser)
                   parser->suspect >= 0 ? ", as the indentation of its `}` suggests" : "");
     parser->suspect = -1;
     return parser->open.len;
+}
+
+/* Steps over every `}` that closes nothing, and reports it. */
+static void strays_skip(Parser *parser)
+{
+    const Token *next = raw_at(parser, parser->at);
+    for (; !parser->open.len && next->kind == TOK_RBRACE; next = raw_at(parser, ++parser->at))
+        if (parse_error(parser, next->span, "this `}` closes nothing"))
+            diag_hint(parser->context, "was a block closed too early, or its `{` forgotten?");
 }
 
 /* `elif` at the beginning of a statement is reported and read as `else if`. */
@@ -274,6 +284,7 @@ static Token token_next(Parser *parser)
         parser->queued = 0;
         return token;
     }
+    strays_skip(parser);
     if (semicolon_due(parser)) {
         open_strip(parser);
         return token_automatic(parser, TOK_SEMICOLON);
