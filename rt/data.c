@@ -1,5 +1,5 @@
-/* data.c -- the data sets of a program: reads the files they are made of when they are needed, computes
- * the fields that are expressions, draws splits, and brings examples to entries.
+/* data.c -- the data sets of a program: reads the files they are made of when they are needed,
+ * computes the fields that are expressions, draws splits, and brings examples to entries.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
@@ -8,7 +8,8 @@
 static int file_columns(const char *const *columns)
 {
     int count = 0;
-    while (columns != NULL && columns[count] != NULL) count++;
+    while (columns != NULL && columns[count] != NULL)
+        count++;
     return count;
 }
 
@@ -155,7 +156,8 @@ int nnd_report_split(const NndSession *session, const NndTrainInfo *train, bool 
 int nnd_feed_open(NndSession *session, const NndEntry *entry, NndFeed *feed)
 {
     size_t count = (size_t)entry->input_count + 1;
-    *feed = (NndFeed){entry, calloc(count, sizeof *feed->buffers), calloc(count, sizeof *feed->inputs)};
+    *feed =
+        (NndFeed){entry, calloc(count, sizeof *feed->buffers), calloc(count, sizeof *feed->inputs)};
     if (feed->buffers == NULL || feed->inputs == NULL)
         return nnd_error(&session->error, "out of memory");
     for (int i = 0; i < entry->input_count; i++) {
@@ -218,8 +220,7 @@ static int stream_pass(NndSession *session, const NndEntry *entry, int split, Nn
 }
 
 /* An entry that works on no examples. */
-static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call,
-                       NndArray *arrays)
+static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call, NndArray *arrays)
 {
     NndFeed feed;
     void **outputs = calloc((size_t)entry->output_count + 1, sizeof *outputs);

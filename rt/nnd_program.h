@@ -1,10 +1,10 @@
 /* nnd_program.h -- what a program written by nndc tells the runtime about itself, and the main
  * function that all of them share. SPDX-License-Identifier: 0BSD
  *
- * A generated program is tables (tensors, files, data sets, train blocks, models) and one C function
- * per entry: a computation over the tensors that are kept, on one batch. Everything else is the same
- * for all programs and stands here: the command line, reading data, batches, steps, fits, reports,
- * checkpoints. The rules on errors are those of nnd_rt.h. */
+ * A generated program is tables (tensors, files, data sets, train blocks, models) and one C
+ * function per entry: a computation over the tensors that are kept, on one batch. Everything else
+ * is the same for all programs and stands here: the command line, reading data, batches, steps,
+ * fits, reports, checkpoints. The rules on errors are those of nnd_rt.h. */
 #ifndef NND_PROGRAM_H_RT
 #define NND_PROGRAM_H_RT
 
@@ -200,7 +200,7 @@ int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
 int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error);
 /* One element of an array, as a number. */
 double nnd_array_value(const NndArray *array, int64_t i);
-/* "FOLDER/name" in new memory (free), or a copy of name if that is absolute; NULL without memory. */
+/* "FOLDER/name" in new memory (free); a copy of name if that is absolute; NULL without memory. */
 char *nnd_path_join(const char *folder, const char *name);
 /* Fills the tensors from options.weights, a checkpoint or a run folder, or else from the program's
  * own run folder; what the checkpoint lacks keeps its initial value, with a warning. */
@@ -234,7 +234,7 @@ void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t 
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs);
 
-/* ---- train.c, report.c, predict.c: the three verbs --------------------------------------------- */
+/* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
 
 int nnd_train(NndSession *session);
 int nnd_eval(NndSession *session);

@@ -1,5 +1,5 @@
-/* predict.c -- runs a model on arrays from files, on numbers from standard input, or on the examples of
- * the data set whose fields are called like its inputs; prints or saves the results.
+/* predict.c -- runs a model on arrays from files, on numbers from standard input, or on the
+ * examples of the data set whose fields are called like its inputs; prints or saves the results.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
@@ -69,7 +69,8 @@ static int numbers_read(NndSession *session, const NndPort *port, NndArray *arra
     for (char *at = text + strspn(text, " ,;\t\r\n"); *at != 0 && !failed;) {
         char *end;
         double value = strtod(at, &end);
-        if (end == at) failed = nnd_error(&session->error, "standard input: \"%.20s\" is no number", at);
+        if (end == at)
+            failed = nnd_error(&session->error, "standard input: \"%.20s\" is no number", at);
         if (count == room) {
             room = 2 * room + 64;
             double *larger = realloc(values, (size_t)room * sizeof *values);
@@ -116,7 +117,8 @@ static int numbers_convert(NndSession *session, NndArray *array, NndType type)
     return 0;
 }
 
-static int input_read(Prediction *prediction, const NndPort *port, const char *path, NndArray *array)
+static int input_read(Prediction *prediction, const NndPort *port, const char *path,
+                      NndArray *array)
 {
     NndSession *session = prediction->session;
     if (strcmp(path, "-") == 0)
@@ -221,22 +223,25 @@ static int prediction_run(Prediction *prediction, NndArray *results)
     int failed =
         inputs == NULL || outputs == NULL ? nnd_error(&session->error, "out of memory") : 0;
     for (int i = 0; i < entry->output_count && !failed; i++)
-        failed = nnd_port_alloc(&entry->outputs[i], prediction->count, &results[i], &session->error);
+        failed =
+            nnd_port_alloc(&entry->outputs[i], prediction->count, &results[i], &session->error);
     int64_t chunk = entry->batch > 0 ? entry->batch : prediction->count;
     for (int64_t at = 0; at < prediction->count && !failed; at += chunk) {
         int64_t n = chunk < prediction->count - at ? chunk : prediction->count - at;
         for (int i = 0; i < entry->input_count; i++) {
             const NndPort *port = &entry->inputs[i];
-            size_t row = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+            size_t row =
+                nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
             inputs[i] = (const char *)prediction->ports[i] + (port->batched ? (size_t)at * row : 0);
         }
         for (int i = 0; i < entry->output_count; i++) {
             const NndPort *port = &entry->outputs[i];
-            size_t row = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+            size_t row =
+                nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
             outputs[i] = (char *)results[i].data + (port->batched ? (size_t)at * row : 0);
         }
-        NndCall call = {.seed = session->seed, .batch = n, .total = n, .inputs = inputs,
-                        .outputs = outputs};
+        NndCall call = {
+            .seed = session->seed, .batch = n, .total = n, .inputs = inputs, .outputs = outputs};
         failed = nnd_entry_run(session, entry, &call);
     }
     free(inputs);
@@ -277,7 +282,8 @@ static const NndModelInfo *model_find(NndSession *session)
     if (session->options.name == NULL)
         nnd_error(&session->error, "predict wants a model; %s has %s", program->source, names);
     else
-        nnd_error(&session->error, "there is no model \"%s\" in %s that can be run alone; it has %s",
+        nnd_error(&session->error,
+                  "there is no model \"%s\" in %s that can be run alone; it has %s",
                   session->options.name, program->source, names[0] ? names : "none");
     return NULL;
 }

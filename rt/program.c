@@ -1,5 +1,5 @@
-/* program.c -- the main function of generated programs: the command line, the tensors that are kept, and
- * the weights they start from. SPDX-License-Identifier: 0BSD */
+/* program.c -- the main function of generated programs: the command line, the tensors that are
+ * kept, and the weights they start from. SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
 #include <stdlib.h>
@@ -251,8 +251,9 @@ int nnd_weights_load(NndSession *session)
         }
     }
     if (!failed && found == 0 && session->saved_count > 0 && header.count > 0)
-        failed = nnd_error(&session->error, "%s: is a checkpoint of another model: it has no \"%s\"",
-                           path, session->saved[0].name);
+        failed =
+            nnd_error(&session->error, "%s: is a checkpoint of another model: it has no \"%s\"",
+                      path, session->saved[0].name);
     nnd_st_header_free(&header);
     free(path);
     return failed;

@@ -1,5 +1,5 @@
-/* report.c -- the reports of a train block: their values over a split, printed, and compared with what
- * the program expects of them. SPDX-License-Identifier: 0BSD */
+/* report.c -- the reports of a train block: their values over a split, printed, and compared with
+ * what the program expects of them. SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
 #include <stdlib.h>

@@ -1,12 +1,12 @@
-/* train.c -- the training loop of every program: fits, steps in shuffled batches, reports at the end of
- * each epoch, log.csv, checkpoints from which a training goes on bit for bit.
+/* train.c -- the training loop of every program: fits, steps in shuffled batches, reports at the
+ * end of each epoch, log.csv, checkpoints from which a training goes on bit for bit.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
 #include <stdlib.h>
 
-#define TRAIN_SAVE_EPOCHS 2.0 /* seconds: an epoch's end sooner after a checkpoint writes none */
-#define TRAIN_SAVE_STEPS 60.0 /* seconds between checkpoints within an epoch */
+#define TRAIN_SAVE_EPOCHS 2.0  /* seconds: an epoch's end sooner after a checkpoint writes none */
+#define TRAIN_SAVE_STEPS  60.0 /* seconds between checkpoints within an epoch */
 
 typedef struct Training {
     NndSession *session;
@@ -137,13 +137,16 @@ static int training_restore(Training *training, const NndState *state)
         if (nnd_state_get_real(state, key, &training->sums[i], error)) return 1;
     }
     if ((uint64_t)seed != training->seed)
-        return nnd_error(error, "%s: was trained with the seed %lld, not %llu: it cannot go on as if "
-                                "never stopped",
+        return nnd_error(error,
+                         "%s: was trained with the seed %lld, not %llu: it cannot go on as if "
+                         "never stopped",
                          training->checkpoint, (long long)seed, (unsigned long long)training->seed);
     if (per_epoch != training->per_epoch)
-        return nnd_error(error, "%s: was trained in epochs of %lld steps, not %lld (was the batch or "
-                                "the data changed?)",
-                         training->checkpoint, (long long)per_epoch, (long long)training->per_epoch);
+        return nnd_error(error,
+                         "%s: was trained in epochs of %lld steps, not %lld (was the batch or "
+                         "the data changed?)",
+                         training->checkpoint, (long long)per_epoch,
+                         (long long)training->per_epoch);
     return 0;
 }
 
@@ -213,8 +216,7 @@ static int64_t step_rows(Training *training)
         if (i == 0) {
             n = nnd_batch(batches, epoch, index, &training->rows[info->sets[0]]);
         } else {
-            int64_t before =
-                epoch * training->batches[0].count + index * training->batches[0].size;
+            int64_t before = epoch * training->batches[0].count + index * training->batches[0].size;
             nnd_batch_wrapped(batches, before, n, training->wrapped[i]);
             training->rows[info->sets[i]] = training->wrapped[i];
         }
@@ -231,12 +233,12 @@ static int step_losses(Training *training, int64_t n)
         double loss = nnd_array_value(&training->losses[i], 0);
         if (training->trace != NULL) fprintf(training->trace, ",%.17g", loss);
         if (!isfinite(loss))
-            return nnd_error(&training->session->error,
-                             "%s: the loss is %s at step %lld (epoch %lld); checkpoints are as they "
-                             "were before. Is the learning rate too large?",
-                             info->losses[i], isnan(loss) ? "not a number" : "infinite",
-                             (long long)training->step,
-                             (long long)(training->step / training->per_epoch + 1));
+            return nnd_error(
+                &training->session->error,
+                "%s: the loss is %s at step %lld (epoch %lld); checkpoints are as they "
+                "were before. Is the learning rate too large?",
+                info->losses[i], isnan(loss) ? "not a number" : "infinite",
+                (long long)training->step, (long long)(training->step / training->per_epoch + 1));
         training->sums[i] += loss * (double)n;
     }
     if (training->trace != NULL) fputc('\n', training->trace);
@@ -248,8 +250,12 @@ static int training_step(Training *training)
 {
     int64_t n = step_rows(training), epoch = training->step / training->per_epoch;
     nnd_feed_fill(training->session, &training->feed, NND_TRAIN, training->rows, 0, n);
-    NndCall call = {.seed = training->seed, .batch = n, .total = n, .step = training->step,
-                    .epoch = epoch, .inputs = training->feed.inputs,
+    NndCall call = {.seed = training->seed,
+                    .batch = n,
+                    .total = n,
+                    .step = training->step,
+                    .epoch = epoch,
+                    .inputs = training->feed.inputs,
                     .outputs = training->outputs};
     if (nnd_entry_run(training->session, training->info->step, &call)) return 1;
     if (step_losses(training, n)) return 1;
@@ -325,7 +331,8 @@ static int training_finish(Training *training, const LogNames *names, NndArray *
     NndSession *session = training->session;
     const NndTrainInfo *info = training->info;
     if (info->report == NULL) return 0;
-    int during = nnd_report_split(session, info, false), end = nnd_report_split(session, info, true);
+    int during = nnd_report_split(session, info, false),
+        end = nnd_report_split(session, info, true);
     if (during != end || *last == NULL) {
         char name[300];
         snprintf(name, sizeof name, "%s.test", info->name);
@@ -348,8 +355,8 @@ static void train_json(const NndTrainInfo *info, const NndArray *reports, bool f
 }
 
 /* Trains one block. state: of the checkpoint to go on from, or NULL. Returns 0, 1 or 130. */
-static int train_block(Training *training, const LogNames *names, const NndState *state,
-                       bool first, int *failed_expects)
+static int train_block(Training *training, const LogNames *names, const NndState *state, bool first,
+                       int *failed_expects)
 {
     NndSession *session = training->session;
     const NndTrainInfo *info = training->info;
@@ -400,8 +407,9 @@ static int train_resume(NndSession *session, const char *checkpoint, NndState *s
             *from = i;
             return 0;
         }
-    return nnd_error(&session->error, "%s: is a checkpoint of the train block \"%s\", which %s has not",
-                     checkpoint, name != NULL ? name : "", session->program->source);
+    return nnd_error(&session->error,
+                     "%s: is a checkpoint of the train block \"%s\", which %s has not", checkpoint,
+                     name != NULL ? name : "", session->program->source);
 }
 
 static int train_blocks(NndSession *session, const char *checkpoint, const LogNames *names,
@@ -413,8 +421,8 @@ static int train_blocks(NndSession *session, const char *checkpoint, const LogNa
         const NndTrainInfo *info = &session->program->trains[i];
         if (session->options.only != NULL && strcmp(session->options.only, info->name) != 0)
             continue;
-        Training training = {.session = session, .info = info, .log = log,
-                             .checkpoint = checkpoint, .trace = trace};
+        Training training = {
+            .session = session, .info = info, .log = log, .checkpoint = checkpoint, .trace = trace};
         training.seed = session->options.seed >= 0 ? (uint64_t)session->options.seed
                         : info->seed >= 0          ? (uint64_t)info->seed
                                                    : 0;
@@ -427,7 +435,8 @@ static int train_blocks(NndSession *session, const char *checkpoint, const LogNa
 
 int nnd_train(NndSession *session)
 {
-    const char *folder = session->options.output != NULL ? session->options.output : session->folder;
+    const char *folder =
+        session->options.output != NULL ? session->options.output : session->folder;
     char *checkpoint = nnd_path_join(folder, "checkpoint.safetensors");
     char *log_path = nnd_path_join(folder, "log.csv");
     LogNames names = {.count = 0};
@@ -443,9 +452,8 @@ int nnd_train(NndSession *session)
         nnd_error(error, "out of memory");
     else if (nnd_folder_make(folder, error) ||
              (session->options.weights != NULL && nnd_weights_load(session)) ||
-             (session->options.resume &&
-              (train_resume(session, checkpoint, &state, &from) ||
-               nnd_state_get_int(&state, "log_rows", &rows, error))) ||
+             (session->options.resume && (train_resume(session, checkpoint, &state, &from) ||
+                                          nnd_state_get_int(&state, "log_rows", &rows, error))) ||
              nnd_log_open(&log, log_path, names.names, names.count, rows, error))
         status = 1;
     else if (session->options.trace != NULL && (trace = fopen(session->options.trace, "w")) == NULL)
