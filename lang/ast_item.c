@@ -243,7 +243,7 @@ AstItem *ast_stray(Parser *p, AstStmt *stmt)
         diag_hint(p->context, "a constant of the file is `const %s = ...`",
                   stmt->names.data[0].name);
     else if (stmt->kind == AST_RETURN)
-        diag_hint(p->context, "was the body closed too early by a `}`?");
+        diag_hint(p->context, "was the `{` of the body forgotten, or the body closed too early?");
     else
         diag_hint(p->context,
                   "a file consists of import, const, fn, layer, model, load, optimizer, "

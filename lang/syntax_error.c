@@ -226,6 +226,7 @@ static const char *hint_control(Parser *parser, Expected expected)
         return "as a statement it is `if a { ... } else { ... }`";
     if (expects(expected, "else") && !expects(expected, "{") && found == TOK_SEMICOLON)
         return "an `if` expression has an `else`";
+    if (found == TOK_OVER && expects(expected, ";")) return "`over` stands before `using`";
     if (found == TOK_LBRACE && expects(expected, "..")) return "a range is written `0..n`";
     if (found == TOK_SEMICOLON && parser->current.automatic && expects(expected, "{"))
         return "the block begins with a `{` on this line";

@@ -409,7 +409,7 @@ void tokens_recover(Parser *parser)
     int index = parser->at - 1;
     if (parser->current.automatic || index < 0 || !open_is_paren(parser)) return;
     if (paren_closes(parser, index)) return;
-    bool again = tokens_at_new_statement(parser);
+    bool again = tokens_at_new_statement(parser) && !raw_continues(parser, index);
     open_strip(parser);
     if (!again) return;
     parser->at = index;

@@ -239,7 +239,8 @@ static void test_programs(void)
 
 /* --- errors ---------------------------------------------------------------------------------- */
 
-/* A wrong program and, line by line, what its report contains. */
+/* A wrong program and what its report contains. Where the places of errors are given, they are all
+ * of them. */
 static const struct {
     const char *text, *says;
 } wrong_files[] = {
@@ -257,12 +258,13 @@ static const struct {
      ":4:1: error: this `}` closes nothing|:5:13: error: "},
     {"fn f(x) {\n a = b", ":2:7: error: a `}` is missing before the end"},
     {"fn f(x)\n{\n return x x\n}\n", ":2:1: error: a `{` cannot begin a line|:3:11: error: "},
-    {"fn f(x)\n return x\n", ":1:8: error: expected `->`, `=` or `{`, found the end of the line"},
+    {"fn f(x)\n return x\n", ":1:8: error: expected `->`, `=` or `{`, found the end of the "
+                             "line|:2:2: error: `return` outside"},
     {"fn f(x) {\n if x = 3 { a = 1 1 } else { a = 2 }\n}\n",
      ":2:7: error: |:2:19: error: |hint: a comparison is written `==`"},
     {"fn f(x) { x == 3 }", "error: |hint: an assignment is written `=`"},
     {"fn f(x) = a && b || !c ** 2",
-     ":1:13: error: |`and`|:1:18: error: |`or`|`not`|:1:24: error: |`^`"},
+     ":1:13: error: |`and`|:1:18: error: |`or`|:1:21: error: |`not`|:1:24: error: |`^`"},
     {"fn f(x) { a := 3; a += 1; b = 'it' }",
      "written `=`|no `+=`|x = x + |double quotes|write \"it\""},
     {"fn f(x) = a \xe2\x88\x92 b \xc3\x97 c \xe2\x89\xa4 d", "write `-`|write `*`|write `<=`"},
@@ -300,6 +302,9 @@ static const struct {
     {"fn f(x) = a \\ b ? c", "operator or a comma|`if a then b else c`"},
     {"fn f(x, y, x) = 1", "a second parameter named `x`"},
     {"// comment\nfn f(x) = x", "a comment begins with `#`"},
+    {"train t {\n minimize mean(f(x)\n  over A using b\n a = 1 1\n}",
+     ":2:20: error: |:4:8: error: "},
+    {"train t { minimize x using b over A }", "`over` stands before `using`"},
     {"import other\nfn f(x) = x x", ":1:8: error: |:2:13: error: "},
 };
 
@@ -310,14 +315,19 @@ static void test_errors(void)
         CU_ASSERT_PTR_NOT_NULL(file_of(context, wrong_files[i].text, strlen(wrong_files[i].text)));
         CU_ASSERT(diag_errors(context) > 0);
         char *report = report_of(context), part[200];
+        int announced = 0;
         for (const char *says = wrong_files[i].says; *says;) {
             size_t n = strcspn(says, "|");
             if (says[n] == '|' && says[n + 1] == '>') n = strlen(says); /* the pipe itself */
             snprintf(part, sizeof part, "%.*s", (int)n, says);
             if (!strstr(report, part)) printf("\n\"%s\" is not in\n%s", part, report);
             CU_ASSERT(strstr(report, part) != NULL);
+            announced += part[0] == ':' && strstr(part, "error:");
             says += n + (says[n] == '|');
         }
+        CU_ASSERT(!announced || announced == diag_errors(context));
+        if (announced && announced != diag_errors(context))
+            printf("\nmore than these:\n%s", report);
         free(report);
         context_free(context);
     }
