@@ -316,7 +316,8 @@ static bool rule_alone(Infer *in)
             progress = true;
             for (int k = i + 1; k < in->constraints.len; k++) {
                 const Constraint *other = &in->constraints.data[k];
-                if (other->sub->kind != AST_NAME || scope_var(other, var->name) != var) continue;
+                if (other->sub->kind != AST_NAME || scope_var(other, other->sub->name) != var)
+                    continue;
                 if (extent_equal(other->extent, c->extent)) continue;
                 diag_error(in->e->context, other->sub->span,
                            "index `%s` runs over an axis of %s here, and over one of %s before",
