@@ -48,23 +48,31 @@ static void tree_reduce(StrBuf *out, const AstExpr *e)
     str_add(out, ")");
 }
 
-/* Everything in prefix form: (+ a (* b c)), (f x k=1), (pipe f x), (at x i : outside 0). */
-static void tree(StrBuf *out, const AstExpr *e)
+/* Writes an expression without operands, or a reduction; false if it is neither. */
+static bool tree_leaf(StrBuf *out, const AstExpr *e)
 {
     switch (e->kind) {
-    case AST_NUMBER: str_printf(out, e->number.is_int ? "%.0f" : "%.17gr", e->number.value); return;
-    case AST_STRING: str_printf(out, "'%.*s'", (int)e->string.len, e->string.text); return;
-    case AST_BOOL: str_add(out, e->boolean ? "true" : "false"); return;
-    case AST_NAME: str_add(out, e->name); return;
-    case AST_NEXT: str_printf(out, "next:%s", e->name); return;
+    case AST_NUMBER:
+        str_printf(out, e->number.is_int ? "%.0f" : "%.17gr", e->number.value);
+        return true;
+    case AST_STRING: str_printf(out, "'%.*s'", (int)e->string.len, e->string.text); return true;
+    case AST_BOOL: str_add(out, e->boolean ? "true" : "false"); return true;
+    case AST_NAME: str_add(out, e->name); return true;
+    case AST_NEXT: str_printf(out, "next:%s", e->name); return true;
     case AST_REDUCER:
         str_printf(out, "`%s",
                    e->reducer.is_cast ? ast_base_text(e->reducer.base)
                                       : ast_reduce_text(e->reducer.reduce));
-        return;
-    case AST_REDUCE: tree_reduce(out, e); return;
-    default: break;
+        return true;
+    case AST_REDUCE: tree_reduce(out, e); return true;
+    default: return false;
     }
+}
+
+/* Everything in prefix form: (+ a (* b c)), (f x k=1), (pipe f x), (at x i : outside 0). */
+static void tree(StrBuf *out, const AstExpr *e)
+{
+    if (tree_leaf(out, e)) return;
     str_add(out, "(");
     switch (e->kind) {
     case AST_LIST:
