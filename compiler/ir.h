@@ -40,7 +40,7 @@ static inline bool extent_equal(Extent a, Extent b)
     return a.max == b.max && a.size == b.size;
 }
 
-enum { MAX_RANK = 16, MAX_ITERS = 48 };
+enum { MAX_RANK = 16, MAX_ITERS = 32 };
 
 /* --- ops.c: the table of scalar operators and reductions (ops.def) ---------------------------------- */
 

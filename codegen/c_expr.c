@@ -1,0 +1,627 @@
+/* c_expr.c -- scalars as C expressions.
+ *
+ * A scalar that is used more than once in a statement, or whose text grows long, becomes a named
+ * constant in front of the statement; a choice of which a branch may fail (a subscript that is checked
+ * when running) becomes an if statement, every other one a conditional expression. Subscripts are
+ * computed in long, values of type int in int32_t with arithmetic that wraps. */
+#include "c_text.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+
+enum { LONG_TEXT = 70 };
+
+static Text atom(const char *s)
+{
+    return (Text){s, PREC_ATOM};
+}
+
+static const char *wrap(CKernel *k, Text t, int needed)
+{
+    return t.prec >= needed ? t.s : arena_printf(k->arena, "(%s)", t.s);
+}
+
+const char *c_type(const CKernel *k, ElemType type)
+{
+    switch (type) {
+    case TYPE_BOOL: return "bool";
+    case TYPE_U8: return "uint8_t";
+    case TYPE_INT: return "int32_t";
+    case TYPE_REAL: return k->f64 ? "double" : "float";
+    }
+    return "";
+}
+
+/* --- names -------------------------------------------------------------------------------------- */
+
+/* Words that a local name must not hide: C's, and what emitted code calls. */
+static bool word_reserved(const char *word)
+{
+    static const char *const words[] = {
+        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
+        "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
+        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
+        "union", "unsigned", "void", "volatile", "while", "bool", "true", "false", "asm", "unix",
+        "linux", "fault", "seed", "checked", "min", "max", "div", "abs", "y0", "y1", "yn", "j0",
+        "j1", "jn", "gamma", "index", "log", "exp", "signal", "time", "main", "real"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) return true;
+    return strncmp(word, "nnd", 3) == 0;
+}
+
+static bool name_in_use(const CKernel *k, const char *name)
+{
+    for (int i = 0; i < k->taken.len; i++)
+        if (strcmp(k->taken.data[i], name) == 0) return true;
+    return word_reserved(name);
+}
+
+const char *c_name(CKernel *k, const char *wanted)
+{
+    const char *name = wanted;
+    for (int n = 2; name_in_use(k, name); n++)
+        name = arena_printf(k->arena, "%s%s%d", wanted,
+                            isdigit((unsigned char)wanted[strlen(wanted) - 1]) ? "_" : "", n);
+    vec_push(k->arena, &k->taken, name);
+    return name;
+}
+
+static const char *named_get(const CKernel *k, const Scalar *s)
+{
+    for (int i = k->named.len - 1; i >= 0; i--)
+        if (k->named.data[i].scalar == s) return k->named.data[i].name;
+    return NULL;
+}
+
+/* --- what is known of a scalar ------------------------------------------------------------------------ */
+
+/* Whether subscript i of a load is proven inside its axis; the size of the axis may depend on the axes
+ * before, which have the load's own subscripts. */
+static bool subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i)
+{
+    Range r = scalar_range(subs[i], k->var_extent, MAX_ITERS);
+    Extent e = node->shape[i];
+    if (e.size && e.size->iters)
+        e.size = scalar_substitute(k->l->g, e.size, subs, i);
+    return range_within(r, e);
+}
+
+static bool load_checked(CKernel *k, const Scalar *s)
+{
+    if (s->kind != SCALAR_LOAD || s->outside) return false;
+    for (int i = 0; i < s->n_args; i++)
+        if (!subscript_safe(k, s->node, s->args, i)) return true;
+    return false;
+}
+
+bool c_unsafe(CKernel *k, const Scalar *s)
+{
+    const char *known = map_get(&k->unsafe, s);
+    if (known) return *known == 'y';
+    bool unsafe = load_checked(k, s);
+    for (int i = 0; i < s->n_args && !unsafe; i++)
+        unsafe = c_unsafe(k, s->args[i]);
+    if (s->outside && !unsafe) unsafe = c_unsafe(k, s->outside);
+    static char yes[] = "y", no[] = "n";
+    map_put(&k->unsafe, s, unsafe ? yes : no);
+    return unsafe;
+}
+
+static bool guarded_choice(CKernel *k, const Scalar *s)
+{
+    return s->kind == SCALAR_OP && s->op == OP_SELECT &&
+           (c_unsafe(k, s->args[1]) || c_unsafe(k, s->args[2]));
+}
+
+static bool is_affine(const Scalar *s)
+{
+    Affine a;
+    return s->type == TYPE_INT && affine_of(s, &a);
+}
+
+/* --- counting ------------------------------------------------------------------------------------------ */
+
+static void count_uses(CKernel *k, const Scalar *s)
+{
+    intptr_t n = (intptr_t)map_get(&k->uses, s) + 1;
+    map_put(&k->uses, s, (void *)n);
+    if (n > 1) return;
+    bool guarded = guarded_choice(k, s);
+    for (int i = 0; i < (guarded ? 1 : s->n_args); i++)
+        count_uses(k, s->args[i]);
+    if (s->outside) count_uses(k, s->outside);
+}
+
+void c_count(CKernel *k, const Scalar *const *scalars, int n)
+{
+    k->uses = map_new(k->arena);
+    for (int i = 0; i < n; i++)
+        count_uses(k, scalars[i]);
+}
+
+static bool used_often(const CKernel *k, const Scalar *s)
+{
+    return (intptr_t)map_get(&k->uses, s) > 1;
+}
+
+/* --- numbers --------------------------------------------------------------------------------------------- */
+
+static Text real_literal(CKernel *k, double value)
+{
+    if (isnan(value)) return atom("NAN");
+    if (isinf(value)) return value > 0 ? atom("INFINITY") : (Text){"-INFINITY", PREC_UNARY};
+    char text[40];
+    if (k->f64)
+        snprintf(text, sizeof text, "%.17g", value);
+    else
+        snprintf(text, sizeof text, "%.9g", (double)(float)value);
+    for (int digits = 1; digits < 17; digits++) { /* the shortest that reads back */
+        char shorter[40];
+        snprintf(shorter, sizeof shorter, "%.*g", digits, value);
+        bool same = k->f64 ? strtod(shorter, NULL) == value
+                           : strtof(shorter, NULL) == (float)value;
+        if (!same) continue;
+        memcpy(text, shorter, sizeof text);
+        break;
+    }
+    if (!strpbrk(text, ".e")) strcat(text, ".0");
+    if (!k->f64) strcat(text, "f");
+    return (Text){arena_strdup(k->arena, text), *text == '-' ? PREC_UNARY : PREC_ATOM};
+}
+
+static Text literal(CKernel *k, const Scalar *s)
+{
+    if (s->type == TYPE_REAL) return real_literal(k, s->value);
+    if (s->type == TYPE_BOOL) return atom(s->value != 0 ? "true" : "false");
+    if (s->value == INT32_MIN) return atom("INT32_MIN");
+    return (Text){arena_printf(k->arena, "%ld", (long)s->value),
+                  s->value < 0 ? PREC_UNARY : PREC_ATOM};
+}
+
+/* --- subscripts -------------------------------------------------------------------------------------------- */
+
+/* A sum that grows term by term: "i * 784 + j - 1". */
+typedef struct Sum {
+    StrBuf text;
+    int terms;
+    int prec; /* of the only term */
+} Sum;
+
+static void sum_term(CKernel *k, Sum *sum, Text t, int64_t factor)
+{
+    bool minus = factor < 0;
+    int64_t times = minus ? -factor : factor;
+    int needed = times != 1 || minus ? PREC_MUL : PREC_ADD;
+    const char *text = wrap(k, t, times != 1 ? PREC_MUL : needed);
+    if (sum->terms > 0) str_add(&sum->text, minus ? " - " : " + ");
+    else if (minus) str_add(&sum->text, "-");
+    str_add(&sum->text, text);
+    if (times != 1) str_printf(&sum->text, " * %lld", (long long)times);
+    sum->prec = sum->terms > 0 ? PREC_ADD : minus ? PREC_UNARY : times != 1 ? PREC_MUL : t.prec;
+    sum->terms++;
+}
+
+static void sum_affine(CKernel *k, Sum *sum, const Affine *a)
+{
+    for (int i = 0; i < MAX_ITERS; i++)
+        if (a->coefficient[i] > 0) sum_term(k, sum, atom(k->var_name[i]), a->coefficient[i]);
+    for (int i = 0; i < MAX_ITERS; i++)
+        if (a->coefficient[i] < 0) sum_term(k, sum, atom(k->var_name[i]), a->coefficient[i]);
+}
+
+static Text sum_finish(CKernel *k, Sum *sum, int64_t constant)
+{
+    if (sum->terms == 0) {
+        const char *text = arena_printf(k->arena, "%lld", (long long)constant);
+        return (Text){text, constant < 0 ? PREC_UNARY : PREC_ATOM};
+    }
+    if (constant) {
+        str_printf(&sum->text, constant < 0 ? " - %lld" : " + %lld",
+                   (long long)(constant < 0 ? -constant : constant));
+        sum->prec = PREC_ADD;
+    }
+    return (Text){str_text(&sum->text), sum->prec};
+}
+
+static Text affine_text(CKernel *k, const Affine *a)
+{
+    Sum sum = {.text = str_new(k->arena)};
+    sum_affine(k, &sum, a);
+    return sum_finish(k, &sum, a->constant);
+}
+
+static Text index_op(CKernel *k, const Scalar *s)
+{
+    const char *sign = s->op == OP_ADD ? "+" : s->op == OP_SUB ? "-" : s->op == OP_MUL ? "*" : NULL;
+    int prec = s->op == OP_MUL ? PREC_MUL : PREC_ADD;
+    if (s->op == OP_IDIV || s->op == OP_MOD) {
+        Range r = scalar_range(s->args[0], k->var_extent, MAX_ITERS);
+        if (s->args[1]->kind == SCALAR_CONST && s->args[1]->value > 0 && r.lo >= 0) {
+            sign = s->op == OP_IDIV ? "/" : "%";
+            prec = PREC_MUL;
+        }
+    }
+    if (!sign) return c_value(k, s);
+    Text a = c_index(k, s->args[0]), b = c_index(k, s->args[1]);
+    const char *cast = is_affine(s->args[0]) || is_affine(s->args[1]) ? "" : "(long)";
+    return (Text){arena_printf(k->arena, "%s%s %s %s", cast, wrap(k, a, *cast ? PREC_UNARY : prec),
+                               sign, wrap(k, b, prec + 1)),
+                  prec};
+}
+
+Text c_index(CKernel *k, const Scalar *s)
+{
+    const char *name = named_get(k, s);
+    if (name) return atom(name);
+    Affine a;
+    if (affine_of(s, &a)) return affine_text(k, &a);
+    if (s->kind == SCALAR_OP && s->type == TYPE_INT && !used_often(k, s)) return index_op(k, s);
+    return c_value(k, s);
+}
+
+Text c_extent(CKernel *k, Extent e)
+{
+    if (e.size) return c_index(k, e.size);
+    return atom(arena_printf(k->arena, "%lld", (long long)e.max));
+}
+
+static void temp_declare(CKernel *k, const Scalar *s, const char *type, const char *name, Text t)
+{
+    out_line(k->out, "const %s %s = %s;", type, name, t.s);
+    Named n = {s, name};
+    vec_push(k->arena, &k->named, n);
+}
+
+static const char *temp_name(CKernel *k)
+{
+    return c_name(k, arena_printf(k->arena, "t%d", k->n_temps++));
+}
+
+/* A subscript that may leave its axis: stops being out of bounds by a check when running. */
+static Text checked_subscript(CKernel *k, const Node *node, const Scalar *const *subs, int i,
+                              Span span)
+{
+    Extent e = node->shape[i];
+    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, subs, i);
+    k->uses_fault = true;
+    return atom(arena_printf(k->arena, "checked(%s, %s, \"%s\", fault)", c_index(k, subs[i]).s,
+                             c_extent(k, e).s, span_place(k->l->program->context, span)));
+}
+
+/* The offset of an element; check: subscripts that are not proven inside are checked. */
+static Text offset_text(CKernel *k, const Node *node, const Scalar *const *subs, bool check,
+                        Span span)
+{
+    Affine all = {0};
+    Sum sum = {.text = str_new(k->arena)};
+    int64_t stride = 1;
+    int64_t strides[MAX_RANK];
+    for (int i = node->rank - 1; i >= 0; i--) {
+        strides[i] = stride;
+        stride *= node->shape[i].max;
+    }
+    for (int i = 0; i < node->rank; i++) {
+        Affine a;
+        if (check && !subscript_safe(k, node, subs, i)) {
+            sum_term(k, &sum, checked_subscript(k, node, subs, i, span), strides[i]);
+        } else if (affine_of(subs[i], &a)) {
+            all.constant += a.constant * strides[i];
+            for (int v = 0; v < MAX_ITERS; v++)
+                all.coefficient[v] += a.coefficient[v] * strides[i];
+        } else if (strides[i] != 1) {
+            Text t = c_index(k, subs[i]);
+            t = (Text){arena_printf(k->arena, "(long)%s", wrap(k, t, PREC_UNARY)), PREC_UNARY};
+            sum_term(k, &sum, t, strides[i]);
+        } else {
+            sum_term(k, &sum, c_index(k, subs[i]), 1);
+        }
+    }
+    sum_affine(k, &sum, &all);
+    return sum_finish(k, &sum, all.constant);
+}
+
+Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs)
+{
+    return offset_text(k, node, subs, false, node->span);
+}
+
+static const char *node_name(CKernel *k, const Node *node)
+{
+    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    assert(name);
+    return name;
+}
+
+static Text place_text(CKernel *k, const Node *node, const Scalar *const *subs, bool check,
+                       Span span)
+{
+    const Buffer *b = buffer_get(k->l, node);
+    const char *name = node_name(k, node);
+    if (b->kind == BUFFER_RUN || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
+    return atom(
+        arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
+}
+
+Text c_place(CKernel *k, const Node *node, const Scalar *const *subs)
+{
+    return place_text(k, node, subs, false, node->span);
+}
+
+/* --- loads -------------------------------------------------------------------------------------------------- */
+
+/* The conditions under which subscript i stays inside, as "s >= 0 && s < n"; only what is not known. */
+static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
+{
+    if (subscript_safe(k, s->node, s->args, i)) return;
+    Extent e = s->node->shape[i];
+    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, s->args, i);
+    Range r = scalar_range(s->args[i], k->var_extent, MAX_ITERS);
+    const char *sub = is_affine(s->args[i]) ? wrap(k, c_index(k, s->args[i]), PREC_ADD)
+                                            : c_bind(k, s->args[i], NULL);
+    if (r.lo < 0) str_printf(out, "%s%s >= 0", str_text(out)[0] ? " && " : "", sub);
+    bool above = e.size ? !(r.size == e.size && r.over <= -1) : r.hi >= e.max;
+    if (above)
+        str_printf(out, "%s%s < %s", str_text(out)[0] ? " && " : "", sub,
+                   wrap(k, c_extent(k, e), PREC_ADD));
+}
+
+static Text load_text(CKernel *k, const Scalar *s)
+{
+    if (!s->outside) return place_text(k, s->node, s->args, true, s->span);
+    StrBuf cond = str_new(k->arena);
+    for (int i = 0; i < s->n_args; i++)
+        inside_conditions(k, &cond, s, i);
+    Text place = place_text(k, s->node, s->args, false, s->span);
+    if (!str_text(&cond)[0]) return place;
+    Text other = c_value(k, s->outside);
+    return (Text){arena_printf(k->arena, "%s ? %s : %s", str_text(&cond), place.s,
+                               wrap(k, other, PREC_OR)),
+                  PREC_PICK};
+}
+
+/* --- operators ------------------------------------------------------------------------------------------------ */
+
+/* The precedence of a table's expression: that of its loosest operator outside of parentheses. */
+static int pattern_prec(const char *p)
+{
+    int prec = PREC_ATOM, depth = 0;
+    for (const char *at = p; *at; at++) {
+        depth += *at == '(' ? 1 : *at == ')' ? -1 : 0;
+        if (depth) continue;
+        int here = PREC_ATOM;
+        bool binary = at > p && at[-1] == ' ';
+        if (*at == '?') here = PREC_PICK;
+        else if (at[0] == '|' && at[1] == '|') here = PREC_OR;
+        else if (at[0] == '&' && at[1] == '&') here = PREC_AND;
+        else if ((*at == '=' || *at == '!') && at[1] == '=') here = PREC_EQ;
+        else if (*at == '<' || *at == '>') here = PREC_LT;
+        else if (*at == '+' || *at == '-') here = binary ? PREC_ADD : PREC_UNARY;
+        else if (*at == '*' || *at == '/') here = PREC_MUL;
+        else if (*at == '!') here = PREC_UNARY;
+        if (here < prec) prec = here;
+        while ((here == PREC_EQ || here == PREC_LT) && at[1] == '=') at++;
+    }
+    return prec;
+}
+
+/* Whether the identifier at p[from..to) is a whole argument of a call. */
+static bool is_argument(const char *p, size_t from, size_t to)
+{
+    bool left = from >= 1 && (p[from - 1] == '(' || (from >= 2 && p[from - 2] == ','));
+    bool call = left && (p[from - 1] != '(' || (from >= 2 && isalnum((unsigned char)p[from - 2])));
+    return call && (p[to] == ')' || p[to] == ',');
+}
+
+static int occurrences(const char *p, char name)
+{
+    int n = 0;
+    for (size_t i = 0; p[i]; i++) {
+        bool word = isalnum((unsigned char)p[i + 1]) || p[i + 1] == '_' ||
+                    (i > 0 && (isalnum((unsigned char)p[i - 1]) || p[i - 1] == '_'));
+        n += p[i] == name && !word;
+    }
+    return n;
+}
+
+/* The function that computes what `name` does, for doubles: expf -> exp, nnd_x -> nnd_x_f64. */
+static const char *function_f64(CKernel *k, const char *name)
+{
+    if (strncmp(name, "nnd_", 4) == 0) return arena_printf(k->arena, "%s_f64", name);
+    size_t n = strlen(name);
+    return name[n - 1] == 'f' ? arena_printf(k->arena, "%.*s", (int)(n - 1), name) : name;
+}
+
+/* The table's expression with operands in place of x, y, z. */
+static Text instantiate(CKernel *k, const char *p, const Text *args, bool real)
+{
+    int prec = pattern_prec(p);
+    bool infix = strlen(p) <= 6 && p[0] == 'x' && p[1] == ' ';
+    StrBuf out = str_new(k->arena);
+    for (size_t i = 0; p[i];) {
+        size_t end = i;
+        while (isalnum((unsigned char)p[end]) || p[end] == '_')
+            end++;
+        if (end == i || isdigit((unsigned char)p[i])) {
+            end += end == i;
+            str_add_n(&out, p + i, end - i);
+        } else if (end == i + 1 && p[i] >= 'x' && p[i] <= 'z') {
+            int needed = is_argument(p, i, end) ? PREC_PICK : PREC_ATOM;
+            if (infix) needed = prec + (p[i] == 'y');
+            if (infix && (prec == PREC_AND || prec == PREC_OR)) needed = PREC_EQ;
+            if (infix && (prec == PREC_EQ || prec == PREC_LT)) needed = PREC_ADD;
+            if (strlen(p) == 1) needed = PREC_PICK;
+            str_add(&out, wrap(k, args[p[i] - 'x'], needed));
+            if (strlen(p) == 1) prec = args[p[i] - 'x'].prec;
+        } else {
+            const char *word = arena_printf(k->arena, "%.*s", (int)(end - i), p + i);
+            str_add(&out, real && k->f64 && p[end] == '(' ? function_f64(k, word) : word);
+        }
+        i = end;
+    }
+    return (Text){str_text(&out), prec};
+}
+
+static bool fits_int(Range r)
+{
+    return r.lo >= INT32_MIN && r.hi <= INT32_MAX;
+}
+
+/* + - * and negation of ints wrap: unsigned arithmetic where they may. */
+static Text wrapping(CKernel *k, const Scalar *s, const char *pattern, const Text *args)
+{
+    if (fits_int(scalar_range(s, k->var_extent, MAX_ITERS)))
+        return instantiate(k, pattern, args, false);
+    Text casted[3];
+    for (int i = 0; i < s->n_args; i++)
+        casted[i] = (Text){arena_printf(k->arena, "(uint32_t)%s", wrap(k, args[i], PREC_UNARY)),
+                           PREC_UNARY};
+    Text t = instantiate(k, pattern, casted, false);
+    return (Text){arena_printf(k->arena, "(int32_t)(%s)", t.s), PREC_UNARY};
+}
+
+/* x ^ n for small whole n by multiplication. */
+static bool small_power(const Scalar *s, int *n)
+{
+    if (s->op != OP_POW || s->args[1]->kind != SCALAR_CONST) return false;
+    double v = s->args[1]->value;
+    *n = (int)v;
+    return v == 2 || v == 3 || v == 4;
+}
+
+static Text power_text(CKernel *k, const Scalar *s, int n)
+{
+    const char *x = c_bind(k, s->args[0], NULL);
+    StrBuf out = str_new(k->arena);
+    for (int i = 0; i < n; i++)
+        str_printf(&out, "%s%s", i ? " * " : "", x);
+    return (Text){str_text(&out), PREC_MUL};
+}
+
+static Text convert_text(CKernel *k, const Scalar *s)
+{
+    const Scalar *arg = s->args[0];
+    bool real = arg->type == TYPE_REAL;
+    Text x = is_affine(arg) ? c_index(k, arg) : c_value(k, arg);
+    if (s->op == OP_TO_BOOL || (real && s->op != OP_TO_REAL) || s->op == OP_TO_U8) {
+        const char *pattern =
+            real || s->op == OP_TO_U8 ? op_table[s->op].real_text : op_table[s->op].int_text;
+        return instantiate(k, pattern, &x, real);
+    }
+    return (Text){arena_printf(k->arena, "(%s)%s", c_type(k, s->type), wrap(k, x, PREC_UNARY)),
+                  PREC_UNARY};
+}
+
+static Text operator_text(CKernel *k, const Scalar *s)
+{
+    const OpInfo *info = &op_table[s->op];
+    ElemType operand = s->args[info->result == RESULT_PICK]->type;
+    int n;
+    if (info->result >= RESULT_TO_REAL) return convert_text(k, s);
+    if (operand == TYPE_REAL && small_power(s, &n)) return power_text(k, s, n);
+    const char *pattern = operand == TYPE_REAL ? info->real_text : info->int_text;
+    Text args[3];
+    for (int i = 0; i < s->n_args; i++) {
+        bool integral = info->result == RESULT_BOOL && operand == TYPE_INT;
+        args[i] = integral ? c_index(k, s->args[i]) : c_value(k, s->args[i]);
+        bool twice = occurrences(pattern, (char)('x' + i)) > 1;
+        if (twice && s->args[i]->kind != SCALAR_CONST) args[i] = atom(c_bind(k, s->args[i], NULL));
+    }
+    bool wraps = s->type == TYPE_INT && (s->op == OP_ADD || s->op == OP_SUB || s->op == OP_MUL ||
+                                         s->op == OP_NEG);
+    return wraps ? wrapping(k, s, pattern, args)
+                 : instantiate(k, pattern, args, operand == TYPE_REAL);
+}
+
+/* A choice whose branches may fail. */
+static Text choice_text(CKernel *k, const Scalar *s)
+{
+    const char *name = temp_name(k);
+    Text cond = c_value(k, s->args[0]);
+    out_line(k->out, "%s %s;", c_type(k, s->type), name);
+    Map uses = k->uses;
+    bool lazy = k->lazy;
+    for (int i = 1; i < 3; i++) {
+        if (i == 1) out_open(k->out, "if (%s) {", cond.s);
+        else out_open(k->out, "} else {");
+        int scope = k->named.len;
+        k->lazy = true;
+        c_count(k, &s->args[i], 1);
+        Text value = c_value(k, s->args[i]);
+        out_line(k->out, "%s = %s;", name, value.s);
+        k->named.len = scope;
+        if (i == 1) k->out->indent--;
+    }
+    out_close(k->out, "}");
+    k->uses = uses;
+    k->lazy = lazy;
+    Named n = {s, name};
+    vec_push(k->arena, &k->named, n);
+    return atom(name);
+}
+
+static Text draw_text(CKernel *k, const Scalar *s)
+{
+    k->uses_seed = true;
+    Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
+    return atom(arena_printf(k->arena,
+                             "%s%s(seed, UINT64_C(0x%016llx), (uint32_t)%s, (uint32_t)%s)",
+                             s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "",
+                             (unsigned long long)s->site, wrap(k, run, PREC_UNARY),
+                             wrap(k, place, PREC_UNARY)));
+}
+
+/* --- values --------------------------------------------------------------------------------------------------- */
+
+static Text value_text(CKernel *k, const Scalar *s)
+{
+    switch (s->kind) {
+    case SCALAR_CONST: return literal(k, s);
+    case SCALAR_ITER:
+        return (Text){arena_printf(k->arena, "(int32_t)%s", k->var_name[s->iter]), PREC_UNARY};
+    case SCALAR_LOAD: return load_text(k, s);
+    case SCALAR_DRAW: return draw_text(k, s);
+    case SCALAR_OP: break;
+    }
+    if (guarded_choice(k, s)) return choice_text(k, s);
+    if (is_affine(s) && fits_int(scalar_range(s, k->var_extent, MAX_ITERS)))
+        return (Text){
+            arena_printf(k->arena, "(int32_t)%s", wrap(k, c_index(k, s), PREC_UNARY)),
+            PREC_UNARY};
+    return operator_text(k, s);
+}
+
+static bool worth_a_name(CKernel *k, const Scalar *s, Text t)
+{
+    if (s->kind == SCALAR_CONST || s->kind == SCALAR_ITER) return false;
+    if (strlen(t.s) > LONG_TEXT) return true;
+    if (!used_often(k, s) || is_affine(s)) return false;
+    return s->kind != SCALAR_LOAD || t.prec < PREC_ATOM || strstr(t.s, "checked(") != NULL ||
+           strlen(t.s) > 16;
+}
+
+Text c_value(CKernel *k, const Scalar *s)
+{
+    const char *name = named_get(k, s);
+    if (name) return atom(name);
+    Text t = value_text(k, s);
+    name = named_get(k, s); /* a choice has named itself */
+    if (name) return atom(name);
+    if (!worth_a_name(k, s, t)) return t;
+    name = temp_name(k);
+    temp_declare(k, s, c_type(k, s->type), name, t);
+    return atom(name);
+}
+
+const char *c_bind(CKernel *k, const Scalar *s, const char *wanted)
+{
+    Text t = c_value(k, s);
+    bool word = t.prec == PREC_ATOM;
+    for (const char *p = t.s; *p && word; p++)
+        word = isalnum((unsigned char)*p) || *p == '_' || *p == '.';
+    if (word) return t.s;
+    const char *name = wanted ? c_name(k, wanted) : temp_name(k);
+    temp_declare(k, s, c_type(k, s->type), name, t);
+    return name;
+}

@@ -1,0 +1,424 @@
+/* c_kernel.c -- one kernel as one C function.
+ *
+ * What does not change in a loop is computed before it; a value that was just stored and is read again
+ * in the same block gets a name instead. Both rest on the verifier's guarantee that a subscript without
+ * a check is inside its tensor, so that evaluating it early is harmless. */
+#include "c_text.h"
+
+#include <assert.h>
+
+/* --- names that stop to hold ---------------------------------------------------------------------- */
+
+typedef struct ReadsAny {
+    CKernel *k;
+    const Nodes *writes;
+    bool found;
+} ReadsAny;
+
+static void reads_any(void *data, const Scalar *s)
+{
+    ReadsAny *r = data;
+    if (s->kind != SCALAR_LOAD) return;
+    const Buffer *b = buffer_get(r->k->l, s->node);
+    for (int i = 0; i < r->writes->len; i++)
+        if (buffer_get(r->k->l, r->writes->data[i]) == b) r->found = true;
+}
+
+static bool scalar_reads(CKernel *k, const Scalar *s, const Nodes *writes)
+{
+    ReadsAny r = {k, writes, false};
+    scalar_visit(s, reads_any, &r);
+    return r.found;
+}
+
+/* Forgets the names of values that read what is written. */
+static void names_forget(CKernel *k, const Nodes *writes)
+{
+    int kept = 0;
+    for (int i = 0; i < k->named.len; i++)
+        if (!k->named.data[i].scalar || !scalar_reads(k, k->named.data[i].scalar, writes))
+            k->named.data[kept++] = k->named.data[i];
+    k->named.len = kept;
+}
+
+/* --- hoisting --------------------------------------------------------------------------------------- */
+
+typedef struct Hoist {
+    CKernel *k;
+    uint64_t inner;     /* variables bound in the loop */
+    Nodes writes;       /* in the loop */
+    bool sure;          /* the statement at hand is reached */
+    Map seen;
+    Scalars found;
+} Hoist;
+
+static bool worth_hoisting(Hoist *h, const Scalar *s)
+{
+    Affine a;
+    if (s->kind == SCALAR_CONST || s->kind == SCALAR_ITER) return false;
+    if (s->type == TYPE_INT && affine_of(s, &a)) return false;
+    if (s->kind != SCALAR_LOAD) return true;
+    const Buffer *b = buffer_get(h->k->l, s->node);
+    return b->kind != BUFFER_RUN && !(b->kind == BUFFER_LOCAL && b->node->rank == 0);
+}
+
+static void hoist_scalar(Hoist *h, const Scalar *s)
+{
+    if (map_get(&h->seen, s)) return;
+    map_put(&h->seen, s, h);
+    bool fixed = !(s->iters & h->inner) && worth_hoisting(h, s) &&
+                 !scalar_reads(h->k, s, &h->writes) && (h->sure || !c_unsafe(h->k, s));
+    if (fixed) {
+        vec_push(h->k->arena, &h->found, s);
+        return;
+    }
+    bool lazy = s->kind == SCALAR_OP && s->op == OP_SELECT &&
+                (c_unsafe(h->k, s->args[1]) || c_unsafe(h->k, s->args[2]));
+    for (int i = 0; i < (lazy ? 1 : s->n_args); i++)
+        hoist_scalar(h, s->args[i]);
+    if (s->outside) hoist_scalar(h, s->outside);
+}
+
+static void hoist_ref(void *data, const Scalar **s)
+{
+    hoist_scalar(data, *s);
+}
+
+static void hoist_block(Hoist *h, const Block *block)
+{
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        bool sure = h->sure;
+        if (s->kind == STMT_IF) {
+            if (s->cond) hoist_scalar(h, s->cond);
+            h->sure = false;
+        } else if (s->kind != STMT_GEMM) {
+            stmt_scalars(s, hoist_ref, h);
+            if (s->kind == STMT_LOOP && (s->extent.size || s->lo || s->hi || s->extent.max < 1))
+                h->sure = false;
+        }
+        hoist_block(h, &s->body);
+        h->sure = sure;
+    }
+}
+
+static void bound_vars(void *data, Stmt *s)
+{
+    if (s->kind == STMT_LOOP) *(uint64_t *)data |= (uint64_t)1 << s->var;
+}
+
+/* Names, in front of a loop, what is the same in all its iterations. */
+static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
+{
+    Hoist h = {.k = k, .inner = (uint64_t)1 << loop->var, .writes = *writes,
+               .seen = map_new(k->arena)};
+    h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
+    block_visit(&loop->body, bound_vars, &h.inner);
+    hoist_block(&h, &loop->body);
+    if (h.found.len == 0) return;
+    c_count(k, h.found.data, h.found.len);
+    for (int i = 0; i < h.found.len; i++)
+        c_bind(k, h.found.data[i], NULL);
+}
+
+/* --- statements -------------------------------------------------------------------------------------- */
+
+static void print_block(CKernel *k, const Block *block);
+
+static void print_scope(CKernel *k, const Block *block)
+{
+    int scope = k->named.len, names = k->taken.len;
+    print_block(k, block);
+    if (k->named.len > scope) k->named.len = scope;
+    k->taken.len = names;
+}
+
+/* The loop's bounds; those that are not numbers get names. */
+static const char *loop_begin(CKernel *k, const Stmt *s)
+{
+    if (!s->lo) return "0";
+    const char *name = c_name(k, "begin");
+    const char *lo = c_index(k, s->lo).s;
+    out_line(k->out, "const long %s = %s > 0 ? %s : 0;", name, lo, lo);
+    return name;
+}
+
+static const char *loop_end(CKernel *k, const Stmt *s)
+{
+    Text extent = c_extent(k, s->extent);
+    if (!s->hi) return extent.prec > PREC_LT ? extent.s : arena_printf(k->arena, "(%s)", extent.s);
+    const char *name = c_name(k, "end");
+    const char *hi = c_index(k, s->hi).s;
+    out_line(k->out, "const long %s = %s < %s ? %s : %s;", name, hi, extent.s, hi, extent.s);
+    return name;
+}
+
+static void print_loop(CKernel *k, Stmt *s)
+{
+    Nodes reads = {0}, writes = {0};
+    stmt_accesses(k->l, s, &reads, &writes);
+    int names = k->taken.len;
+    names_forget(k, &writes);
+    int scope = k->named.len;
+    Scalars bounds = {0};
+    if (s->extent.size) vec_push(k->arena, &bounds, s->extent.size);
+    if (s->lo) vec_push(k->arena, &bounds, s->lo);
+    if (s->hi) vec_push(k->arena, &bounds, s->hi);
+    c_count(k, bounds.data, bounds.len);
+    const char *begin = loop_begin(k, s), *end = loop_end(k, s);
+    hoist(k, s, &writes);
+    const char *var = k->var_name[s->var];
+    Extent outer = k->var_extent[s->var];
+    k->var_extent[s->var] = s->extent;
+    if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
+    if (s->loop == LOOP_VECTOR) out_line(k->out, "SIMD");
+    if (s->step == 1)
+        out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
+    else
+        out_open(k->out, "for (long %s = %s; %s < %s; %s += %lld) {", var, begin, var, end, var,
+                 (long long)s->step);
+    print_scope(k, &s->body);
+    out_close(k->out, "}");
+    k->var_extent[s->var] = outer;
+    if (k->named.len > scope) k->named.len = scope;
+    k->taken.len = names;
+}
+
+static void print_if(CKernel *k, Stmt *s)
+{
+    Nodes reads = {0}, writes = {0};
+    stmt_accesses(k->l, s, &reads, &writes);
+    c_count(k, &s->cond, 1);
+    Text cond = c_value(k, s->cond);
+    out_open(k->out, "if (%s) {", cond.s);
+    bool lazy = k->lazy;
+    k->lazy = true;
+    print_scope(k, &s->body);
+    k->lazy = lazy;
+    out_close(k->out, "}");
+    names_forget(k, &writes);
+}
+
+/* "x = value", "x += term" or "x = value" with a choice. */
+static void print_assignment(CKernel *k, const char *place, const Scalar *self, const Scalar *value)
+{
+    if (value->kind == SCALAR_OP && value->op == OP_ADD && value->type == TYPE_REAL) {
+        for (int i = 0; i < 2; i++)
+            if (value->args[i] == self && value->args[1 - i] != self) {
+                c_count(k, &value->args[1 - i], 1);
+                Text term = c_value(k, value->args[1 - i]);
+                out_line(k->out, "%s += %s;", place, term.s);
+                return;
+            }
+    }
+    out_line(k->out, "%s = %s;", place, c_value(k, value).s);
+}
+
+typedef struct Find {
+    const Scalar *wanted;
+    bool found;
+} Find;
+
+static void find_scalar(void *data, const Scalar *s)
+{
+    Find *f = data;
+    if (s == f->wanted) f->found = true;
+}
+
+static void find_in(void *data, const Scalar **s)
+{
+    scalar_visit(*s, find_scalar, data);
+}
+
+static void find_in_stmt(void *data, Stmt *s)
+{
+    stmt_scalars(s, find_in, data);
+}
+
+static bool read_later(const Block *block, int from, const Scalar *load)
+{
+    Find f = {load, false};
+    for (int i = from; i < block->len && !f.found; i++) {
+        find_in_stmt(&f, block->data[i]);
+        block_visit(&block->data[i]->body, find_in_stmt, &f);
+    }
+    return f.found;
+}
+
+static void print_store(CKernel *k, const Block *block, int at)
+{
+    Stmt *s = block->data[at];
+    const Buffer *b = buffer_get(k->l, s->target);
+    const Scalar *self = scalar_load(k->l->g, s->target, s->subs, NULL, s->span);
+    const Scalar *all[MAX_RANK + 1];
+    for (int i = 0; i < s->n_subs; i++)
+        all[i] = s->subs[i];
+    all[s->n_subs] = s->value;
+    c_count(k, all, s->n_subs + 1);
+    Nodes writes = {0};
+    vec_push(k->arena, &writes, s->target);
+    if (b->kind != BUFFER_LOCAL && read_later(block, at + 1, self)) {
+        const char *name = c_bind(k, s->value, NULL);
+        out_line(k->out, "%s = %s;", c_place(k, s->target, s->subs).s, name);
+        names_forget(k, &writes);
+        Named n = {self, name};
+        vec_push(k->arena, &k->named, n);
+        return;
+    }
+    const char *place = c_place(k, s->target, s->subs).s;
+    print_assignment(k, place, self, s->value);
+    names_forget(k, &writes);
+}
+
+typedef struct CountStores {
+    const Node *target;
+    int n;
+} CountStores;
+
+static void count_store(void *data, Stmt *s)
+{
+    CountStores *c = data;
+    c->n += s->kind == STMT_STORE && s->target == c->target;
+}
+
+/* A local variable, with its first value if the next statement gives one. */
+static int print_local(CKernel *k, const Block *block, int at)
+{
+    Stmt *s = block->data[at];
+    Buffer *b = buffer_get(k->l, s->target);
+    const char *name = c_name(k, b->name);
+    map_put(&k->buffer_name, b, (void *)(uintptr_t)name);
+    const char *type = c_type(k, b->type);
+    if (b->node->rank > 0) {
+        out_line(k->out, "%s %s[%lld];", type, name, (long long)b->elements);
+        return at;
+    }
+    Stmt *next = at + 1 < block->len ? block->data[at + 1] : NULL;
+    if (!next || next->kind != STMT_STORE || next->target != s->target) {
+        out_line(k->out, "%s %s;", type, name);
+        return at;
+    }
+    CountStores count = {s->target, 0};
+    block_visit(&k->kernel->body, count_store, &count);
+    c_count(k, &next->value, 1);
+    Text value = c_value(k, next->value);
+    out_line(k->out, "%s%s %s = %s;", count.n == 1 ? "const " : "", type, name, value.s);
+    return at + 1;
+}
+
+static const char *address(CKernel *k, const Node *node, const Scalar *at)
+{
+    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    if (scalar_is_const(at, 0)) return name;
+    Text offset = c_index(k, at);
+    return arena_printf(k->arena, "%s + %s", name, offset.s);
+}
+
+static void print_gemm(CKernel *k, Stmt *s)
+{
+    const Gemm *g = s->gemm;
+    c_count(k, (const Scalar *[]){g->a_at, g->b_at, g->c_at}, 3);
+    const char *a = address(k, g->a, g->a_at), *b = address(k, g->b, g->b_at);
+    const char *c = address(k, g->c, g->c_at);
+    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, false);",
+             g->ta ? "true" : "false", g->tb ? "true" : "false", c_extent(k, g->m).s,
+             c_extent(k, g->n).s, c_extent(k, g->k).s, a, (long long)g->lda, b, (long long)g->ldb,
+             c, (long long)g->ldc);
+}
+
+static void print_block(CKernel *k, const Block *block)
+{
+    for (int i = 0; i < block->len; i++)
+        switch (block->data[i]->kind) {
+        case STMT_LOOP: print_loop(k, block->data[i]); break;
+        case STMT_IF: print_if(k, block->data[i]); break;
+        case STMT_LOCAL: i = print_local(k, block, i); break;
+        case STMT_STORE: print_store(k, block, i); break;
+        case STMT_GEMM: print_gemm(k, block->data[i]); break;
+        }
+}
+
+/* --- the function ------------------------------------------------------------------------------------ */
+
+static void parameters_collect(CKernel *k, CFunction *f)
+{
+    Nodes reads = {0}, writes = {0};
+    Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
+    stmt_accesses(k->l, &all, &reads, &writes);
+    for (int i = 0; i < k->l->buffers.len; i++) {
+        Buffer *b = k->l->buffers.data[i];
+        bool read = false, written = false;
+        for (int n = 0; n < reads.len; n++)
+            read = read || buffer_get(k->l, reads.data[n]) == b;
+        for (int n = 0; n < writes.len; n++)
+            written = written || buffer_get(k->l, writes.data[n]) == b;
+        if (!(read || written) || b->kind == BUFFER_LOCAL) continue;
+        if (b->kind == BUFFER_CONST) { /* a table of the file */
+            vec_push(k->arena, &k->taken, b->name);
+            map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
+            continue;
+        }
+        CParameter p = {.buffer = b, .written = written, .type = c_type(k, b->type)};
+        p.name = c_name(k, b->name);
+        map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
+        vec_push(k->arena, &f->parameters, p);
+    }
+}
+
+static void variables_name(CKernel *k)
+{
+    static const char letters[] = "ijklnpqrsuvwabcdefghmotxyz";
+    for (int v = 0, letter = 0; v < k->kernel->n_vars; v++) {
+        char name[2] = {0};
+        bool taken = true;
+        while (taken && letters[letter]) {
+            name[0] = letters[letter++];
+            taken = false;
+            for (int i = 0; i < k->taken.len; i++)
+                taken = taken || strcmp(k->taken.data[i], name) == 0;
+        }
+        k->var_name[v] = c_name(k, taken ? arena_printf(k->arena, "i%d", v)
+                                         : arena_strdup(k->arena, name));
+    }
+}
+
+static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
+{
+    (void)k;
+    if (str_text(out)[0]) str_add(out, ", ");
+    if (!p->buffer || p->buffer->kind == BUFFER_RUN)
+        str_printf(out, "%s%s", p->type, p->name);
+    else
+        str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
+}
+
+CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
+{
+    Arena *arena = l->arena;
+    CFunction *f = NEW(arena, CFunction);
+    f->name = name;
+    Out body = out_new(arena);
+    body.indent = 1;
+    CKernel k = {.l = l, .kernel = kernel, .out = &body, .arena = arena,
+                 .f64 = strcmp(l->options->real, "f64") == 0, .buffer_name = map_new(arena),
+                 .uses = map_new(arena), .unsafe = map_new(arena)};
+    parameters_collect(&k, f);
+    variables_name(&k);
+    print_block(&k, &kernel->body);
+    CParameter seed = {.name = "seed", .type = "uint64_t "};
+    CParameter fault = {.name = "fault", .type = "struct Fault *"};
+    if (k.uses_seed) vec_push(arena, &f->parameters, seed);
+    if (k.uses_fault) vec_push(arena, &f->parameters, fault);
+    StrBuf head = str_new(arena);
+    for (int i = 0; i < f->parameters.len; i++) {
+        CParameter *p = &f->parameters.data[i];
+        if (p->buffer && p->buffer->kind == BUFFER_RUN)
+            p->type = arena_printf(arena, "%s ", p->type);
+        parameter_text(&k, &head, p);
+    }
+    out_line(out, "static void %s(%s)", name, str_text(&head)[0] ? str_text(&head) : "void");
+    out_line(out, "{");
+    str_add(&out->text, str_text(&body.text));
+    out_line(out, "}");
+    return f;
+}

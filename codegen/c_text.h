@@ -1,0 +1,78 @@
+/* c_text.h -- the inside of the C backend: one kernel on its way to text; for emit_c.c, c_expr.c and
+ * c_kernel.c only. */
+#ifndef NND_C_TEXT_H
+#define NND_C_TEXT_H
+
+#include "kernel.h"
+#include "out.h"
+
+/* How tightly a C expression holds together. */
+enum { PREC_PICK, PREC_OR, PREC_AND, PREC_EQ, PREC_LT, PREC_ADD, PREC_MUL, PREC_UNARY, PREC_ATOM };
+
+typedef struct Text {
+    const char *s;
+    int prec;
+} Text;
+
+/* A scalar whose value a C variable holds. */
+typedef struct Named {
+    const Scalar *scalar;
+    const char *name;
+} Named;
+
+typedef struct CKernel {
+    Lowered *l;
+    const Kernel *kernel;
+    Out *out;
+    Arena *arena;
+    bool f64;
+    const char *var_name[MAX_ITERS];
+    Extent var_extent[MAX_ITERS];
+    VEC(const char *) taken;    /* identifiers in use */
+    Map buffer_name;            /* from Buffer to its identifier here */
+    VEC(Named) named;           /* in scope */
+    Map uses;                   /* of the statement at hand: from Scalar to how often */
+    Map unsafe;                 /* from Scalar to "yes" or "no": holds a checked subscript */
+    int n_temps;
+    bool lazy;                  /* inside a branch: what may fail must not be moved out */
+    bool uses_fault, uses_seed;
+} CKernel;
+
+/* --- c_expr.c ------------------------------------------------------------------------------------- */
+
+const char *c_type(const CKernel *k, ElemType type);
+/* An identifier like `wanted` that is not in use yet. */
+const char *c_name(CKernel *k, const char *wanted);
+/* The value as a C expression; may first print declarations of temporaries. */
+Text c_value(CKernel *k, const Scalar *s);
+/* An int as an expression of type long or int, for subscripts and bounds. */
+Text c_index(CKernel *k, const Scalar *s);
+/* "x[i * 784 + j]" or "sum": where a node's element lies. */
+Text c_place(CKernel *k, const Node *node, const Scalar *const *subs);
+/* The element's offset from the start of the buffer. */
+Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs);
+/* Prepares to print a statement: counts the uses of the scalars in it. */
+void c_count(CKernel *k, const Scalar *const *scalars, int n);
+/* The size of an extent as an index expression. */
+Text c_extent(CKernel *k, Extent e);
+/* Gives the value a name: prints its declaration, unless it is a name or a number already. */
+const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
+/* Whether s holds a subscript that is checked when running. */
+bool c_unsafe(CKernel *k, const Scalar *s);
+
+/* --- c_kernel.c ---------------------------------------------------------------------------------------- */
+
+/* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how
+ * the entry calls each buffer. */
+typedef struct CParameter {
+    const Buffer *buffer; /* NULL: not a buffer */
+    bool written;
+    const char *name, *type;
+} CParameter;
+typedef struct CFunction {
+    const char *name;
+    VEC(CParameter) parameters;
+} CFunction;
+CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name);
+
+#endif

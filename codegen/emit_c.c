@@ -1,0 +1,292 @@
+/* emit_c.c -- a program's entries as C: the struct of all data, kernels, entry functions. */
+#include "emit_c.h"
+
+#include "c_text.h"
+
+#include <assert.h>
+#include <ctype.h>
+
+typedef struct Member {
+    const void *key; /* Persistent, leaf Node, or Output of an entry */
+    const char *name, *type;
+    int64_t elements; /* 0: a pointer */
+    const char *comment;
+} Member;
+
+struct CProgram {
+    Program *program;
+    const Options *options;
+    Arena *arena;
+    VEC(Lowered *) entries;
+    VEC(Member) members;
+    int64_t arena_size;
+};
+
+const char *c_element_type(const Options *options, ElemType type)
+{
+    CKernel k = {.f64 = strcmp(options->real, "f64") == 0};
+    return c_type(&k, type);
+}
+
+/* --- members of the struct ------------------------------------------------------------------------ */
+
+static const Member *member_find(const CProgram *c, const void *key)
+{
+    for (int i = 0; i < c->members.len; i++)
+        if (c->members.data[i].key == key) return &c->members.data[i];
+    return NULL;
+}
+
+static const char *member_name(CProgram *c, const char *wanted)
+{
+    char *base = arena_printf(c->arena, "%s%s", isdigit((unsigned char)*wanted) ? "_" : "", wanted);
+    for (char *p = base; *p; p++)
+        if (!isalnum((unsigned char)*p)) *p = '_';
+    const char *name = base;
+    for (int n = 2;; n++) {
+        bool taken = false;
+        for (int i = 0; i < c->members.len; i++)
+            taken = taken || strcmp(c->members.data[i].name, name) == 0;
+        static const char *const fixed[] = {"batch", "total", "offset", "step",
+                                            "epoch", "seed",  "fault",  "arena"};
+        for (int i = 0; i < 8; i++)
+            taken = taken || strcmp(fixed[i], name) == 0;
+        if (!taken) return name;
+        name = arena_printf(c->arena, "%s_%d", base, n);
+    }
+}
+
+/* "[784, 512]", "[batch <= 128, 10]", "" for a number. */
+static const char *shape_text(CProgram *c, const Node *node)
+{
+    StrBuf s = str_new(c->arena);
+    for (int k = 0; k < node->rank; k++)
+        str_printf(&s, "%s%s%lld", k ? ", " : "[", node->shape[k].size ? "<= " : "",
+                   (long long)node->shape[k].max);
+    if (node->rank) str_add(&s, "]");
+    return str_text(&s);
+}
+
+static void member_add(CProgram *c, const void *key, const char *wanted, const Node *node,
+                       bool pointer)
+{
+    if (member_find(c, key)) return;
+    int64_t n = node_max_elements(node);
+    Member m = {.key = key, .name = member_name(c, wanted),
+                .type = c_element_type(c->options, node->type),
+                .elements = pointer ? 0 : n > 0 ? n : 1, .comment = shape_text(c, node)};
+    vec_push(c->arena, &c->members, m);
+}
+
+static void members_of_entry(CProgram *c, const Lowered *l)
+{
+    const Entry *e = l->entry;
+    for (int i = 0; i < l->buffers.len; i++)
+        if (l->buffers.data[i]->kind == BUFFER_DATA && l->buffers.data[i]->node->leaf)
+            member_add(c, l->buffers.data[i]->node, l->buffers.data[i]->node->name,
+                       l->buffers.data[i]->node, true);
+    for (int k = 0; k < e->outputs.len; k++)
+        member_add(c, &e->outputs.data[k],
+                   arena_printf(c->arena, "%s_%s", e->name, e->outputs.data[k].name),
+                   e->outputs.data[k].node, false);
+}
+
+CProgram *c_program_new(Program *program, const Options *options, Entry *const *entries, int count)
+{
+    Arena *arena = graph_arena(program->graph);
+    CProgram *c = NEW(arena, CProgram);
+    c->program = program;
+    c->options = options;
+    c->arena = arena;
+    for (int i = 0; i < program->persistents.len; i++) {
+        const Persistent *p = program->persistents.data[i];
+        member_add(c, p, p->path, p->leaf, false);
+    }
+    for (int i = 0; i < count; i++) {
+        if (!entries[i]) continue;
+        Lowered *l = entry_compile(program, entries[i], options);
+        vec_push(arena, &c->entries, l);
+        members_of_entry(c, l);
+        if (l->arena_size > c->arena_size) c->arena_size = l->arena_size;
+    }
+    return c;
+}
+
+const char *c_persistent_name(CProgram *c, const Persistent *p)
+{
+    const Member *m = member_find(c, p);
+    return m ? m->name : NULL;
+}
+
+const char *c_leaf_name(CProgram *c, const Node *leaf)
+{
+    const Member *m = member_find(c, leaf);
+    return m ? m->name : NULL;
+}
+
+const char *c_output_name(CProgram *c, const Entry *entry, int output)
+{
+    const Member *m = member_find(c, &entry->outputs.data[output]);
+    return m ? m->name : NULL;
+}
+
+/* --- the head --------------------------------------------------------------------------------------- */
+
+static void print_struct(Out *out, CProgram *c)
+{
+    out_comment(out, "All data: parameters and states, what the caller sets, results, work memory.");
+    out_open(out, "struct Model {");
+    for (int i = 0; i < c->members.len; i++) {
+        const Member *m = &c->members.data[i];
+        const char *comment =
+            *m->comment ? arena_printf(c->arena, " /* %s */", m->comment) : "";
+        if (m->elements == 0)
+            out_line(out, "const %s *%s;%s", m->type, m->name, comment);
+        else
+            out_line(out, "_Alignas(64) %s %s[%lld];%s", m->type, m->name, (long long)m->elements,
+                     comment);
+    }
+    out_line(out, "int32_t batch, total, offset, step, epoch;");
+    out_line(out, "uint64_t seed;");
+    out_line(out, "struct Fault fault;");
+    out_line(out, "_Alignas(64) unsigned char arena[%lld];",
+             (long long)(c->arena_size ? c->arena_size : 64));
+    out_close(out, "};");
+    out_blank(out);
+}
+
+void c_program_head(Out *out, CProgram *c)
+{
+    static const char *const lines[] = {
+        "#include \"nnd_rt.h\"",
+        "#include \"scalar.h\"",
+        "",
+        "#ifdef _OPENMP",
+        "#define THREADS _Pragma(\"omp parallel for schedule(static)\")",
+        "#define SIMD    _Pragma(\"omp simd\")",
+        "#define ONE     _Pragma(\"omp critical\")",
+        "#else",
+        "#define THREADS",
+        "#define SIMD",
+        "#define ONE",
+        "#endif",
+        "",
+        "/* The first subscript that left its tensor: where it stands in the source. */",
+        "struct Fault {",
+        "    const char *place;",
+        "    long value, bound;",
+        "};",
+        "",
+        "static inline __attribute__((unused)) long checked(long value, long bound, const char *place,",
+        "                                                   struct Fault *fault)",
+        "{",
+        "    if (value >= 0 && value < bound) return value;",
+        "    ONE",
+        "    if (!fault->place) *fault = (struct Fault){place, value, bound};",
+        "    return 0;",
+        "}",
+        "",
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        out_directive(out, "%s", lines[i]);
+    print_struct(out, c);
+}
+
+/* --- constants ------------------------------------------------------------------------------------------ */
+
+static void print_table(Out *out, CProgram *c, const Buffer *b)
+{
+    bool f64 = strcmp(c->options->real, "f64") == 0;
+    StrBuf s = str_new(c->arena);
+    int64_t n = node_max_elements(b->node);
+    for (int64_t i = 0; i < n; i++) {
+        double v = b->node->leaf->values[i];
+        const char *comma = i ? ", " : "";
+        if (b->type != TYPE_REAL) str_printf(&s, "%s%lld", comma, (long long)v);
+        else if (v != v) str_printf(&s, "%sNAN", comma);
+        else if (v - v != 0) str_printf(&s, "%s%sINFINITY", comma, v < 0 ? "-" : "");
+        else if (f64) str_printf(&s, "%s%.17g", comma, v);
+        else {
+            const char *digits = arena_printf(c->arena, "%.9g", (double)(float)v);
+            str_printf(&s, "%s%s%sf", comma, digits, strpbrk(digits, ".e") ? "" : ".0");
+        }
+    }
+    out_line(out, "static const %s %s[%lld] = {%s};", c_element_type(c->options, b->type), b->name,
+             (long long)b->elements, n ? str_text(&s) : "0");
+    out_blank(out);
+}
+
+/* --- entries -------------------------------------------------------------------------------------------- */
+
+static const char *formula(CProgram *c, const Node *node)
+{
+    StrBuf s = str_new(c->arena);
+    str_printf(&s, "%s%s  %s", node->name ? node->name : "", shape_text(c, node),
+               node->span.line ? span_place(c->program->context, node->span) : "");
+    return str_text(&s);
+}
+
+static const char *argument(CProgram *c, const Lowered *l, const CParameter *p)
+{
+    if (!p->buffer)
+        return strcmp(p->name, "fault") == 0 ? "&m->fault" : "m->seed";
+    const Buffer *b = p->buffer;
+    const void *key = b->node;
+    switch (b->kind) {
+    case BUFFER_RUN: return arena_printf(c->arena, "m->%s", b->name);
+    case BUFFER_CONST: return b->name;
+    case BUFFER_ARENA: return b->name;
+    case BUFFER_PERSIST: key = b->node->leaf->persistent; break;
+    case BUFFER_OUTPUT: key = &l->entry->outputs.data[b->output]; break;
+    case BUFFER_DATA:
+    case BUFFER_LOCAL: break;
+    }
+    const Member *m = member_find(c, key);
+    assert(m);
+    return arena_printf(c->arena, "m->%s", m->name);
+}
+
+/* The memory plan, as pointers into the arena. */
+static void print_plan(Out *out, CProgram *c, const Lowered *l)
+{
+    for (int i = 0; i < l->buffers.len; i++) {
+        const Buffer *b = l->buffers.data[i];
+        if (b->kind != BUFFER_ARENA || b->offset < 0) continue;
+        const char *type = c_element_type(c->options, b->type);
+        out_line(out, "%s *const %s = (%s *)(void *)(m->arena + %lld); /* %s */", type, b->name,
+                 type, (long long)b->offset, shape_text(c, b->node));
+    }
+}
+
+void c_program_entry(Out *out, CProgram *c, const Entry *entry)
+{
+    Lowered *l = NULL;
+    for (int i = 0; i < c->entries.len; i++)
+        if (c->entries.data[i]->entry == entry) l = c->entries.data[i];
+    assert(l);
+    for (int i = 0; i < l->buffers.len; i++)
+        if (l->buffers.data[i]->kind == BUFFER_CONST) print_table(out, c, l->buffers.data[i]);
+    VEC(CFunction *) functions = {0};
+    for (int i = 0; i < l->kernels.len; i++) {
+        const Kernel *k = l->kernels.data[i];
+        for (int n = 0; n < k->nodes.len; n++)
+            out_comment(out, formula(c, k->nodes.data[n]));
+        const char *name = arena_printf(c->arena, "%s_%d_%s", entry->name, i + 1, k->name);
+        CFunction *f = c_kernel(out, l, k, name);
+        vec_push(c->arena, &functions, f);
+        out_blank(out);
+    }
+    out_line(out, "static void %s(struct Model *m)", entry->name);
+    out_open(out, "{");
+    print_plan(out, c, l);
+    if (functions.len == 0) out_line(out, "(void)m;");
+    for (int i = 0; i < functions.len; i++) {
+        CFunction *f = functions.data[i];
+        StrBuf args = str_new(c->arena);
+        for (int p = 0; p < f->parameters.len; p++)
+            str_printf(&args, "%s%s", p ? ", " : "", argument(c, l, &f->parameters.data[p]));
+        out_line(out, "%s(%s);", f->name, str_text(&args));
+    }
+    out_close(out, "}");
+    out_blank(out);
+}

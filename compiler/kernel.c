@@ -1,0 +1,243 @@
+/* kernel.c -- construction of kernels, walks over them, and what they must obey. */
+#include "kernel.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <stdlib.h>
+
+/* --- construction --------------------------------------------------------------------------------- */
+
+static Stmt *stmt_new(Lowered *l, StmtKind kind)
+{
+    Stmt *s = NEW(l->arena, Stmt);
+    s->kind = kind;
+    return s;
+}
+
+Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span)
+{
+    Stmt *s = stmt_new(l, STMT_LOOP);
+    s->var = var;
+    s->loop = kind;
+    s->extent = extent;
+    s->step = 1;
+    s->span = span;
+    return s;
+}
+
+Stmt *stmt_if(Lowered *l, const Scalar *cond)
+{
+    Stmt *s = stmt_new(l, STMT_IF);
+    s->cond = cond;
+    return s;
+}
+
+Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
+                 const Scalar *value)
+{
+    Stmt *s = stmt_new(l, STMT_STORE);
+    s->target = target;
+    s->n_subs = n_subs;
+    for (int k = 0; k < n_subs; k++)
+        s->subs[k] = subs[k];
+    s->value = value;
+    s->span = value->span;
+    return s;
+}
+
+Stmt *stmt_local(Lowered *l, const Node *local)
+{
+    Stmt *s = stmt_new(l, STMT_LOCAL);
+    s->target = local;
+    return s;
+}
+
+void block_add(Lowered *l, Block *block, Stmt *stmt)
+{
+    vec_push(l->arena, block, stmt);
+}
+
+/* The text with everything that C does not allow in an identifier turned into underscores. */
+static const char *identifier_of(Arena *arena, const char *text)
+{
+    char *id = arena_printf(arena, "%s%s", isdigit((unsigned char)*text) ? "_" : "", text);
+    for (char *p = id; *p; p++)
+        if (!isalnum((unsigned char)*p)) *p = '_';
+    return id;
+}
+
+static bool name_taken(const Lowered *l, const char *name)
+{
+    for (int i = 0; i < l->buffers.len; i++)
+        if (l->buffers.data[i]->kind != BUFFER_LOCAL && strcmp(l->buffers.data[i]->name, name) == 0)
+            return true;
+    return false;
+}
+
+Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name)
+{
+    Buffer *b = NEW(l->arena, Buffer);
+    b->kind = kind;
+    b->type = node->type;
+    b->elements = node_max_elements(node);
+    if (b->elements < 1) b->elements = 1;
+    b->node = node;
+    b->index = l->buffers.len;
+    const char *id = identifier_of(l->arena, name);
+    const char *unique = id;
+    bool shared = kind == BUFFER_LOCAL || kind == BUFFER_RUN;
+    for (int n = 2; !shared && name_taken(l, unique); n++)
+        unique = arena_printf(l->arena, "%s_%d", id, n);
+    b->name = unique;
+    vec_push(l->arena, &l->buffers, b);
+    map_put(&l->buffer_of, node, b);
+    return b;
+}
+
+const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name)
+{
+    Leaf leaf = {.kind = LEAF_INPUT, .name = arena_strdup(l->arena, name)}; /* its own */
+    Extent extent = extent_fixed(n);
+    const Node *node = graph_leaf(l->g, &leaf, type, n == 1 ? 0 : 1, &extent);
+    buffer_new(l, BUFFER_LOCAL, node, name);
+    return node;
+}
+
+Buffer *buffer_get(const Lowered *l, const Node *node)
+{
+    while (node->kind == NODE_RESHAPE || node->kind == NODE_TAG) {
+        Buffer *own = map_get(&l->buffer_of, node);
+        if (own) return own;
+        node = node->arg;
+    }
+    return map_get(&l->buffer_of, node);
+}
+
+/* --- walks -------------------------------------------------------------------------------------------- */
+
+void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data)
+{
+    for (int i = 0; i < block->len; i++) {
+        visit(data, block->data[i]);
+        block_visit(&block->data[i]->body, visit, data);
+    }
+}
+
+void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), void *data)
+{
+    if (s->extent.size) visit(data, &s->extent.size);
+    if (s->lo) visit(data, &s->lo);
+    if (s->hi) visit(data, &s->hi);
+    if (s->cond) visit(data, &s->cond);
+    for (int k = 0; k < s->n_subs; k++)
+        visit(data, &s->subs[k]);
+    if (s->value) visit(data, &s->value);
+    if (!s->gemm) return;
+    visit(data, &s->gemm->a_at);
+    visit(data, &s->gemm->b_at);
+    visit(data, &s->gemm->c_at);
+    Extent *extents[] = {&s->gemm->m, &s->gemm->n, &s->gemm->k};
+    for (int i = 0; i < 3; i++)
+        if (extents[i]->size) visit(data, &extents[i]->size);
+}
+
+typedef struct Accesses {
+    Lowered *l;
+    Nodes *reads, *writes;
+} Accesses;
+
+static void access_add(Lowered *l, Nodes *list, const Node *node)
+{
+    for (int i = 0; i < list->len; i++)
+        if (list->data[i] == node) return;
+    vec_push(l->arena, list, node);
+}
+
+static void access_load(void *data, const Scalar *s)
+{
+    Accesses *a = data;
+    if (s->kind == SCALAR_LOAD) access_add(a->l, a->reads, s->node);
+}
+
+static void access_scalar(void *data, const Scalar **scalar)
+{
+    scalar_visit(*scalar, access_load, data);
+}
+
+static void access_stmt(void *data, Stmt *s)
+{
+    Accesses *a = data;
+    stmt_scalars(s, access_scalar, data);
+    if (s->kind == STMT_STORE) access_add(a->l, a->writes, s->target);
+    if (s->kind != STMT_GEMM) return;
+    access_add(a->l, a->reads, s->gemm->a);
+    access_add(a->l, a->reads, s->gemm->b);
+    access_add(a->l, a->writes, s->gemm->c);
+}
+
+void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes)
+{
+    Accesses a = {l, reads, writes};
+    access_stmt(&a, stmt);
+    block_visit(&stmt->body, access_stmt, &a);
+}
+
+/* --- the verifier ------------------------------------------------------------------------------------- */
+
+typedef struct Check {
+    const Lowered *l;
+    const char *when;
+    uint64_t bound; /* variables of the loops around */
+    const Kernel *kernel;
+} Check;
+
+static void check_fail(const Check *c, const char *what)
+{
+    fprintf(stderr, "nndc: internal error: after %s, kernel %s: %s\n", c->when, c->kernel->name,
+            what);
+    assert(!"kernel verifier");
+    abort();
+}
+
+static void check_load(void *data, const Scalar *s)
+{
+    const Check *c = data;
+    if (s->kind != SCALAR_LOAD) return;
+    if (!buffer_get(c->l, s->node)) check_fail(c, "a load of a node without buffer");
+    if (s->n_args != s->node->rank) check_fail(c, "a load with a wrong number of subscripts");
+}
+
+static void check_scalar(void *data, const Scalar **scalar)
+{
+    const Check *c = data;
+    if ((*scalar)->iters & ~c->bound) check_fail(c, "a variable outside of its loop");
+    scalar_visit(*scalar, check_load, data);
+}
+
+static void check_block(Check *c, const Block *block)
+{
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        stmt_scalars(s, check_scalar, c);
+        if (s->target && !buffer_get(c->l, s->target)) check_fail(c, "a store without buffer");
+        if (s->kind == STMT_STORE && s->target->type != s->value->type)
+            check_fail(c, "a store of another type");
+        if (s->kind == STMT_LOOP) {
+            uint64_t bit = (uint64_t)1 << s->var;
+            if (c->bound & bit) check_fail(c, "two nested loops over one variable");
+            c->bound |= bit;
+            check_block(c, &s->body);
+            c->bound &= ~bit;
+        } else {
+            check_block(c, &s->body);
+        }
+    }
+}
+
+void kernels_verify(const Lowered *l, const char *when)
+{
+    for (int i = 0; i < l->kernels.len; i++) {
+        Check c = {l, when, 0, l->kernels.data[i]};
+        check_block(&c, &l->kernels.data[i]->body);
+    }
+}

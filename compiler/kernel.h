@@ -1,0 +1,177 @@
+/* kernel.h -- kernels: loops over buffers, what the back half of the compiler works on.
+ *
+ * An entry of the program becomes a list of kernels that run in order. A kernel is a tree of
+ * statements: loops, conditions, stores, local variables, calls. The expressions in it are Scalars
+ * whose iterators are the variables of the loops around them (by number) and whose loads name the
+ * node whose value they read; a map tells which buffer holds a node's value. Several nodes share a
+ * buffer where one is another's view. Backends print kernels and know nothing of tensors. */
+#ifndef NND_KERNEL_H
+#define NND_KERNEL_H
+
+#include "options.h"
+#include "program.h"
+
+/* --- buffers ------------------------------------------------------------------------------------ */
+
+typedef enum BufferKind {
+    BUFFER_PERSIST, /* a parameter or state, kept between runs */
+    BUFFER_DATA,    /* a field of the batch, a file, an argument: read only, owned by the caller */
+    BUFFER_CONST,   /* an array written in the program */
+    BUFFER_RUN,     /* one number that the caller sets: batch size, step, ... */
+    BUFFER_OUTPUT,  /* a result of the entry */
+    BUFFER_ARENA,   /* work memory, planned */
+    BUFFER_LOCAL    /* a variable or small array inside a kernel */
+} BufferKind;
+
+/* Elements lie row-major by the largest extents of the axes. */
+typedef struct Buffer {
+    BufferKind kind;
+    ElemType type;
+    int64_t elements; /* at most; at least 1 */
+    Name name;        /* a C identifier, unique in its entry (and, but for LOCAL, in its kernels) */
+    const Node *node; /* the value it was made for */
+    int index;        /* in order of creation */
+    int64_t offset;   /* ARENA: in bytes */
+    int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
+    bool vector;      /* LOCAL: kept in vector registers */
+} Buffer;
+
+/* --- statements ------------------------------------------------------------------------------------ */
+
+typedef struct Stmt Stmt;
+typedef VEC(Stmt *) Block;
+
+typedef enum StmtKind {
+    STMT_LOOP,  /* for (var = 0; var < extent; var++) body */
+    STMT_IF,    /* if (cond) body */
+    STMT_LOCAL, /* declares the local buffer of target */
+    STMT_STORE, /* target[subs] = value */
+    STMT_GEMM   /* a matrix product of the runtime */
+} StmtKind;
+
+typedef enum LoopKind {
+    LOOP_SEQUENTIAL, /* iterations in order */
+    LOOP_PARALLEL,   /* iterations independent of each other */
+    LOOP_THREADS,    /* independent, and divided among threads */
+    LOOP_VECTOR,     /* independent, innermost, of a fixed small extent or divided into such */
+    LOOP_UNROLLED    /* independent, of a fixed small extent, unrolled */
+} LoopKind;
+
+/* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], as nnd_gemm has it. */
+typedef struct Gemm {
+    bool ta, tb;
+    Extent m, n, k;
+    const Node *a, *b, *c;
+    const Scalar *a_at, *b_at, *c_at; /* offsets of the first elements */
+    int64_t lda, ldb, ldc;
+} Gemm;
+
+struct Stmt {
+    StmtKind kind;
+    Span span;
+    /* LOOP */
+    int var;
+    LoopKind loop;
+    Extent extent;         /* its size in terms of the variables around */
+    const Scalar *lo, *hi; /* narrower bounds, or NULL: max(0, lo) <= var < min(extent, hi) */
+    int64_t step;          /* 1, or the width of a block */
+    /* IF */
+    const Scalar *cond;
+    /* LOOP, IF */
+    Block body;
+    /* STORE, LOCAL */
+    const Node *target;
+    const Scalar *subs[MAX_RANK];
+    int n_subs;
+    const Scalar *value;
+    Gemm *gemm;
+};
+
+typedef struct Kernel {
+    Block body;
+    Nodes nodes;  /* what it computes, for comments */
+    Name name;    /* a C identifier */
+    int n_vars;   /* variables 0 .. n_vars - 1 are in use */
+} Kernel;
+
+/* One entry on its way to code. */
+typedef struct Lowered {
+    Program *program;
+    Graph *g;
+    Arena *arena;
+    const Options *options;
+    Entry *entry;
+    const Node **roots; /* outputs, then values of updates */
+    int n_roots;
+    VEC(Kernel *) kernels;
+    VEC(Buffer *) buffers;
+    Map buffer_of;      /* from Node to Buffer */
+    int64_t arena_size; /* bytes */
+} Lowered;
+
+/* --- kernel.c: small helpers ---------------------------------------------------------------------- */
+
+Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
+Stmt *stmt_if(Lowered *l, const Scalar *cond);
+Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
+                 const Scalar *value);
+/* A new local scalar (n = 1) or array of n elements; its node has rank 0 or 1. */
+const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name);
+Stmt *stmt_local(Lowered *l, const Node *local);
+void block_add(Lowered *l, Block *block, Stmt *stmt);
+Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name);
+/* The buffer that holds a node's value; views share their operand's. NULL: none yet. */
+Buffer *buffer_get(const Lowered *l, const Node *node);
+/* Calls visit for every statement of a block, outer ones first. */
+void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
+/* Calls visit for every scalar that a statement itself holds (not those in its body). */
+void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
+/* All nodes that the loads of a statement and of what is in it read (read), and that it writes. */
+void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes);
+/* What the trees must obey; `when` names the pass for the message. */
+void kernels_verify(const Lowered *l, const char *when);
+
+/* --- lower.c: every node as loops ------------------------------------------------------------------ */
+
+/* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
+Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
+
+/* --- pipeline.c: the passes (passes.def) --------------------------------------------------------------- */
+
+enum {
+#define PASS(NAME, LEVEL, DOC) PASS_##NAME,
+#include "passes.def"
+#undef PASS
+    PASS_COUNT
+};
+
+#define PASS(NAME, LEVEL, DOC) void pass_##NAME(Lowered *l);
+#include "passes.def"
+#undef PASS
+
+typedef struct PassInfo {
+    const char *name;
+    int level; /* the least optimisation level at which it runs */
+    const char *doc;
+    void (*run)(Lowered *l);
+} PassInfo;
+
+extern const PassInfo pass_table[PASS_COUNT];
+
+/* Runs all passes: from an entry to kernels with planned buffers. */
+Lowered *entry_compile(Program *program, Entry *entry, const Options *options);
+
+/* --- plan.c ------------------------------------------------------------------------------------------- */
+
+/* A tensor that needs `size` bytes from kernel `first` to kernel `last`, both included. */
+typedef struct Lifetime {
+    int64_t size;
+    int first, last;
+    int64_t offset; /* out */
+} Lifetime;
+
+/* Gives offsets (multiples of 64) so that what lives at the same time does not overlap; returns the
+ * size of the arena. Largest first, each at the lowest place that is free. */
+int64_t plan_offsets(Lifetime *tensors, int count);
+
+#endif

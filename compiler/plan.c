@@ -1,0 +1,111 @@
+/* plan.c -- work memory: one arena per entry, in which a tensor has its place only from the kernel that
+ * first writes it to the one that last uses it. Offsets are chosen largest tensor first, each at the lowest
+ * place that is free during its life (best fit by size; Pisarchyk and Lee 2020, Efficient memory management
+ * for deep neural net inference). */
+#include "kernel.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { ALIGNMENT = 64 };
+
+static int64_t align_up(int64_t size)
+{
+    return (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
+static bool lives_overlap(const Lifetime *a, const Lifetime *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The lowest offset at which t fits among those already placed. */
+static int64_t offset_find(const Lifetime *t, Lifetime *const *placed, int n)
+{
+    int64_t at = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int i = 0; i < n; i++) {
+            const Lifetime *p = placed[i];
+            bool clash = lives_overlap(t, p) && at < p->offset + align_up(p->size) &&
+                         p->offset < at + align_up(t->size);
+            if (!clash) continue;
+            at = p->offset + align_up(p->size);
+            moved = true;
+        }
+    }
+    return at;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const Lifetime *x = *(Lifetime *const *)a, *y = *(Lifetime *const *)b;
+    if (x->size != y->size) return x->size > y->size ? -1 : 1;
+    return x < y ? -1 : x > y; /* in the order given */
+}
+
+int64_t plan_offsets(Lifetime *tensors, int count)
+{
+    Lifetime **order = malloc(sizeof *order * ((size_t)count + 1));
+    if (!order) die("no memory");
+    for (int i = 0; i < count; i++)
+        order[i] = &tensors[i];
+    qsort(order, (size_t)count, sizeof *order, larger_first);
+    int64_t size = 0;
+    for (int i = 0; i < count; i++) {
+        order[i]->offset = offset_find(order[i], order, i);
+        int64_t end = order[i]->offset + align_up(order[i]->size);
+        if (end > size) size = end;
+    }
+    free(order);
+    return size;
+}
+
+static int64_t type_size(const Lowered *l, ElemType type)
+{
+    switch (type) {
+    case TYPE_BOOL:
+    case TYPE_U8: return 1;
+    case TYPE_INT: return 4;
+    case TYPE_REAL: return strcmp(l->options->real, "f64") == 0 ? 8 : 4;
+    }
+    return 8;
+}
+
+static void life_extend(const Lowered *l, Lifetime *lives, const Nodes *nodes, int kernel)
+{
+    for (int i = 0; i < nodes->len; i++) {
+        Lifetime *life = &lives[buffer_get(l, nodes->data[i])->index];
+        if (life->first < 0) life->first = kernel;
+        life->last = kernel;
+    }
+}
+
+void pass_plan(Lowered *l)
+{
+    int n = l->buffers.len, count = 0;
+    Lifetime *lives = NEW_ARRAY(l->arena, Lifetime, n + 1);
+    for (int i = 0; i < n; i++)
+        lives[i].first = -1;
+    for (int k = 0; k < l->kernels.len; k++) {
+        Nodes reads = {0}, writes = {0};
+        Stmt all = {.kind = STMT_IF, .body = l->kernels.data[k]->body};
+        stmt_accesses(l, &all, &reads, &writes);
+        life_extend(l, lives, &reads, k);
+        life_extend(l, lives, &writes, k);
+    }
+    Lifetime *planned = NEW_ARRAY(l->arena, Lifetime, n + 1);
+    for (int i = 0; i < n; i++) {
+        Buffer *b = l->buffers.data[i];
+        if (b->kind != BUFFER_ARENA || lives[i].first < 0) continue;
+        planned[count] = lives[i];
+        planned[count++].size = b->elements * type_size(l, b->type);
+    }
+    l->arena_size = plan_offsets(planned, count);
+    count = 0;
+    for (int i = 0; i < n; i++) {
+        Buffer *b = l->buffers.data[i];
+        b->offset = -1;
+        if (b->kind == BUFFER_ARENA && lives[i].first >= 0) b->offset = planned[count++].offset;
+    }
+}

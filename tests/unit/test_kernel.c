@@ -1,0 +1,446 @@
+/* test_kernel.c -- graphs built by hand, as C programs at every optimisation level, against the reference
+ * evaluator. Values of inputs are drawn; sizes are chosen so that whole and partial blocks occur. */
+#include "run_c.h"
+#include "unit.h"
+
+#define I(k)        scalar_iter(g, k)
+#define INT(v)      scalar_int(g, v)
+#define REAL(v)     scalar_real(g, v)
+#define OP1(o, a)   scalar_op1(g, OP_##o, a)
+#define OP2(o, ...) scalar_op2(g, OP_##o, __VA_ARGS__)
+#define SHAPE(...)  ((Extent[]){__VA_ARGS__})
+#define N(v)        extent_fixed(v)
+#define LOAD(node, ...) scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, NULL, here)
+#define OUTSIDE(node, value, ...)                                                                  \
+    scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, value, here)
+
+static Context *context;
+static Graph *g;
+static Program *program;
+static Entry *entry;
+static EvalEnv env;
+static Span here;
+static const Node *batch_size;
+static Extent B; /* the batch: at most 21 */
+static uint32_t n_draws;
+
+static void begin(void)
+{
+    context = context_new();
+    g = graph_new(context);
+    Arena *arena = graph_arena(g);
+    program = NEW(arena, Program);
+    program->context = context;
+    program->graph = g;
+    entry = NEW(arena, Entry);
+    entry->name = "run";
+    env = eval_env(arena, 7);
+    env.f32 = false;
+    const Source *source = source_add(context, "test.nnd", "x\n", 2, false);
+    here = (Span){source->index, 1, 1, 1, 2};
+    Leaf leaf = {.kind = LEAF_SIZE, .name = name_of(context, "batch")};
+    batch_size = graph_leaf(g, &leaf, TYPE_INT, 0, NULL);
+    B = (Extent){21, scalar_load(g, batch_size, NULL, NULL, here)};
+    env.batch = 21;
+}
+
+/* Values in -1 .. 1; ints 0 .. 9; bytes. */
+static double draw(ElemType type)
+{
+    uint32_t bits = nnd_bits(3, 5, 0, n_draws++).word[0];
+    switch (type) {
+    case TYPE_BOOL: return bits & 1;
+    case TYPE_U8: return bits & 255;
+    case TYPE_INT: return bits % 10;
+    case TYPE_REAL: return (double)(float)((double)bits / 2147483648.0 - 1);
+    }
+    return 0;
+}
+
+static void fill(const Node *leaf)
+{
+    int64_t dims[MAX_RANK];
+    for (int k = 0; k < leaf->rank; k++)
+        dims[k] = leaf->shape[k].size ? env.batch : leaf->shape[k].max;
+    EvalArray *a = eval_array_new(leaf->rank, dims);
+    for (int64_t i = 0; i < a->count; i++)
+        a->data[i] = draw(leaf->type);
+    eval_set(&env, leaf, a);
+}
+
+static const Node *input(const char *name, ElemType type, int rank, const Extent *shape)
+{
+    Leaf leaf = {.kind = LEAF_INPUT, .name = name_of(context, name)};
+    const Node *node = graph_leaf(g, &leaf, type, rank, shape);
+    fill(node);
+    return node;
+}
+
+static Persistent *parameter(const char *name, int rank, const Extent *shape)
+{
+    Persistent *p = NEW(graph_arena(g), Persistent);
+    p->path = name_of(context, name);
+    Leaf leaf = {.kind = LEAF_PERSIST, .name = p->path, .persistent = p};
+    p->leaf = graph_leaf(g, &leaf, TYPE_REAL, rank, shape);
+    p->index = program->persistents.len;
+    vec_push(graph_arena(g), &program->persistents, p);
+    fill(p->leaf);
+    return p;
+}
+
+static const Node *output(const char *name, const Node *node)
+{
+    Output o = {name_of(context, name), node, here};
+    vec_push(graph_arena(g), &entry->outputs, o);
+    return node;
+}
+
+static const Node *map(int rank, const Extent *shape, const Scalar *body)
+{
+    return graph_map(g, rank, shape, body, here);
+}
+
+static const Node *reduce(Reduce how, int rank, int n, const Extent *iters, const Scalar *body,
+                          const Scalar *guard)
+{
+    return graph_comp(g, how, rank, n, iters, body, guard, here);
+}
+
+static void update(Persistent *p, const Node *value)
+{
+    Update u = {p, value};
+    vec_push(graph_arena(g), &entry->updates, u);
+}
+
+static void refill(void)
+{
+    Nodes leaves = {0};
+    for (int i = 0; i < env.leaves.cap; i++)
+        if (env.leaves.slots[i].key) vec_push(graph_arena(g), &leaves, env.leaves.slots[i].key);
+    for (int i = 0; i < leaves.len; i++)
+        fill(leaves.data[i]);
+}
+
+/* Whether the entry gives the evaluator's results at all levels, for several sizes of the batch. */
+static bool agrees_within(double tolerance, bool fault)
+{
+    bool good = true;
+    for (int level = 0; level <= 2 && good; level += 2) {
+        Options options = {.optimize = level, .blas = "none", .real = "f32"};
+        CEntry c = run_c_build(program, entry, &options, level ? "-O2" : "-O1");
+        static const int sizes[] = {21, 0, 1, 16};
+        for (int i = 0; i < 4 && good; i++) {
+            env.batch = sizes[i];
+            refill();
+            good = run_c_agrees(&c, &env, tolerance, fault);
+        }
+        if (!good) fprintf(stderr, "at level %d\n", level);
+        if (!good && getenv("RUN_C_SHOW")) fprintf(stderr, "%s\n", c.text);
+        run_c_free(&c);
+    }
+    context_free(context);
+    return good;
+}
+
+static bool agrees(void)
+{
+    return agrees_within(2e-5, false);
+}
+
+/* --- maps ------------------------------------------------------------------------------------------- */
+
+static void test_maps(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(13)));
+    const Node *b = input("b", TYPE_U8, 1, SHAPE(N(13)));
+    const Scalar *sum = OP2(ADD, LOAD(x, I(0), I(1)), scalar_convert(g, LOAD(b, I(1)), TYPE_REAL));
+    const Node *h = map(2, SHAPE(B, N(13)), OP2(MAX, REAL(0), sum));
+    output("h", h);
+    output("t", map(2, SHAPE(N(13), B), OP1(EXP, OP1(NEG, LOAD(h, I(1), I(0))))));
+    output("rows", map(2, SHAPE(B, N(13)), scalar_convert(g, OP2(ADD, OP2(MUL, I(0), INT(3)), I(1)), TYPE_REAL)));
+    CU_ASSERT(agrees());
+}
+
+static void test_operators(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 1, SHAPE(N(40)));
+    const Node *y = input("y", TYPE_REAL, 1, SHAPE(N(40)));
+    const Node *m = input("m", TYPE_INT, 1, SHAPE(N(40)));
+    const Node *n = input("n", TYPE_INT, 1, SHAPE(N(40)));
+    for (int op = 0; op < OP_COUNT; op++) {
+        const OpInfo *info = &op_table[op];
+        if (info->result == RESULT_LOGIC || info->result == RESULT_PICK || op == OP_POLYGAMMA) continue;
+        const Scalar *args[3] = {LOAD(x, I(0)), LOAD(y, I(0)), NULL};
+        if (op == OP_LOG || op == OP_POW || op == OP_SQRT || op == OP_ACOS || op == OP_LGAMMA)
+            args[0] = OP1(ABS, args[0]);
+        if (op == OP_DIV || op == OP_MOD || op == OP_IDIV) args[1] = OP2(ADD, args[1], REAL(1.5));
+        const Scalar *value = scalar_convert(g, scalar_op(g, (Op)op, args, here), TYPE_REAL);
+        output(info->id, map(1, SHAPE(N(40)), value));
+        if (info->int_text[0] == 0 || info->result == RESULT_REAL) continue;
+        const Scalar *ints[3] = {OP2(SUB, LOAD(m, I(0)), INT(4)), LOAD(n, I(0)), NULL};
+        if (op == OP_IDIV || op == OP_MOD) ints[1] = OP2(ADD, ints[1], INT(1));
+        const char *id = arena_printf(graph_arena(g), "int_%s", info->id);
+        output(id, map(1, SHAPE(N(40)), scalar_op(g, (Op)op, ints, here)));
+    }
+    const Scalar *low = OP2(LT, LOAD(x, I(0)), REAL(0)), *high = OP2(LE, REAL(0), LOAD(y, I(0)));
+    output("both", map(1, SHAPE(N(40)), OP2(OR, OP2(AND, low, high), OP1(NOT, high))));
+    output("pick", map(1, SHAPE(N(40)), scalar_select(g, low, LOAD(x, I(0)), LOAD(y, I(0)))));
+    const Scalar *big = OP2(MUL, OP2(ADD, LOAD(m, I(0)), INT(2147483000)), INT(1000));
+    output("wraps", map(1, SHAPE(N(40)), big));
+    CU_ASSERT(agrees_within(1e-4, false));
+}
+
+/* --- reductions --------------------------------------------------------------------------------------- */
+
+static void test_reductions(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(70)));
+    const Node *m = input("m", TYPE_INT, 2, SHAPE(B, N(70)));
+    const Scalar *v = LOAD(x, I(0), I(1)), *w = LOAD(m, I(0), I(1));
+    const Scalar *guard = OP2(LT, REAL(0.3), v);
+    for (int r = REDUCE_SUM; r < REDUCE_ANY; r++) {
+        const char *id = reduce_table[r].id;
+        Arena *arena = graph_arena(g);
+        output(arena_printf(arena, "row_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, NULL));
+        output(arena_printf(arena, "some_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, guard));
+        output(arena_printf(arena, "column_%s", id),
+               reduce((Reduce)r, 1, 2, SHAPE(N(70), B), LOAD(x, I(1), I(0)), NULL));
+        output(arena_printf(arena, "all_%s", id), reduce((Reduce)r, 0, 2, SHAPE(B, N(70)), v, NULL));
+        if (r == REDUCE_MEAN) continue;
+        output(arena_printf(arena, "int_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), w, NULL));
+    }
+    output("any", reduce(REDUCE_ANY, 1, 2, SHAPE(B, N(70)), OP2(LT, v, REAL(-0.95)), NULL));
+    output("all", reduce(REDUCE_ALL, 1, 2, SHAPE(B, N(70)), OP2(LT, v, REAL(0.95)), NULL));
+    CU_ASSERT(agrees_within(1e-4, false));
+}
+
+static void test_argmax(void)
+{
+    begin();
+    double values[] = {1, 3, 3, 2, NAN, 5, 5, 1, -INFINITY, -INFINITY, -INFINITY, -INFINITY, NAN, NAN, NAN, NAN};
+    const Node *x = graph_const(g, TYPE_REAL, 2, SHAPE(N(4), N(4)), values);
+    output("most", reduce(REDUCE_ARGMAX, 1, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
+    output("least", reduce(REDUCE_ARGMIN, 1, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
+    output("max", reduce(REDUCE_MAX, 1, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
+    output("both", reduce(REDUCE_ARGMAX, 0, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
+    output("order", graph_order(g, x, here));
+    CU_ASSERT(agrees());
+}
+
+/* --- subscripts ------------------------------------------------------------------------------------------ */
+
+static void test_outside(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(9)));
+    const Scalar *shifted = OUTSIDE(x, REAL(-2), OP2(SUB, I(0), INT(1)), OP2(ADD, I(1), INT(4)));
+    output("shifted", map(2, SHAPE(B, N(9)), shifted));
+    const Scalar *half = OP2(IDIV, I(1), INT(2)), *odd = OP2(MOD, I(1), INT(5));
+    output("half", map(2, SHAPE(B, N(9)), OP2(MUL, LOAD(x, I(0), half), LOAD(x, I(0), odd))));
+    const Node *w = input("w", TYPE_REAL, 1, SHAPE(N(5)));
+    const Scalar *window = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, I(1), I(2)), INT(2)));
+    output("convolved", reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(9), N(5)), OP2(MUL, window, LOAD(w, I(2))), NULL));
+    const Scalar *padded = OUTSIDE(x, REAL(-INFINITY), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(2)), INT(1)));
+    output("pooled", reduce(REDUCE_MAX, 2, 3, SHAPE(B, N(5), N(3)), padded, NULL));
+    CU_ASSERT(agrees());
+}
+
+static void test_gather(void)
+{
+    begin();
+    const Node *table = input("table", TYPE_REAL, 2, SHAPE(N(10), N(6)));
+    const Node *token = input("token", TYPE_INT, 2, SHAPE(B, N(3)));
+    output("rows", map(3, SHAPE(B, N(3), N(6)), LOAD(table, LOAD(token, I(0), I(1)), I(2))));
+    const Scalar *sum = LOAD(table, LOAD(token, I(0), I(1)), I(2));
+    output("sum", reduce(REDUCE_SUM, 1, 3, SHAPE(B, N(3), N(6)), sum, NULL));
+    const Scalar *far = OUTSIDE(table, REAL(9), OP2(MUL, LOAD(token, I(0), I(1)), INT(2)), I(2));
+    output("far", map(3, SHAPE(B, N(3), N(6)), far));
+    CU_ASSERT(agrees());
+}
+
+static void test_fault(void)
+{
+    begin();
+    const Node *table = input("table", TYPE_REAL, 1, SHAPE(N(10)));
+    const Node *token = input("token", TYPE_INT, 1, SHAPE(N(30)));
+    output("rows", map(1, SHAPE(N(30)), LOAD(table, OP2(ADD, LOAD(token, I(0)), INT(3)))));
+    CU_ASSERT(agrees_within(0, true));
+}
+
+/* A subscript out of bounds in a branch not taken, or where the guard fails, is no fault. */
+static void test_laziness(void)
+{
+    begin();
+    const Node *table = input("table", TYPE_REAL, 1, SHAPE(N(5)));
+    const Node *token = input("token", TYPE_INT, 1, SHAPE(N(30)));
+    const Scalar *t = LOAD(token, I(0)), *inside = OP2(LT, t, INT(5));
+    const Scalar *picked = scalar_select(g, inside, OP2(MUL, LOAD(table, t), LOAD(table, t)), REAL(-1));
+    output("picked", map(1, SHAPE(N(30)), picked));
+    output("guarded", reduce(REDUCE_SUM, 0, 1, SHAPE(N(30)), LOAD(table, t), inside));
+    const Scalar *deep = scalar_select(g, OP2(LT, INT(2), t), OP2(ADD, picked, REAL(1)), REAL(3));
+    output("deep", map(2, SHAPE(N(30), N(4)), deep));
+    CU_ASSERT(agrees());
+}
+
+/* --- companions -------------------------------------------------------------------------------------------- */
+
+static void test_scatter(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(6)));
+    const Node *to = input("to", TYPE_INT, 1, SHAPE(B));
+    const Scalar *position[] = {LOAD(to, I(0)), I(1)};
+    output("sums", graph_scatter(g, 2, SHAPE(N(7), N(6)), position, 2, SHAPE(B, N(6)), LOAD(x, I(0), I(1)), NULL, here));
+    const Node *at = input("at", TYPE_INT, 2, SHAPE(B, N(6)));
+    const Scalar *in_row[] = {I(0), LOAD(at, I(0), I(1))};
+    output("rows", graph_scatter(g, 2, SHAPE(B, N(10)), in_row, 2, SHAPE(B, N(6)), LOAD(x, I(0), I(1)), OP2(LT, REAL(0), LOAD(x, I(0), I(1))), here));
+    CU_ASSERT(agrees());
+}
+
+static void test_pieces(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(6)));
+    const Node *y = map(2, SHAPE(B, N(5)), OP1(NEG, LOAD(x, I(0), I(1))));
+    Piece joined[] = {{x, 0, 1}, {y, 6, 1}};
+    output("joined", graph_pieces(g, TYPE_REAL, 2, SHAPE(B, N(11)), 1, 2, joined, here));
+    Piece apart[] = {{x, 1, 2}};
+    output("apart", graph_pieces(g, TYPE_REAL, 2, SHAPE(B, N(13)), 1, 1, apart, here));
+    const Node *flat = graph_reshape(g, x, 3, SHAPE(B, N(2), N(3)), here);
+    output("view", map(3, SHAPE(B, N(3), N(2)), LOAD(flat, I(0), I(2), I(1))));
+    output("same", flat);
+    CU_ASSERT(agrees());
+}
+
+static void test_draws(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(6)));
+    const Scalar *place = OP2(ADD, OP2(MUL, I(0), INT(6)), I(1));
+    const Scalar *u = scalar_draw(g, 0x123456789abcdef0u, false, INT(3), place, here);
+    const Scalar *kept = scalar_select(g, OP2(LT, u, REAL(0.5)), REAL(0), LOAD(x, I(0), I(1)));
+    output("dropped", map(2, SHAPE(B, N(6)), kept));
+    output("normal", map(1, SHAPE(N(50)), scalar_draw(g, 77, true, INT(0), I(0), here)));
+    CU_ASSERT(agrees());
+}
+
+/* --- contractions ---------------------------------------------------------------------------------------------- */
+
+static void product(const char *name, const Node *a, const Node *b, bool ta, bool tb, Extent m, int n, Extent k)
+{
+    const Scalar *x = ta ? LOAD(a, I(2), I(0)) : LOAD(a, I(0), I(2));
+    const Scalar *y = tb ? LOAD(b, I(1), I(2)) : LOAD(b, I(2), I(1));
+    output(name, reduce(REDUCE_SUM, 2, 3, SHAPE(m, N(n), k), OP2(MUL, x, y), NULL));
+}
+
+static void test_products(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(37)));
+    const Node *w = input("w", TYPE_REAL, 2, SHAPE(N(37), N(50)));
+    const Node *wt = input("wt", TYPE_REAL, 2, SHAPE(N(50), N(37)));
+    const Node *dy = input("dy", TYPE_REAL, 2, SHAPE(B, N(50)));
+    product("nn", x, w, false, false, B, 50, N(37));
+    product("nt", x, wt, false, true, B, 50, N(37));
+    product("tn", x, dy, true, false, N(37), 50, B);
+    product("nt2", dy, w, false, true, B, 37, N(50));
+    const Node *q = input("q", TYPE_REAL, 3, SHAPE(B, N(4), N(8)));
+    const Node *k = input("k", TYPE_REAL, 3, SHAPE(B, N(4), N(8)));
+    output("scores", reduce(REDUCE_SUM, 3, 4, SHAPE(B, N(4), N(4), N(8)), OP2(MUL, LOAD(q, I(0), I(1), I(3)), LOAD(k, I(0), I(2), I(3))), NULL));
+    output("vector", reduce(REDUCE_SUM, 1, 2, SHAPE(N(50), N(37)), OP2(MUL, LOAD(w, I(1), I(0)), LOAD(wt, I(0), I(1))), NULL));
+    CU_ASSERT(agrees_within(1e-4, false));
+}
+
+static void test_convolution(void)
+{
+    begin();
+    enum { H = 9, C = 5, O = 20, P = 3 };
+    const Node *x = input("x", TYPE_REAL, 4, SHAPE(B, N(H), N(H), N(C)));
+    const Node *w = input("w", TYPE_REAL, 4, SHAPE(N(P), N(P), N(C), N(O)));
+    const Scalar *weight = LOAD(w, I(4), I(5), I(6), I(3));
+    const Scalar *valid = LOAD(x, I(0), OP2(ADD, I(1), I(4)), OP2(ADD, I(2), I(5)), I(6));
+    output("valid", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H - 2), N(H - 2), N(O), N(P), N(P), N(C)), OP2(MUL, valid, weight), NULL));
+    const Scalar *same = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, I(1), I(4)), INT(1)), OP2(SUB, OP2(ADD, I(2), I(5)), INT(1)), I(6));
+    output("same", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(O), N(P), N(P), N(C)), OP2(MUL, same, weight), NULL));
+    const Scalar *stride = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(4)), INT(1)), OP2(SUB, OP2(ADD, OP2(MUL, I(2), INT(2)), I(5)), INT(1)), I(6));
+    output("strided", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(5), N(5), N(O), N(P), N(P), N(C)), OP2(MUL, stride, weight), NULL));
+    const Node *dy = input("dy", TYPE_REAL, 4, SHAPE(B, N(7), N(7), N(O)));
+    /* dw[p, q, c, o] = sum[n, i, j] x[n, i + p, j + q, c] * dy[n, i, j, o] */
+    const Scalar *xs = LOAD(x, I(4), OP2(ADD, I(5), I(0)), OP2(ADD, I(6), I(1)), I(2));
+    output("dw", reduce(REDUCE_SUM, 4, 7, SHAPE(N(P), N(P), N(C), N(O), B, N(7), N(7)), OP2(MUL, xs, LOAD(dy, I(4), I(5), I(6), I(3))), NULL));
+    /* dx[n, y, x, c] = sum[p, q, o] dy[n, y - p, x - q, o] outside 0 * w[p, q, c, o] */
+    const Scalar *dys = OUTSIDE(dy, REAL(0), I(0), OP2(SUB, I(1), I(4)), OP2(SUB, I(2), I(5)), I(6));
+    output("dx", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(C), N(P), N(P), N(O)), OP2(MUL, dys, LOAD(w, I(4), I(5), I(3), I(6))), NULL));
+    CU_ASSERT(agrees_within(1e-4, false));
+}
+
+/* --- together ------------------------------------------------------------------------------------------------------ */
+
+/* softmax with cross-entropy, its gradient, and a step of an optimizer with two states. */
+static void test_training_step(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_U8, 2, SHAPE(B, N(30)));
+    const Node *label = input("label", TYPE_INT, 1, SHAPE(B));
+    Persistent *w = parameter("M.w", 2, SHAPE(N(30), N(10)));
+    Persistent *m = parameter("opt.w.m", 2, SHAPE(N(30), N(10)));
+    Persistent *v = parameter("opt.w.v", 2, SHAPE(N(30), N(10)));
+    const Node *scaled = map(2, SHAPE(B, N(30)), OP2(DIV, scalar_convert(g, LOAD(x, I(0), I(1)), TYPE_REAL), REAL(255)));
+    const Node *z = reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(10), N(30)), OP2(MUL, LOAD(scaled, I(0), I(2)), LOAD(w->leaf, I(2), I(1))), NULL);
+    const Node *top = reduce(REDUCE_MAX, 1, 2, SHAPE(B, N(10)), LOAD(z, I(0), I(1)), NULL);
+    const Node *e = map(2, SHAPE(B, N(10)), OP1(EXP, OP2(SUB, LOAD(z, I(0), I(1)), LOAD(top, I(0)))));
+    const Node *s = reduce(REDUCE_SUM, 1, 2, SHAPE(B, N(10)), LOAD(e, I(0), I(1)), NULL);
+    const Scalar *right = LOAD(z, I(0), LOAD(label, I(0)));
+    const Node *loss = map(1, SHAPE(B), OP2(SUB, OP2(ADD, OP1(LOG, LOAD(s, I(0))), LOAD(top, I(0))), right));
+    output("loss", reduce(REDUCE_MEAN, 0, 1, SHAPE(B), LOAD(loss, I(0)), NULL));
+    const Scalar *hot = scalar_convert(g, OP2(EQ, I(1), LOAD(label, I(0))), TYPE_REAL);
+    const Node *dz = map(2, SHAPE(B, N(10)), OP2(SUB, OP2(DIV, LOAD(e, I(0), I(1)), LOAD(s, I(0))), hot));
+    const Node *dw = reduce(REDUCE_SUM, 2, 3, SHAPE(N(30), N(10), B), OP2(MUL, LOAD(scaled, I(2), I(0)), LOAD(dz, I(2), I(1))), NULL);
+    const Scalar *gradient = LOAD(dw, I(0), I(1));
+    const Node *m2 = map(2, SHAPE(N(30), N(10)), OP2(ADD, OP2(MUL, REAL(0.9), LOAD(m->leaf, I(0), I(1))), OP2(MUL, REAL(0.1), gradient)));
+    const Node *v2 = map(2, SHAPE(N(30), N(10)), OP2(ADD, OP2(MUL, REAL(0.9), OP1(ABS, LOAD(v->leaf, I(0), I(1)))), OP2(MUL, REAL(0.1), OP2(MUL, gradient, gradient))));
+    const Scalar *step = OP2(DIV, LOAD(m2, I(0), I(1)), OP2(ADD, OP1(SQRT, LOAD(v2, I(0), I(1))), REAL(1e-3)));
+    const Node *w2 = map(2, SHAPE(N(30), N(10)), OP2(SUB, LOAD(w->leaf, I(0), I(1)), OP2(MUL, REAL(0.01), step)));
+    update(w, w2);
+    update(m, m2);
+    update(v, v2);
+    CU_ASSERT(agrees_within(1e-4, false));
+}
+
+/* Updates read all tensors as they were before the step. */
+static void test_updates(void)
+{
+    begin();
+    Persistent *a = parameter("a", 1, SHAPE(N(7)));
+    Persistent *b = parameter("b", 1, SHAPE(N(7)));
+    Persistent *c = parameter("c", 1, SHAPE(N(7)));
+    update(a, b->leaf);
+    update(b, a->leaf);
+    update(c, map(1, SHAPE(N(7)), OP2(ADD, LOAD(c->leaf, OP2(SUB, INT(6), I(0))), LOAD(a->leaf, I(0)))));
+    output("old", map(1, SHAPE(N(7)), OP2(MUL, LOAD(a->leaf, I(0)), LOAD(c->leaf, I(0)))));
+    output("leaf", b->leaf);
+    CU_ASSERT(agrees());
+}
+
+static const UnitTest tests[] = {
+    {"maps", test_maps},
+    {"operators", test_operators},
+    {"reductions", test_reductions},
+    {"argmax, argmin, order with ties and NaN", test_argmax},
+    {"outside", test_outside},
+    {"gather", test_gather},
+    {"a subscript out of bounds", test_fault},
+    {"laziness", test_laziness},
+    {"scatter", test_scatter},
+    {"pieces and views", test_pieces},
+    {"draws", test_draws},
+    {"matrix products", test_products},
+    {"convolutions", test_convolution},
+    {"a training step", test_training_step},
+    {"updates", test_updates},
+};
+
+UNIT_MAIN("kernel", tests)
