@@ -13,6 +13,7 @@ Graph *graph_new(Context *context)
     Graph *g = NEW(context_arena(context), Graph);
     g->context = context;
     g->arena = context_arena(context);
+    g->cache = map_new(g->arena);
     return g;
 }
 
@@ -24,6 +25,11 @@ Context *graph_context(Graph *g)
 Arena *graph_arena(Graph *g)
 {
     return g->arena;
+}
+
+Map *graph_cache(Graph *g)
+{
+    return &g->cache;
 }
 
 /* --- hash consing -------------------------------------------------------------------------------- */

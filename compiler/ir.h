@@ -271,6 +271,8 @@ struct Node {
 Graph *graph_new(Context *context);
 Context *graph_context(Graph *g);
 Arena *graph_arena(Graph *g);
+/* What was parsed from the compiler's tables (formulas, rules), by the address of the text or table. */
+Map *graph_cache(Graph *g);
 
 const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, const Extent *shape);
 /* An array written in the program. */
