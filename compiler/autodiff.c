@@ -1,11 +1,12 @@
 /* autodiff.c -- reverse mode: derivatives of a node by others, as more nodes of the same kinds.
  *
- * The nodes between wrt and y are visited users first. What arrives at a node is the sum of its flows, one
- * per load of it; it is then handed on through the node: for a comprehension out[P] = sum over R of body,
- * one backward sweep of the body gives every load T[a(P, R)] a coefficient, and the adjoint of T at t is
- * the sum of coefficient * arriving[P] over all points with a(P, R) = t (autodiff_gather.c). What arrives
- * is written into the formulas directly while they remain maps over the same points, and becomes a node of
- * its own before it is summed or read at other places. */
+ * The nodes between wrt and y are visited users first. What arrives at a node is the sum of its
+ * flows, one per load of it; it is then handed on through the node: for a comprehension out[P] =
+ * sum over R of body, one backward sweep of the body gives every load T[a(P, R)] a coefficient, and
+ * the adjoint of T at t is the sum of coefficient * arriving[P] over all points with a(P, R) = t
+ * (autodiff_gather.c). What arrives is written into the formulas directly while they remain maps
+ * over the same points, and becomes a node of its own before it is summed or read at other places.
+ */
 #include "autodiff.h"
 
 #include <assert.h>
@@ -20,8 +21,8 @@ typedef enum FlowKind {
     FLOW_RESHAPED /* from's, in another shape */
 } FlowKind;
 
-/* One contribution. Where it does not come from a sum, its test says where it is zero; otherwise this can be
- * found out when needed: by asking the node it came from. */
+/* One contribution. Where it does not come from a sum, its test says where it is zero; otherwise
+ * this can be found out when needed: by asking the node it came from. */
 typedef struct Flow {
     Masked value;
     FlowKind kind;
@@ -35,12 +36,13 @@ struct Adjoint {
     const Node *node;
     VEC(Flow) flows;
     Masked sum;
-    bool complete;       /* nothing but sum.test makes it zero */
+    bool complete; /* nothing but sum.test makes it zero */
     bool forced;
     const Scalar *where; /* once forced: where it may be other than zero; NULL: everywhere */
 };
 
-/* --- shapes ------------------------------------------------------------------------------------- */
+/* --- shapes -------------------------------------------------------------------------------------
+ */
 
 /* a over the node's own iterators becomes a over the extra ones and these. */
 static const Scalar *behind_extra(Diff *d, const Scalar *a, int n)
@@ -81,7 +83,8 @@ static Domain adjoint_domain(Diff *d, const Node *node)
     return domain;
 }
 
-/* --- flows ---------------------------------------------------------------------------------------- */
+/* --- flows
+ * ---------------------------------------------------------------------------------------- */
 
 static Adjoint *adjoint_of(Diff *d, const Node *node)
 {
@@ -132,13 +135,12 @@ static const Scalar *flow_where(Diff *d, const Flow *flow, const Node *node)
     switch (flow->kind) {
     case FLOW_PLAIN: break;
     case FLOW_TERM: {
-        const Scalar *test = test_and(g, &flow->stage->domain, at_point(d, flow->stage, where),
-                                      flow->test);
+        const Scalar *test =
+            test_and(g, &flow->stage->domain, at_point(d, flow->stage, where), flow->test);
         Masked any = {test, scalar_bool(g, true)};
         return gather(d, flow->stage, flow->load, any, true).flow.test;
     }
-    case FLOW_MAPPED:
-        return where ? scalar_substitute(g, where, flow->map, MAX_ITERS) : NULL;
+    case FLOW_MAPPED: return where ? scalar_substitute(g, where, flow->map, MAX_ITERS) : NULL;
     case FLOW_RESHAPED: {
         if (!where) return NULL;
         Extent shape[MAX_RANK];
@@ -166,9 +168,11 @@ static const Scalar *adjoint_where(Diff *d, Adjoint *a)
     return a->where = where;
 }
 
-/* --- through a comprehension ------------------------------------------------------------------------- */
+/* --- through a comprehension
+ * ------------------------------------------------------------------------- */
 
-/* What a node does to the points of its domain before its body's derivative counts. */
+/* Which points of a domain count, and how, before the body's derivative does. A scatter's points
+ * with a position outside of its axes add nothing. */
 typedef struct Points {
     const Scalar *test;   /* points that take part */
     const Scalar *factor; /* of the arriving derivative, or NULL */
@@ -261,16 +265,24 @@ static const Scalar *product_of_others(Diff *d, const Node *node)
     return behind_extra(d, reduce_load(g, REDUCE_PROD, &domain, n, body, guard, node->span), n);
 }
 
-static Points points_of(Diff *d, const Node *node)
+static Points points_of(Diff *d, const Stage *stage)
 {
+    Graph *g = d->g;
+    const Domain *domain = &stage->domain;
+    const Node *node = stage->node;
     Points points = {.test = behind_extra(d, node->guard, node->n_iters)};
+    for (int k = 0; node->kind == NODE_SCATTER && k < node->rank; k++) {
+        const Scalar *at = stage->subs[d->extra + k];
+        Extent axis = {node->shape[k].max, behind_extra(d, node->shape[k].size, node->rank)};
+        if (axis.size)
+            axis.size = scalar_substitute(g, axis.size, stage->subs, d->extra + node->rank);
+        points.test =
+            test_and(g, domain, points.test, test_in_range(g, domain, &d->facts, at, axis));
+    }
     if (node->kind != NODE_COMP) return points;
     if (node->reduce == REDUCE_PROD) points.factor = product_of_others(d, node);
-    if (node->reduce == REDUCE_MAX || node->reduce == REDUCE_MIN) {
-        Domain domain = {.n = d->extra + node->n_iters};
-        extents_behind_extra(d, node->iters, node->n_iters, domain.iters);
-        points.test = test_and(d->g, &domain, points.test, extremum_test(d, node));
-    }
+    if (node->reduce == REDUCE_MAX || node->reduce == REDUCE_MIN)
+        points.test = test_and(g, domain, points.test, extremum_test(d, node));
     return points;
 }
 
@@ -328,8 +340,7 @@ static const Scalar *test_equalities(Diff *d, const Domain *domain, const Scalar
     Scalars parts = test_parts(d->scratch, test);
     const Scalar *result = NULL;
     for (int i = 0; i < parts.len; i++)
-        if (test_is_equality(parts.data[i]))
-            result = test_and(d->g, domain, result, parts.data[i]);
+        if (test_is_equality(parts.data[i])) result = test_and(d->g, domain, result, parts.data[i]);
     return result;
 }
 
@@ -355,7 +366,8 @@ static bool stage_arrive(Diff *d, Stage *stage, Masked arriving, const Terms *te
     if (constant || small) {
         Extent shape[MAX_RANK];
         adjoint_shape(d, stage->node, shape);
-        const Node *same = load ? adjoint_node(d, stage->node, (Masked){NULL, arriving.value}) : NULL;
+        const Node *same =
+            load ? adjoint_node(d, stage->node, (Masked){NULL, arriving.value}) : NULL;
         if (load && same == arriving.value->node && !test) stage->whole = same;
         return !test;
     }
@@ -399,7 +411,7 @@ static void through_domain(Diff *d, Adjoint *a)
         arriving.value = scalar_op2(g, OP_DIV, arriving.value, mean_count(d, node));
     const Scalar *hole = scalar_load(g, stage->hole, stage->subs, NULL, node->span);
     bool constant = arriving.value->kind == SCALAR_CONST;
-    Points points = points_of(d, node);
+    Points points = points_of(d, stage);
     const Scalar *seed = constant ? arriving.value : hole;
     if (points.factor) seed = scalar_op2(g, OP_MUL, seed, points.factor);
     const Scalar *out = node_is_map(node) ? load_result(d, node) : NULL;
@@ -411,7 +423,8 @@ static void through_domain(Diff *d, Adjoint *a)
         stage_term(d, stage, a, &points, zeroed, &terms.data[i]);
 }
 
-/* --- through the other nodes ------------------------------------------------------------------------- */
+/* --- through the other nodes
+ * ------------------------------------------------------------------------- */
 
 static void through_reshape(Diff *d, Adjoint *a)
 {
@@ -455,8 +468,8 @@ static void through_tag(Diff *d, Adjoint *a)
 {
     static const Scalar *const none[MAX_ITERS];
     if (!node_depends(d, a->node->arg)) return;
-    Flow flow = {.value = a->sum, .kind = a->complete ? FLOW_PLAIN : FLOW_MAPPED, .from = a,
-                 .map = none};
+    Flow flow = {
+        .value = a->sum, .kind = a->complete ? FLOW_PLAIN : FLOW_MAPPED, .from = a, .map = none};
     flow_add(d, a->node->arg, flow);
 }
 
@@ -473,7 +486,8 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
     }
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------- */
+/* --- the whole
+ * ---------------------------------------------------------------------------------------- */
 
 static bool is_wrt(const Node *node, const Node *const *wrt, int n_wrt)
 {
@@ -509,12 +523,16 @@ static Masked seed_value(Diff *d, const Node *y, const Node *seed)
     return (Masked){NULL, load};
 }
 
-void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *const *wrt, int n_wrt,
-              const Node **out)
+void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *const *wrt,
+              int n_wrt, const Node **out)
 {
     Arena *scratch = arena_new();
-    Diff d = {.g = g, .scratch = scratch, .extra = extra, .extents = seed->shape,
-              .depends = map_new(scratch), .adjoints = map_new(scratch),
+    Diff d = {.g = g,
+              .scratch = scratch,
+              .extra = extra,
+              .extents = seed->shape,
+              .depends = map_new(scratch),
+              .adjoints = map_new(scratch),
               .finite = map_new(scratch)};
     assert(seed->rank == extra + y->rank && "the seed must have the shape of y");
     for (int i = 0; i < n_wrt; i++)

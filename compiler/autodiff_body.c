@@ -1,8 +1,8 @@
 /* autodiff_body.c -- one backward sweep over a scalar body, by the formulas of ops.def.
  *
- * The scalars of the body are visited users first; each hands its adjoint, a Masked, to its operands.
- * A choice hands it to both branches, under the condition and under its contrary. Also here: which values
- * are presumed finite, so that zero times them may be relied on to be zero. */
+ * The scalars of the body are visited users first; each hands its adjoint, a Masked, to its
+ * operands. A choice hands it to both branches, under the condition and under its contrary. Also
+ * here: which values are presumed finite, so that zero times them may be relied on to be zero. */
 #include "autodiff.h"
 
 #include <assert.h>
@@ -13,7 +13,8 @@ bool node_depends(const Diff *d, const Node *node)
     return map_get(&d->depends, node) != NULL;
 }
 
-/* --- the sweep ----------------------------------------------------------------------------------- */
+/* --- the sweep -----------------------------------------------------------------------------------
+ */
 
 typedef struct Sweep {
     Diff *d;
@@ -89,8 +90,7 @@ static void sweep_load(Sweep *w, const Scalar *s, Masked m)
     if (!sweep_active(w, s->outside)) return;
     const Scalar *inside = NULL;
     for (int k = 0; k < s->n_args; k++) {
-        const Scalar *test =
-            test_in_range(g, w->domain, NULL, s->args[k], load_extent(g, s, k));
+        const Scalar *test = test_in_range(g, w->domain, NULL, s->args[k], load_extent(g, s, k));
         inside = test_and(g, w->domain, inside, test);
     }
     if (!inside) return;
@@ -102,23 +102,31 @@ Terms body_terms(Diff *d, const Domain *domain, const Scalar *body, const Scalar
                  const Scalar *arriving)
 {
     Arena *scratch = arena_new();
-    Sweep w = {.d = d, .domain = domain, .body = body, .out = out, .scratch = scratch,
-               .active = map_new(scratch), .adjoints = map_new(scratch)};
+    Sweep w = {.d = d,
+               .domain = domain,
+               .body = body,
+               .out = out,
+               .scratch = scratch,
+               .active = map_new(scratch),
+               .adjoints = map_new(scratch)};
     scalar_visit(body, sweep_collect, &w);
     sweep_give(&w, body, (Masked){NULL, arriving});
     for (int i = w.order.len - 1; i >= 0; i--) {
         const Scalar *s = w.order.data[i];
         const Masked *m = map_get(&w.adjoints, s);
         if (!m || !m->value) continue;
-        if (s->kind == SCALAR_LOAD) sweep_load(&w, s, *m);
-        else sweep_op(&w, s, *m);
+        if (s->kind == SCALAR_LOAD)
+            sweep_load(&w, s, *m);
+        else
+            sweep_op(&w, s, *m);
     }
     Terms terms = w.terms;
     arena_free(scratch);
     return terms;
 }
 
-/* --- what is presumed finite ------------------------------------------------------------------------ */
+/* --- what is presumed finite
+ * ------------------------------------------------------------------------ */
 
 typedef struct Finite {
     Diff *d;
@@ -128,10 +136,25 @@ typedef struct Finite {
 static bool op_keeps_finite(const Scalar *a)
 {
     switch ((int)a->op) {
-    case OP_ADD: case OP_SUB: case OP_MUL: case OP_NEG: case OP_MIN: case OP_MAX: case OP_ABS:
-    case OP_SIGN: case OP_FLOOR: case OP_CEIL: case OP_ROUND: case OP_SIN: case OP_COS:
-    case OP_TANH: case OP_ATAN: case OP_ERF: case OP_SELECT: case OP_STOP: case OP_TO_REAL:
-        return true;
+    case OP_ADD:
+    case OP_SUB:
+    case OP_MUL:
+    case OP_NEG:
+    case OP_MIN:
+    case OP_MAX:
+    case OP_ABS:
+    case OP_SIGN:
+    case OP_FLOOR:
+    case OP_CEIL:
+    case OP_ROUND:
+    case OP_SIN:
+    case OP_COS:
+    case OP_TANH:
+    case OP_ATAN:
+    case OP_ERF:
+    case OP_SELECT:
+    case OP_STOP:
+    case OP_TO_REAL: return true;
     case OP_DIV: return a->args[1]->kind == SCALAR_CONST && a->args[1]->value != 0;
     case OP_POW:
         return a->args[1]->kind == SCALAR_CONST && a->args[1]->value >= 0 &&
@@ -198,18 +221,18 @@ bool node_presumed_finite(Diff *d, const Node *node)
     if (known) return known == &d->yes;
     bool finite = node->type != TYPE_REAL;
     if (!finite) switch (node->kind) {
-    case NODE_LEAF: finite = leaf_presumed_finite(node); break;
-    case NODE_COMP: finite = comp_presumed_finite(d, node); break;
-    case NODE_SCATTER: finite = scalar_presumed_finite(d, node->body); break;
-    case NODE_RESHAPE:
-    case NODE_TAG: finite = node_presumed_finite(d, node->arg); break;
-    case NODE_ORDER: finite = true; break;
-    case NODE_PIECES:
-        finite = true;
-        for (int k = 0; k < node->n_pieces; k++)
-            finite = finite && node_presumed_finite(d, node->pieces[k].part);
-        break;
-    }
+        case NODE_LEAF: finite = leaf_presumed_finite(node); break;
+        case NODE_COMP: finite = comp_presumed_finite(d, node); break;
+        case NODE_SCATTER: finite = scalar_presumed_finite(d, node->body); break;
+        case NODE_RESHAPE:
+        case NODE_TAG: finite = node_presumed_finite(d, node->arg); break;
+        case NODE_ORDER: finite = true; break;
+        case NODE_PIECES:
+            finite = true;
+            for (int k = 0; k < node->n_pieces; k++)
+                finite = finite && node_presumed_finite(d, node->pieces[k].part);
+            break;
+        }
     map_put(&d->finite, node, finite ? &d->yes : &d->no);
     return finite;
 }

@@ -1,14 +1,14 @@
 /* autodiff_gather.c -- the adjoint of one load, in gather form where its subscripts allow.
  *
- * A load T[a(I)] over a domain of iterators I hands to T, at position t, the sum over all points with
- * a(I) = t. Each axis is an equation. Affine ones are solved for an iterator: with coefficient 1 or -1
- * directly; t = s*i + d*p + c by residue classes of t modulo s, each an index space of its own, joined
- * by pieces: with g = gcd(s, d) and r = t - c, class rho has points only if g divides rho - c; then
- * p = p0 + (s/g)*p' with p0 the least solution of d*p0 = rho - c (mod s), and
- * i = t' + (rho - c - d*p0)/s - (d/g)*p'. So a convolution's derivative is a convolution. A solution may
+ * A load T[a(I)] over a domain of iterators I hands to T, at position t, the sum over all points
+ * with a(I) = t. Each axis is an equation. Affine ones are solved for an iterator: with coefficient
+ * 1 or -1 directly; t = s*i + d*p + c by residue classes of t modulo s, each an index space of its
+ * own, joined by pieces: with g = gcd(s, d) and r = t - c, class rho has points only if g divides
+ * rho - c; then p = p0 + (s/g)*p' with p0 the least solution of d*p0 = rho - c (mod s), and i = t'
+ * + (rho - c - d*p0)/s - (d/g)*p'. So a convolution's derivative is a convolution. A solution may
  * lie outside its iterator's range: if only the arriving derivative is read there, that load says
- * `outside 0`, else a test remains. Equations without a free iterator become tests. Where an equation
- * cannot be solved (subscripts read from data, // and %), the adjoint is a scatter. */
+ * `outside 0`, else a test remains. Equations without a free iterator become tests. Where an
+ * equation cannot be solved (subscripts read from data, // and %), the adjoint is a scatter. */
 #include "autodiff.h"
 
 #include <assert.h>
@@ -23,15 +23,15 @@ typedef struct Bound {
     Extent extent;
 } Bound;
 
-/* Slots 0 .. domain.n-1 are the iterators of the domain, then come the axes t of T. Solving expresses
- * slots by others; a slot may also change its meaning (p becomes p', t becomes t'). */
+/* Slots 0 .. domain.n-1 are the iterators of the domain, then come the axes t of T. Solving
+ * expresses slots by others; a slot may also change its meaning (p becomes p', t becomes t'). */
 typedef struct Plan {
     int n_slots;
-    uint64_t free;               /* iterators not solved */
-    Affine slot[MAX_SLOTS];      /* every original slot in terms of the present ones */
-    Extent extent[MAX_SLOTS];    /* of free iterators, sizes in terms of original slots */
+    uint64_t free;            /* iterators not solved */
+    Affine slot[MAX_SLOTS];   /* every original slot in terms of the present ones */
+    Extent extent[MAX_SLOTS]; /* of free iterators, sizes in terms of original slots */
     bool affine[MAX_RANK], done[MAX_RANK], split[MAX_RANK];
-    Affine equation[MAX_RANK];   /* a_k - t_k = 0 */
+    Affine equation[MAX_RANK]; /* a_k - t_k = 0 */
     int64_t split_extent[MAX_RANK];
     Bound bounds[MAX_SLOTS + MAX_RANK];
     int n_bounds;
@@ -53,7 +53,8 @@ Extent load_extent(Graph *g, const Scalar *load, int k)
     return e;
 }
 
-/* --- the plan ------------------------------------------------------------------------------------ */
+/* --- the plan ------------------------------------------------------------------------------------
+ */
 
 static void affine_replace(Affine *a, int slot, const Affine *by)
 {
@@ -150,7 +151,8 @@ static bool plan_step(const Gather *w, Plan *plan)
                 any_parallel = any_parallel || parallel;
                 if (llabs(plan->equation[k].coefficient[slots[j]]) != 1) continue;
                 if (phase == 1 && !parallel) continue;
-                if (best < 0 || plan->extent[slots[j]].max > plan->extent[best].max) best = slots[j];
+                if (best < 0 || plan->extent[slots[j]].max > plan->extent[best].max)
+                    best = slots[j];
             }
             if (best < 0 || (phase == 2 && any_parallel)) continue;
             equation_solve(plan, k, best, w->rank);
@@ -234,10 +236,11 @@ static bool plan_residue(const Gather *w, Plan *plan, int k, int i, int p, int64
     return true;
 }
 
-/* --- from a plan to a sum --------------------------------------------------------------------------- */
+/* --- from a plan to a sum
+ * --------------------------------------------------------------------------- */
 
-/* The plan's index space: extra iterators, axes t, free iterators. Where only its axes matter, the plan
- * has no free iterators, and slots that depend on some have no scalar. */
+/* The plan's index space: extra iterators, axes t, free iterators. Where only its axes matter, the
+ * plan has no free iterators, and slots that depend on some have no scalar. */
 typedef struct Space {
     Domain domain;
     int n_par;
@@ -250,8 +253,10 @@ static const Scalar *space_scalar(const Gather *w, const Space *space, const Aff
 {
     Affine moved = {.constant = a->constant};
     for (int i = 0; i < n_slots; i++)
-        if (a->coefficient[i] && space->number[i] < 0) return NULL;
-        else if (a->coefficient[i]) moved.coefficient[space->number[i]] += a->coefficient[i];
+        if (a->coefficient[i] && space->number[i] < 0)
+            return NULL;
+        else if (a->coefficient[i])
+            moved.coefficient[space->number[i]] += a->coefficient[i];
     return affine_scalar(w->d->g, &moved);
 }
 
@@ -265,8 +270,7 @@ static void space_axes(const Gather *w, const Plan *plan, Space *space)
 {
     for (int k = 0; k < w->rank; k++) {
         Extent e = w->load->node->shape[k];
-        if (e.size)
-            e.size = scalar_substitute(w->d->g, e.size, space->map + w->n_old, w->rank);
+        if (e.size) e.size = scalar_substitute(w->d->g, e.size, space->map + w->n_old, w->rank);
         if (plan->split[k]) e = extent_fixed(plan->split_extent[k]);
         space->domain.iters[w->d->extra + k] = e;
     }
@@ -279,10 +283,14 @@ static Space space_new(const Gather *w, const Plan *plan)
     Space space = {.n_par = n_extra + w->rank};
     int n = space.n_par;
     for (int i = 0; i < plan->n_slots; i++) {
-        if (i < n_extra) space.number[i] = i;
-        else if (i >= w->n_old) space.number[i] = n_extra + i - w->n_old;
-        else if (plan->free >> i & 1) space.number[i] = n++;
-        else space.number[i] = -1;
+        if (i < n_extra)
+            space.number[i] = i;
+        else if (i >= w->n_old)
+            space.number[i] = n_extra + i - w->n_old;
+        else if (plan->free >> i & 1)
+            space.number[i] = n++;
+        else
+            space.number[i] = -1;
     }
     assert(n <= MAX_ITERS);
     for (int i = 0; i < plan->n_slots; i++)
@@ -340,9 +348,10 @@ static uint64_t iters_beside_hole(const Gather *w, const Plan *plan)
     return used;
 }
 
-/* The tests that a point of the space is one of the domain and is loaded at t. *outside: the arriving
- * derivative may be read outside its axes, and is zero there. */
-static const Scalar *space_test(const Gather *w, const Plan *plan, const Space *space, bool *outside)
+/* The tests that a point of the space is one of the domain and is loaded at t. *outside: the
+ * arriving derivative may be read outside its axes, and is zero there. */
+static const Scalar *space_test(const Gather *w, const Plan *plan, const Space *space,
+                                bool *outside)
 {
     Graph *g = w->d->g;
     const Domain *domain = &space->domain;
@@ -356,8 +365,10 @@ static const Scalar *space_test(const Gather *w, const Plan *plan, const Space *
         const Scalar *in = test_in_range(g, domain, &w->d->facts, index, extent);
         bool axis = slot_parallel(w, bound->slot) && bound->slot >= w->d->extra &&
                     extent_equal(bound->extent, w->stage->domain.iters[bound->slot]);
-        if (in && axis && !(beside >> bound->slot & 1)) *outside = true;
-        else test = test_and(g, domain, test, in);
+        if (in && axis && !(beside >> bound->slot & 1))
+            *outside = true;
+        else
+            test = test_and(g, domain, test, in);
     }
     for (int k = 0; k < w->rank; k++) {
         if (plan->done[k]) continue;
@@ -386,7 +397,8 @@ static Gathered gather_space(const Gather *w, const Plan *plan)
     if (w->count) {
         masked_solve(g, &space.domain, space.n_par, &term, NULL, 0, &w->d->facts);
         if (term.test && space.domain.n > space.n_par)
-            term.test = reduce_load(g, REDUCE_ANY, &space.domain, space.n_par, term.test, NULL, span);
+            term.test =
+                reduce_load(g, REDUCE_ANY, &space.domain, space.n_par, term.test, NULL, span);
         return (Gathered){term, true};
     }
     Fill fill = {w, outside};
@@ -395,7 +407,8 @@ static Gathered gather_space(const Gather *w, const Plan *plan)
     return (Gathered){term, !guarded && !outside};
 }
 
-/* --- residue classes ---------------------------------------------------------------------------------- */
+/* --- residue classes
+ * ---------------------------------------------------------------------------------- */
 
 /* The plan's axes, with axis k restricted to t_k = size*t' + rho. */
 static Plan plan_split(const Gather *w, Plan plan, int k, int64_t rho, int64_t size)
@@ -460,17 +473,19 @@ static bool gather_plan(const Gather *w, Plan plan, Gathered *result)
     Plan axes = plan;
     axes.free = 0;
     Space space = space_new(w, &axes);
-    const Node *node = graph_pieces(g, w->count ? TYPE_BOOL : TYPE_REAL, space.n_par,
-                                    space.domain.iters, w->d->extra + k, n_pieces, pieces,
-                                    w->stage->node->span);
+    const Node *node =
+        graph_pieces(g, w->count ? TYPE_BOOL : TYPE_REAL, space.n_par, space.domain.iters,
+                     w->d->extra + k, n_pieces, pieces, w->stage->node->span);
     const Scalar *load = scalar_load_at(g, node, 0);
     result->flow = w->count ? (Masked){load, scalar_bool(g, true)} : (Masked){NULL, load};
     result->complete = w->count;
     return true;
 }
 
-/* --- scatter --------------------------------------------------------------------------------------------- */
+/* --- scatter
+ * --------------------------------------------------------------------------------------------- */
 
+/* Positions outside of the axes, of loads with `outside`, add nothing. */
 static Gathered gather_scatter(const Gather *w)
 {
     Graph *g = w->d->g;
@@ -478,20 +493,13 @@ static Gathered gather_scatter(const Gather *w)
     Domain domain = w->stage->domain;
     Masked term = w->term;
     const Scalar *position[MAX_RANK];
-    const Scalar *test = NULL;
     for (int i = 0; i < n_extra; i++)
         position[i] = scalar_iter(g, i);
-    for (int k = 0; k < w->rank; k++) {
+    for (int k = 0; k < w->rank; k++)
         position[n_extra + k] = w->load->args[k];
-        if (w->load->outside)
-            test = test_and(g, &domain, test,
-                            test_in_range(g, &domain, NULL, w->load->args[k],
-                                          load_extent(g, w->load, k)));
-    }
     Fill fill = {w, false};
-    term.value = w->count ? scalar_real(g, 1)
-                          : scalar_replace_loads(g, term.value, hole_fill, &fill);
-    term.test = test_and(g, &domain, term.test, test);
+    term.value =
+        w->count ? scalar_real(g, 1) : scalar_replace_loads(g, term.value, hole_fill, &fill);
     term = masked_split(g, &domain, term);
     if (!term.value) return (Gathered){.complete = true};
     masked_solve(g, &domain, n_extra, &term, position, n_extra + w->rank, &w->d->facts);
@@ -505,7 +513,8 @@ static Gathered gather_scatter(const Gather *w)
     return (Gathered){{some, scalar_bool(g, true)}, true};
 }
 
-/* What a subscript read from data says about that data: the load is checked, so all of it is in range. */
+/* What a subscript read from data says about that data: the load is checked, so all of it is in
+ * range. */
 static void gather_fact(const Gather *w, int k)
 {
     const Scalar *index = w->load->args[k];
@@ -525,8 +534,13 @@ static void gather_fact(const Gather *w, int k)
 
 Gathered gather(Diff *d, const Stage *stage, const Scalar *load, Masked term, bool count)
 {
-    Gather w = {.d = d, .stage = stage, .load = load, .term = term, .count = count,
-                .n_old = stage->domain.n, .rank = load->node->rank};
+    Gather w = {.d = d,
+                .stage = stage,
+                .load = load,
+                .term = term,
+                .count = count,
+                .n_old = stage->domain.n,
+                .rank = load->node->rank};
     if (!count)
         for (int k = 0; k < w.rank; k++)
             gather_fact(&w, k);

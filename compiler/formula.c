@@ -1,9 +1,9 @@
 /* formula.c -- text of derivative formulas and rules, instantiated with scalars for its names.
  *
  * The text is an expression of the language over scalars: numbers, names, operators, comparisons,
- * `if`, and the functions of ops.def. It is parsed once per graph. Types follow the language: ints meet
- * reals as reals, so that `g * 2` of a real g multiplies by 2.0. The texts are the compiler's own tables:
- * a mistake in one is our bug, and stops here. */
+ * `if`, and the functions of ops.def. It is parsed once per graph. Types follow the language: ints
+ * meet reals as reals, so that `g * 2` of a real g multiplies by 2.0. The texts are the compiler's
+ * own tables: a mistake in one is our bug, and stops here. */
 #include "formula.h"
 
 #include <assert.h>
@@ -56,8 +56,10 @@ static const Scalar *build_op(Graph *g, Op op, const Scalar **args)
     const OpInfo *info = &op_table[op];
     switch (info->result) {
     case RESULT_SAME:
-        if (info->arity == 2) unify(g, &args[0], &args[1], true);
-        else if (args[0]->type < TYPE_INT) args[0] = scalar_convert(g, args[0], TYPE_INT);
+        if (info->arity == 2)
+            unify(g, &args[0], &args[1], true);
+        else if (args[0]->type < TYPE_INT)
+            args[0] = scalar_convert(g, args[0], TYPE_INT);
         break;
     case RESULT_REAL:
         for (int i = 0; i < info->arity; i++)
@@ -76,11 +78,11 @@ static const Scalar *build_op(Graph *g, Op op, const Scalar **args)
 
 static const Scalar *build_binary(Formula *f, const AstExpr *e)
 {
-    static const Op plain[] = {[AST_ADD] = OP_ADD, [AST_SUB] = OP_SUB, [AST_MUL] = OP_MUL,
-                               [AST_DIV] = OP_DIV, [AST_INT_DIV] = OP_IDIV, [AST_MOD] = OP_MOD,
-                               [AST_POW] = OP_POW, [AST_EQ] = OP_EQ, [AST_NE] = OP_EQ,
-                               [AST_LT] = OP_LT, [AST_GT] = OP_LT, [AST_LE] = OP_LE,
-                               [AST_GE] = OP_LE, [AST_AND] = OP_AND, [AST_OR] = OP_OR};
+    static const Op plain[] = {
+        [AST_ADD] = OP_ADD,      [AST_SUB] = OP_SUB, [AST_MUL] = OP_MUL, [AST_DIV] = OP_DIV,
+        [AST_INT_DIV] = OP_IDIV, [AST_MOD] = OP_MOD, [AST_POW] = OP_POW, [AST_EQ] = OP_EQ,
+        [AST_NE] = OP_EQ,        [AST_LT] = OP_LT,   [AST_GT] = OP_LT,   [AST_LE] = OP_LE,
+        [AST_GE] = OP_LE,        [AST_AND] = OP_AND, [AST_OR] = OP_OR};
     AstOp op = e->binary.op;
     bool swap = op == AST_GT || op == AST_GE;
     const Scalar *lhs = build(f, e->binary.lhs), *rhs = build(f, e->binary.rhs);
@@ -102,8 +104,10 @@ static const Scalar *build_call(Formula *f, const char *name, const AstArgs *arg
 
 static const Scalar *build(Formula *f, const AstExpr *e)
 {
-    static const Op cast[] = {[AST_REAL] = OP_TO_REAL, [AST_INT] = OP_TO_INT,
-                              [AST_BASE_BOOL] = OP_TO_BOOL, [AST_U8] = OP_TO_U8};
+    static const Op cast[] = {[AST_REAL] = OP_TO_REAL,
+                              [AST_INT] = OP_TO_INT,
+                              [AST_BASE_BOOL] = OP_TO_BOOL,
+                              [AST_U8] = OP_TO_U8};
     const Scalar *args[3];
     switch ((int)e->kind) {
     case AST_NUMBER:

@@ -1,5 +1,5 @@
-/* formula.h -- scalar formulas written in the language: parsed once, instantiated many times. Shared by
- * the derivative formulas of ops.def (formula.c) and the rewrite rules (simplify.c). */
+/* formula.h -- scalar formulas written in the language: parsed once, instantiated many times.
+ * Shared by the derivative formulas of ops.def (formula.c) and the rewrite rules (simplify.c). */
 #ifndef NND_FORMULA_H
 #define NND_FORMULA_H
 

@@ -1,16 +1,18 @@
 /* masked.c -- values that count only where a test holds, and sums of them; see masked.h.
  *
- * A sum over r whose test contains `f(r) == v`, f affine with coefficient 1 or -1 (or the row-by-row
- * number of several iterators) and v free of r, has one point: r is replaced by the solution, and a test
- * that the solution lies in r's range remains, unless it is known to. */
+ * A sum over r whose test contains `f(r) == v`, f affine with coefficient 1 or -1 (or the
+ * row-by-row number of several iterators) and v free of r, has one point: r is replaced by the
+ * solution, and a test that the solution lies in r's range remains, unless it is known to. */
 #include "masked.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* --- tests --------------------------------------------------------------------------------------- */
+/* --- tests ---------------------------------------------------------------------------------------
+ */
 
-/* Whether subscript k is an iterator that runs over exactly this axis, whose size depends on axes before. */
+/* Whether subscript k is an iterator that runs over exactly this axis, whose size depends on axes
+ * before. */
 static bool same_axis(const Domain *domain, const Scalar *load, int k)
 {
     const Scalar *index = load->args[k];
@@ -53,8 +55,8 @@ const Scalar *test_and(Graph *g, const Domain *domain, const Scalar *a, const Sc
     return scalar_op2(g, OP_AND, a, b);
 }
 
-const Scalar *test_in_range(Graph *g, const Domain *domain, const Facts *facts,
-                            const Scalar *index, Extent extent)
+const Scalar *test_in_range(Graph *g, const Domain *domain, const Facts *facts, const Scalar *index,
+                            Extent extent)
 {
     for (int i = 0; facts && i < facts->len && index->kind == SCALAR_LOAD; i++)
         if (facts->data[i].node == index->node && extent_equal(facts->data[i].extent, extent))
@@ -74,8 +76,8 @@ const Scalar *test_in_range(Graph *g, const Domain *domain, const Facts *facts,
 static void parts_add(Arena *arena, Scalars *parts, const Scalar *test)
 {
     bool both = test->kind == SCALAR_OP && test->op == OP_AND;
-    bool lazy = test->kind == SCALAR_OP && test->op == OP_SELECT && test->args[2]->kind == SCALAR_CONST &&
-                test->args[2]->value == 0;
+    bool lazy = test->kind == SCALAR_OP && test->op == OP_SELECT &&
+                test->args[2]->kind == SCALAR_CONST && test->args[2]->value == 0;
     if (both || lazy) {
         parts_add(arena, parts, test->args[0]);
         parts_add(arena, parts, test->args[1]);
@@ -98,7 +100,8 @@ bool test_is_equality(const Scalar *test)
     return test->kind == SCALAR_OP && test->op == OP_EQ && test->args[0]->type == TYPE_INT;
 }
 
-/* --- masked values -------------------------------------------------------------------------------- */
+/* --- masked values
+ * -------------------------------------------------------------------------------- */
 
 const Scalar *masked_scalar(Graph *g, Masked m)
 {
@@ -145,8 +148,8 @@ static const Scalar *part_only_in(const Scalars *a, const Scalars *b)
     return only;
 }
 
-/* The condition c where the tests are `p and c` and `p and not c`, with p (or NULL) in *common; else
- * NULL. *swap: a's is the negated one. */
+/* The condition c where the tests are `p and c` and `p and not c`, with p (or NULL) in *common;
+ * else NULL. *swap: a's is the negated one. */
 static const Scalar *complement(Graph *g, const Scalar *a, const Scalar *b, const Scalar **common,
                                 bool *swap)
 {
@@ -193,7 +196,8 @@ Masked masked_add(Graph *g, Masked a, Masked b)
     return (Masked){either, scalar_op2(g, OP_ADD, masked_scalar(g, a), masked_scalar(g, b))};
 }
 
-/* --- reductions ------------------------------------------------------------------------------------- */
+/* --- reductions
+ * ------------------------------------------------------------------------------------- */
 
 const Scalar *reduce_load(Graph *g, Reduce reduce, const Domain *domain, int n_par,
                           const Scalar *body, const Scalar *guard, Span span)
@@ -219,7 +223,8 @@ const Scalar *reduce_load(Graph *g, Reduce reduce, const Domain *domain, int n_p
     return scalar_load(g, node, subs, NULL, span);
 }
 
-/* --- solving equalities ------------------------------------------------------------------------------ */
+/* --- solving equalities
+ * ------------------------------------------------------------------------------ */
 
 /* An int expression as affine part + sum of coefficient * atom. */
 enum { MAX_ATOMS = 8 };
@@ -268,8 +273,10 @@ static const Scalar *linear_scalar(Graph *g, const Linear *sum, int64_t sign)
         int64_t factor = sign * sum->factor[i];
         const Scalar *size = scalar_int(g, factor < 0 ? -factor : factor);
         const Scalar *term = scalar_op2(g, OP_MUL, sum->atom[i], size);
-        if (factor > 0 && scalar_is_const(result, 0)) result = term;
-        else result = scalar_op2(g, factor < 0 ? OP_SUB : OP_ADD, result, term);
+        if (factor > 0 && scalar_is_const(result, 0))
+            result = term;
+        else
+            result = scalar_op2(g, factor < 0 ? OP_SUB : OP_ADD, result, term);
     }
     return result;
 }
@@ -287,8 +294,8 @@ typedef struct Solver {
     Arena *scratch;
 } Solver;
 
-/* Replaces iterators by map everywhere. The test `in_range` takes the equality's place, before the parts
- * in which something is replaced. */
+/* Replaces iterators by map everywhere. The test `in_range` takes the equality's place, before the
+ * parts in which something is replaced. */
 static void solver_replace(Solver *s, const Scalar *const *map, const Scalar *in_range)
 {
     Graph *g = s->g;
@@ -329,16 +336,17 @@ static void solver_remove(Solver *s, uint64_t mask)
     *s->domain = left;
 }
 
-/* Several iterators whose sum of coefficient * iterator numbers them row by row, fixed extents. Fills
- * order (fastest first) and returns how many, or 0. */
+/* Several iterators whose sum of coefficient * iterator numbers them row by row, fixed extents.
+ * Fills order (fastest first) and returns how many, or 0. */
 static int row_by_row(const Solver *s, const Linear *sum, int *order)
 {
     int n = 0;
     for (int i = s->n_par; i < s->domain->n; i++) {
         if (!sum->affine.coefficient[i]) continue;
         int k = n++;
-        for (; k > 0 && llabs(sum->affine.coefficient[order[k - 1]]) >
-                            llabs(sum->affine.coefficient[i]); k--)
+        for (; k > 0 &&
+               llabs(sum->affine.coefficient[order[k - 1]]) > llabs(sum->affine.coefficient[i]);
+             k--)
             order[k] = order[k - 1];
         order[k] = i;
     }
@@ -417,8 +425,14 @@ int masked_solve(Graph *g, Domain *domain, int n_par, Masked *term, const Scalar
 {
     if (!term->test || domain->n == n_par) return 0;
     Arena *scratch = arena_new();
-    Solver s = {.g = g, .domain = domain, .n_par = n_par, .facts = facts, .term = term,
-                .more = more, .n_more = n_more, .scratch = scratch,
+    Solver s = {.g = g,
+                .domain = domain,
+                .n_par = n_par,
+                .facts = facts,
+                .term = term,
+                .more = more,
+                .n_more = n_more,
+                .scratch = scratch,
                 .parts = test_parts(scratch, term->test)};
     int before = domain->n;
     while (solve_next(&s))
@@ -432,10 +446,11 @@ int masked_solve(Graph *g, Domain *domain, int n_par, Masked *term, const Scalar
     return before - domain->n;
 }
 
-/* --- sums ---------------------------------------------------------------------------------------------- */
+/* --- sums
+ * ---------------------------------------------------------------------------------------------- */
 
-/* Divides the test into what does not depend on the iterators of the mask and the rest. All stays in the
- * rest where value or tests could not be evaluated without it. */
+/* Divides the test into what does not depend on the iterators of the mask and the rest. All stays
+ * in the rest where value or tests could not be evaluated without it. */
 static void test_hoist(Graph *g, const Domain *domain, const Scalar *test, const Scalar *value,
                        uint64_t mask, const Scalar **front, const Scalar **rest)
 {
@@ -454,14 +469,17 @@ static void test_hoist(Graph *g, const Domain *domain, const Scalar *test, const
         for (int i = 0; i < parts.len; i++) {
             const Scalar *part = parts.data[i];
             bool out = !(part->iters & mask) && (!*rest || loads_proven(domain, part));
-            if (out) *front = test_and(g, domain, *front, part);
-            else *rest = test_and(g, domain, *rest, part);
+            if (out)
+                *front = test_and(g, domain, *front, part);
+            else
+                *rest = test_and(g, domain, *rest, part);
         }
     }
     arena_free(scratch);
 }
 
-/* Takes out reducing iterators of fixed extent on which nothing depends: that many times the value. */
+/* Takes out reducing iterators of fixed extent on which nothing depends: that many times the value.
+ */
 static void sum_constant(Graph *g, Domain *domain, int n_par, Masked *term)
 {
     uint64_t used = term->value->iters | (term->test ? term->test->iters : 0), gone = 0;
