@@ -1,8 +1,8 @@
 /* doc.c -- `nndc doc`: the library's documentation, from the comments of the embedded lang/std, and
  * the scalar operators and reductions of ops.def.
  *
- * A definition's comment is sentences, then lines "example: ..." and "source: ..."; the heading of a
- * file is the comment at its top. */
+ * A definition's comment is sentences, then lines "example: ..." and "source: ..."; the heading of
+ * a file is the comment at its top. */
 #include "ast.h"
 #include "driver.h"
 #include "embedded.h"
@@ -17,14 +17,12 @@ static bool is_definition(const AstItem *item)
     case AST_FN:
     case AST_LAYER:
     case AST_MODEL:
-    case AST_OPTIMIZER:
-        return true;
+    case AST_OPTIMIZER: return true;
     case AST_IMPORT:
     case AST_MODEL_LIKE:
     case AST_LOAD:
     case AST_DATA:
-    case AST_TRAIN:
-        return false;
+    case AST_TRAIN: return false;
     }
     return false;
 }
@@ -107,8 +105,8 @@ static int builtin_print(const char *name)
     for (int i = 1; i < REDUCE_COUNT; i++)
         if (!strcmp(name, reduce_table[i].name)) {
             printf("%s", found++ ? "\n" : "");
-            printf("%s[index, ...] value, %s(x)\n\n    %s\n\n    a reduction, built in\n", name, name,
-                   reduce_table[i].doc);
+            printf("%s[index, ...] value, %s(x)\n\n    %s\n\n    a reduction, built in\n", name,
+                   name, reduce_table[i].doc);
         }
     return found;
 }
@@ -132,8 +130,9 @@ int command_doc(Driver *driver)
         const Source *source =
             source_add(driver->context, file->path, file->text, file->size, true);
         AstFile *ast = parse_file(driver->context, source);
-        if (!wanted) printf("%s%.*s\n", found++ ? "\n" : "", (int)strcspn(file->path + 9, "."),
-                            file->path + 9);
+        if (!wanted)
+            printf("%s%.*s\n", found++ ? "\n" : "", (int)strcspn(file->path + 9, "."),
+                   file->path + 9);
         for (int i = 0; i < ast->items.len; i++) {
             const AstItem *item = ast->items.data[i];
             if (!is_definition(item)) continue;

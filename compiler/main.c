@@ -15,7 +15,8 @@ static int command_version(Driver *driver);
 
 static const Command commands[] = {
     {"check", "FILE", 1, 1, command_check, "report errors, and a table of the models"},
-    {"doc", "[NAME]", 0, 1, command_doc, "the library: a list, or one definition with its examples"},
+    {"doc", "[NAME]", 0, 1, command_doc,
+     "the library: a list, or one definition with its examples"},
     {"options", "", 0, 0, command_options, "every option, with the commands that take it"},
     {"--version", "", 0, 0, command_version, "the version"},
     {"--help", "[COMMAND]", 0, 1, command_help, "this text, or the options of one command"},
@@ -65,8 +66,9 @@ static void usage_print(FILE *out)
         snprintf(call, sizeof call, "%s %s", commands[i].name, commands[i].arguments);
         fprintf(out, "  nndc %-22s  %s\n", call, commands[i].doc);
     }
-    fprintf(out, "\nexit status: 0 done, 1 the program or its data is wrong, 2 usage, 3 an internal "
-                 "error\n`nndc COMMAND --help` shows a command's options\n");
+    fprintf(out,
+            "\nexit status: 0 done, 1 the program or its data is wrong, 2 usage, 3 an internal "
+            "error\n`nndc COMMAND --help` shows a command's options\n");
 }
 
 static int command_help(Driver *driver)

@@ -1,5 +1,6 @@
-/* options.c -- command lines, read by the table options.def. `--flag value` and `--flag=value` mean the
- * same; a flag of one letter also takes its value without a blank (-O3). `--` ends the options. */
+/* options.c -- command lines, read by the table options.def. `--flag value` and `--flag=value` mean
+ * the same; a flag of one letter also takes its value without a blank (-O3). `--` ends the options.
+ */
 #include "options.h"
 
 #include <ctype.h>
@@ -44,7 +45,8 @@ static bool is_short(const char *flag)
     return flag[0] == '-' && flag[1] != '-' && flag[2] == '\0';
 }
 
-/* The option that `word` names, with *value set to what follows '=' or a one-letter flag, or NULL. */
+/* The option that `word` names, with *value set to what follows '=' or a one-letter flag, or NULL.
+ */
 static const OptionInfo *option_find(const char *word, const char **value)
 {
     for (int i = 0; i < OPTION_COUNT; i++) {
@@ -112,12 +114,8 @@ static bool option_set(Arena *arena, const OptionInfo *option, const char *value
     void *field = (char *)options + option->offset;
     bool good = true;
     switch (option->type) {
-    case OPTION_bool:
-        *(bool *)field = true;
-        break;
-    case OPTION_int:
-        good = int_read(option, value, field);
-        break;
+    case OPTION_bool: *(bool *)field = true; break;
+    case OPTION_int: good = int_read(option, value, field); break;
     case OPTION_string:
         good = choice_allowed(option->argument, value);
         *(OptionText *)field = value;
@@ -128,7 +126,8 @@ static bool option_set(Arena *arena, const OptionInfo *option, const char *value
         break;
     }
     if (!good)
-        fprintf(stderr, "nndc: error: %s wants %s, not `%s`\n", option->flag, option->argument, value);
+        fprintf(stderr, "nndc: error: %s wants %s, not `%s`\n", option->flag, option->argument,
+                value);
     return good;
 }
 

@@ -34,6 +34,7 @@ typedef struct FileSource {
     const char *full;    /* as opened when compiling */
     const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all */
     bool except;
+    bool keep_axis;      /* csv: a list of one column gives [n, 1] */
     Span span;
     const Node *leaf;    /* LEAF_FILE */
 } FileSource;
@@ -161,6 +162,10 @@ typedef struct ElaborateOptions {
 
 /* The program of a source file, with its imports and the library; NULL after errors (reported). */
 Program *program_elaborate(Context *context, const Source *source, const ElaborateOptions *options);
+
+/* The value of one expression in the scope of the library, where layers may stand, too; *program holds the
+ * parameters that it makes (init entry). NULL after errors (reported). For documentation examples. */
+const Node *program_expression(Context *context, const char *text, Program **program);
 
 /* --- stream.c: splitting a computation over a whole split into passes -------------------------------------------- */
 

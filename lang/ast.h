@@ -21,7 +21,7 @@ typedef struct AstName {
 } AstName;
 typedef VEC(AstName) AstNames;
 
-/* --- expressions -------------------------------------------------------------------------------- */
+/* --- expressions ----------------------------------------------------------------------------- */
 
 typedef enum AstExprKind {
     AST_NUMBER,
@@ -86,15 +86,15 @@ struct AstExpr {
     int depth; /* of the tree: 1 for a leaf, at most AST_DEPTH_MAX, so that walks may recurse */
     Span span;
     union {
-        struct { double value; bool is_int; } number; /* an int if written without point, exponent */
-        struct { const char *text; size_t len; } string;                       /* escapes resolved */
+        struct { double value; bool is_int; } number; /* an int if without point and exponent */
+        struct { const char *text; size_t len; } string; /* escapes resolved */
         bool boolean;
-        Name name;                                                                /* NAME and NEXT */
+        Name name; /* NAME and NEXT */
         AstExprs list;
         struct { AstExpr *callee; AstArgs args; bool piped; } call;
         struct { AstBase base; AstExpr *arg; } cast;
         struct { AstReduce reduce; AstArgs args; bool piped; } fold;
-        struct { AstExpr *base; AstSubs subs; AstExpr *outside; } subscript;    /* outside or NULL */
+        struct { AstExpr *base; AstSubs subs; AstExpr *outside; } subscript; /* outside or NULL */
         struct { AstExpr *base; AstName name; } member;
         struct { AstOp op; AstExpr *arg; } unary;
         struct { AstOp op; AstExpr *lhs, *rhs; Span op_span; } binary;
@@ -104,7 +104,7 @@ struct AstExpr {
     };
 };
 
-/* --- types and parameters ------------------------------------------------------------------------ */
+/* --- types and parameters -------------------------------------------------------------------- */
 
 typedef struct AstDim {
     Span span;
@@ -128,7 +128,7 @@ typedef struct AstParam {
 } AstParam;
 typedef VEC(AstParam) AstParams;
 
-/* --- statements: of functions, of data blocks and of train blocks ---------------------------------- */
+/* --- statements: of functions, of data blocks and of train blocks ---------------------------- */
 
 typedef enum AstStmtKind {
     AST_ASSIGN,    /* names = values: either one value with several results, or as many as names */
@@ -184,7 +184,7 @@ struct AstStmt {
     AstWhos over;       /* MINIMIZE */
 };
 
-/* --- items: what a file consists of ------------------------------------------------------------------ */
+/* --- items: what a file consists of ---------------------------------------------------------- */
 
 typedef enum AstItemKind {
     AST_IMPORT,     /* import "path": text */
@@ -225,7 +225,7 @@ AstFile *parse_file(Context *context, const Source *source);
 /* Parses one expression, for tables and examples; NULL after a syntax error. */
 AstExpr *parse_expr(Context *context, const Source *source);
 
-/* --- printing ------------------------------------------------------------------------------------ */
+/* --- printing -------------------------------------------------------------------------------- */
 
 /* Writes an expression with as few parentheses as possible; what is written parses to the same
  * tree. */

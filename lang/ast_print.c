@@ -19,15 +19,15 @@ enum {
 };
 
 static const char *const op_texts[] = {
-    [AST_ADD] = "+", [AST_SUB] = "-", [AST_MUL] = "*", [AST_DIV] = "/", [AST_INT_DIV] = "//",
-    [AST_MOD] = "%", [AST_POW] = "^", [AST_EQ] = "==", [AST_NE] = "!=", [AST_LT] = "<",
-    [AST_GT] = ">", [AST_LE] = "<=", [AST_GE] = ">=", [AST_AND] = "and", [AST_OR] = "or",
+    [AST_ADD] = "+",   [AST_SUB] = "-", [AST_MUL] = "*", [AST_DIV] = "/",   [AST_INT_DIV] = "//",
+    [AST_MOD] = "%",   [AST_POW] = "^", [AST_EQ] = "==", [AST_NE] = "!=",   [AST_LT] = "<",
+    [AST_GT] = ">",    [AST_LE] = "<=", [AST_GE] = ">=", [AST_AND] = "and", [AST_OR] = "or",
     [AST_NOT] = "not", [AST_NEG] = "-"};
 
 static const char *const reduce_texts[] = {
-    [AST_SUM] = "sum", [AST_MEAN] = "mean", [AST_PROD] = "prod", [AST_MAX] = "max",
-    [AST_MIN] = "min", [AST_ARGMAX] = "argmax", [AST_ARGMIN] = "argmin", [AST_ANY] = "any",
-    [AST_ALL] = "all"};
+    [AST_SUM] = "sum",       [AST_MEAN] = "mean", [AST_PROD] = "prod",
+    [AST_MAX] = "max",       [AST_MIN] = "min",   [AST_ARGMAX] = "argmax",
+    [AST_ARGMIN] = "argmin", [AST_ANY] = "any",   [AST_ALL] = "all"};
 
 static const char *const base_texts[] = {
     [AST_REAL] = "real", [AST_INT] = "int", [AST_BASE_BOOL] = "bool", [AST_U8] = "u8"};
@@ -53,9 +53,18 @@ static int strength_left(AstOp op)
     switch (op) {
     case AST_OR: return 6;
     case AST_AND: return 8;
-    case AST_EQ: case AST_NE: case AST_LT: case AST_GT: case AST_LE: case AST_GE: return 12;
-    case AST_ADD: case AST_SUB: return 14;
-    case AST_MUL: case AST_DIV: case AST_INT_DIV: case AST_MOD: return 18;
+    case AST_EQ:
+    case AST_NE:
+    case AST_LT:
+    case AST_GT:
+    case AST_LE:
+    case AST_GE: return 12;
+    case AST_ADD:
+    case AST_SUB: return 14;
+    case AST_MUL:
+    case AST_DIV:
+    case AST_INT_DIV:
+    case AST_MOD: return 18;
     case AST_POW: return 23;
     case AST_NOT: return NOT;
     case AST_NEG: return NEGATE;
@@ -192,12 +201,18 @@ static bool needs_parentheses(const AstExpr *e, int left, int right)
         return left == POSTFIX || (e->reduce.reduce >= AST_ANY ? NOT : REDUCE) <= right;
     case AST_BINARY:
         return strength_left(e->binary.op) <= left || strength_right(e->binary.op) <= right;
-    case AST_CALL: case AST_FOLD:
-        return is_pipe(e) && (left > OPEN || right > PIPE);
+    case AST_CALL:
+    case AST_FOLD: return is_pipe(e) && (left > OPEN || right > PIPE);
     case AST_SUBSCRIPT: return e->subscript.outside && right == POSTFIX;
     case AST_REDUCER: return right == POSTFIX;
-    case AST_NUMBER: case AST_STRING: case AST_BOOL: case AST_NAME: case AST_NEXT: case AST_LIST:
-    case AST_CAST: case AST_MEMBER: return false;
+    case AST_NUMBER:
+    case AST_STRING:
+    case AST_BOOL:
+    case AST_NAME:
+    case AST_NEXT:
+    case AST_LIST:
+    case AST_CAST:
+    case AST_MEMBER: return false;
     }
     return false;
 }
@@ -258,7 +273,8 @@ static void print_bare(StrBuf *out, const AstExpr *e, int left, int right)
         break;
     case AST_REDUCE: print_reduce(out, e, right); break;
     case AST_REDUCER:
-        str_add(out, e->reducer.is_cast ? base_texts[e->reducer.base] : reduce_texts[e->reducer.reduce]);
+        str_add(out,
+                e->reducer.is_cast ? base_texts[e->reducer.base] : reduce_texts[e->reducer.reduce]);
         break;
     }
 }

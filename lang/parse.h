@@ -93,12 +93,12 @@ typedef struct Parser {
     Token current, previous, before; /* the last tokens delivered */
 } Parser;
 
-/* --- lexer.l ---------------------------------------------------------------------------------- */
+/* --- lexer.l --------------------------------------------------------------------------------- */
 
 /* Scans the whole source into parser->tokens and parser->comments. */
 void tokens_scan(Parser *parser);
 
-/* --- tokens.c --------------------------------------------------------------------------------- */
+/* --- tokens.c -------------------------------------------------------------------------------- */
 
 int nnd_yylex(Value *value, Span *span, Parser *parser);
 /* Prepares the stream for the parser's recovery after an error at the current token. */
@@ -109,7 +109,7 @@ bool tokens_at_new_statement(const Parser *parser);
 /* The ( or [ that encloses the current token, or NULL. */
 const Token *tokens_enclosing(const Parser *parser);
 
-/* --- syntax_error.c ----------------------------------------------------------------------------- */
+/* --- syntax_error.c -------------------------------------------------------------------------- */
 
 /* Reports one error; false if there were too many and it was dropped. */
 bool parse_error(Parser *parser, Span span, const char *format, ...) NND_PRINTF(3, 4);
@@ -118,7 +118,7 @@ void syntax_error(Parser *parser, const char *const *expected, int count);
 /* The source text of a span within one line. */
 const char *span_text(const Parser *parser, Span span);
 
-/* --- ast.c: one constructor per production ------------------------------------------------------- */
+/* --- ast.c and ast_item.c: one constructor per production ------------------------------------ */
 
 AstName ast_name_at(Span span, TokenValue word);
 AstNames ast_names(Parser *p, AstNames names, AstName name);
@@ -152,6 +152,9 @@ AstExpr *ast_reduce(Parser *p, Span span, TokenValue reduce, AstIndices indices,
                     AstExpr *body);
 AstExpr *ast_reducer(Parser *p, Span span, TokenValue word, bool is_cast);
 
+/* Bounds and dimensions are numbers: reports a comparison, which is a slip. */
+void ast_bound_check(Parser *p, const AstExpr *expr, const char *what);
+
 AstArg ast_arg(Span span, TokenValue word, AstExpr *value);
 AstIndex ast_index(Parser *p, AstName name, AstExpr *bound);
 AstDim ast_dim(Parser *p, Span span, AstExpr *size);
@@ -182,7 +185,7 @@ AstItem *ast_block_item(Parser *p, Span span, AstItemKind kind, AstName name, As
 /* Reports a statement outside a body; NULL. */
 AstItem *ast_stray(Parser *p, AstStmt *stmt);
 
-/* --- parser.y ------------------------------------------------------------------------------------- */
+/* --- parser.y -------------------------------------------------------------------------------- */
 
 int nnd_yyparse(Parser *parser);
 

@@ -2,7 +2,8 @@
  * bracket is open, and a hint where the slip is a common one.
  *
  * The grammar hands over the names of all tokens that would have been accepted. They are put into
- * groups ("an expression" for the thirteen tokens that begin one), so that the list stays readable. */
+ * groups ("an expression" for the thirteen tokens that begin one), so that the list stays readable.
+ */
 #include "parse.h"
 #include "lang/parser.h"
 
@@ -36,7 +37,7 @@ const char *span_text(const Parser *parser, Span span)
     return arena_printf(parser->arena, "%.*s", len, text + span.col - 1);
 }
 
-/* --- expected ------------------------------------------------------------------------------------- */
+/* --- expected -------------------------------------------------------------------------------- */
 
 typedef struct Expected {
     const char *const *names;
@@ -51,12 +52,15 @@ static bool expects(Expected expected, const char *name)
 }
 
 /* Tokens that are named together: if `sign` is among the expected ones, all `members` are. */
-static const struct Group { const char *sign, *text, *members; } groups[] = {
+static const struct Group {
+    const char *sign, *text, *members;
+} groups[] = {
     {"fn", "an item (fn, layer, model, data, train, ...)",
      " import const load fn layer model optimizer data train return for if scan feed update report "
      "minimize valid test repeat every phase param state fit next yield name ; "},
     {"scan", "a statement",
-     " return for if scan feed update report minimize train valid test repeat every phase param state "
+     " return for if scan feed update report minimize train valid test repeat every phase param "
+     "state "
      "fit next yield name ; "},
     {"number", "an expression",
      " number string true false name next ( [ if not - reduction base-type any-or-all "},
@@ -95,8 +99,9 @@ static const char *expected_list(Parser *parser, Expected expected)
     int count = 0;
     for (int i = 0; i < expected.count; i++) {
         const char *text = NULL;
-        bool skip = expected.count > 1 && (!strcmp(expected.names[i], "end of the file") ||
-                    (!strcmp(expected.names[i], "=") && expects(expected, "+")));
+        bool skip =
+            expected.count > 1 && (!strcmp(expected.names[i], "end of the file") ||
+                                   (!strcmp(expected.names[i], "=") && expects(expected, "+")));
         for (size_t g = 0; g < sizeof groups / sizeof *groups && !text && !skip; g++) {
             if (!expects(expected, groups[g].sign) || !group_has(&groups[g], expected.names[i]))
                 continue;
@@ -114,11 +119,12 @@ static const char *expected_list(Parser *parser, Expected expected)
     return count ? str_text(&list) : NULL;
 }
 
-/* --- found ------------------------------------------------------------------------------------------ */
+/* --- found ----------------------------------------------------------------------------------- */
 
 static const Token *raw_next(const Parser *parser)
 {
-    return &parser->tokens.data[parser->at < parser->tokens.len ? parser->at : parser->tokens.len - 1];
+    return &parser->tokens
+                .data[parser->at < parser->tokens.len ? parser->at : parser->tokens.len - 1];
 }
 
 static const char *found_text(Parser *parser)
@@ -134,7 +140,7 @@ static const char *found_text(Parser *parser)
     return "the end of the line";
 }
 
-/* --- hints ------------------------------------------------------------------------------------------ */
+/* --- hints ----------------------------------------------------------------------------------- */
 
 static bool is_comparison(int kind)
 {
@@ -157,7 +163,9 @@ static bool is_statement_start(int kind)
 /* Words by which other languages begin what is begun differently here. */
 static const char *foreign_word_hint(const char *word)
 {
-    static const struct { const char *word, *hint; } words[] = {
+    static const struct {
+        const char *word, *hint;
+    } words[] = {
         {"def", "a function is `fn f(x) = ...` or `fn f(x) { ... }`"},
         {"func", "a function is `fn f(x) = ...` or `fn f(x) { ... }`"},
         {"function", "a function is `fn f(x) = ...` or `fn f(x) { ... }`"},
@@ -218,6 +226,7 @@ static const char *hint_control(Parser *parser, Expected expected)
         return "as a statement it is `if a { ... } else { ... }`";
     if (expects(expected, "else") && !expects(expected, "{") && found == TOK_SEMICOLON)
         return "an `if` expression has an `else`";
+    if (found == TOK_OVER && expects(expected, ";")) return "`over` stands before `using`";
     if (found == TOK_LBRACE && expects(expected, "..")) return "a range is written `0..n`";
     if (found == TOK_SEMICOLON && parser->current.automatic && expects(expected, "{"))
         return "the block begins with a `{` on this line";
@@ -234,7 +243,8 @@ static const char *hint_expression(Parser *parser, Expected expected)
         return "an index stands alone here; shift it where it is used: `x[i - 1]`";
     if (expected.count == 1 && expects(expected, "name") && found == TOK_NUMBER)
         return "names of indices stand here; a fixed position cannot be assigned";
-    if (found == TOK_ASSIGN && expects(expected, "+") && !expects(expected, "=")) return "a comparison is written `==`";
+    if (found == TOK_ASSIGN && expects(expected, "+") && !expects(expected, "="))
+        return "a comparison is written `==`";
     if (is_comparison(found) && expects(expected, "+"))
         return "comparisons do not chain: write `a < b and b < c`";
     if (is_operator(found) && expects(expected, "|>"))
@@ -256,14 +266,15 @@ static const char *hint_expression(Parser *parser, Expected expected)
     return NULL;
 }
 
-/* --- the message -------------------------------------------------------------------------------------- */
+/* --- the message ----------------------------------------------------------------------------- */
 
 /* A keyword where a name should be; the token in question, or NULL. */
 static const Token *keyword_as_name(const Parser *parser, Expected expected)
 {
     const Token *found = &parser->current, *before = &parser->previous;
     int next = raw_next(parser)->kind;
-    bool defines = next == TOK_ASSIGN || next == TOK_COLON || next == TOK_COMMA || next == TOK_LBRACKET;
+    bool defines =
+        next == TOK_ASSIGN || next == TOK_COLON || next == TOK_COMMA || next == TOK_LBRACKET;
     bool only_name = expected.count == 1 && expects(expected, "name");
     if (found->word && found->kind != TOK_NAME && found->kind != TOK_ELSE &&
         expects(expected, "name") && (only_name || defines || next == TOK_RPAREN))
@@ -280,8 +291,8 @@ static bool special_error(Parser *parser, Expected expected)
     bool wants_operand = expects(expected, "number");
     if (keyword) {
         const char *word = span_text(parser, keyword->span);
-        if (parse_error(parser, keyword->span, "`%s` is a word of the language and cannot be a name",
-                        word))
+        if (parse_error(parser, keyword->span,
+                        "`%s` is a word of the language and cannot be a name", word))
             diag_hint(parser->context, "choose another name, `%s_` for example", word);
         return true;
     }
@@ -292,7 +303,8 @@ static bool special_error(Parser *parser, Expected expected)
     }
     if ((found->kind == TOK_RPAREN || found->kind == TOK_RBRACKET) && !wants_operand &&
         expects(expected, ";") && !tokens_enclosing(parser)) {
-        parse_error(parser, found->span, "this `%s` closes nothing", span_text(parser, found->span));
+        parse_error(parser, found->span, "this `%s` closes nothing",
+                    span_text(parser, found->span));
         return true;
     }
     return false;

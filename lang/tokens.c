@@ -1,15 +1,16 @@
 /* tokens.c -- from raw tokens to the tokens of the grammar, one at a time.
  *
  * Three things happen here. Line ends become `;` as in Go: after a token that can end a statement,
- * outside of ( ) and [ ], unless the next line goes on with `|>`, `over`, `using`, `then` or `else`.
- * Words that are keywords only in places become names elsewhere; two rules suffice, for no statement
- * begins with two names and no two operands stand side by side. And brackets are watched, so that
- * one that was never closed costs one message and not the rest of the file: what can only begin a
- * statement or an item ends the brackets before it. */
+ * outside of ( ) and [ ], unless the next line goes on with `|>`, `over`, `using`, `then` or
+ * `else`. Words that are keywords only in places become names elsewhere; two rules suffice, for no
+ * statement begins with two names and no two operands stand side by side. And brackets are watched,
+ * so that one that was never closed costs one message and not the rest of the file: what can only
+ * begin a statement or an item ends the brackets before it. */
 #include "parse.h"
 #include "lang/parser.h"
 
-/* --- the neighbourhood of a raw token ----------------------------------------------------------- */
+/* --- the neighbourhood of a raw token -----------------------------------------------------------
+ */
 
 static const Token *raw_at(const Parser *parser, int index)
 {
@@ -19,7 +20,8 @@ static const Token *raw_at(const Parser *parser, int index)
 
 static bool raw_begins_line(const Parser *parser, int index)
 {
-    return index == 0 || raw_at(parser, index)->span.line > raw_at(parser, index - 1)->span.end_line;
+    return index == 0 ||
+           raw_at(parser, index)->span.line > raw_at(parser, index - 1)->span.end_line;
 }
 
 /* The next token if it stands on the same line after a blank, else the end of the file. */
@@ -30,14 +32,22 @@ static const Token *raw_follower(const Parser *parser, int index)
     return near ? next : raw_at(parser, parser->tokens.len - 1);
 }
 
-/* --- words ---------------------------------------------------------------------------------------- */
+/* --- words ----------------------------------------------------------------------------------- */
 
 static bool kind_ends_operand(int kind)
 {
     switch (kind) {
-    case TOK_NAME: case TOK_NUMBER: case TOK_STRING: case TOK_TRUE: case TOK_FALSE: case TOK_RPAREN:
-    case TOK_RBRACKET: case TOK_REDUCE: case TOK_QUANTIFIER: case TOK_BASE: case TOK_REVERSED:
-        return true;
+    case TOK_NAME:
+    case TOK_NUMBER:
+    case TOK_STRING:
+    case TOK_TRUE:
+    case TOK_FALSE:
+    case TOK_RPAREN:
+    case TOK_RBRACKET:
+    case TOK_REDUCE:
+    case TOK_QUANTIFIER:
+    case TOK_BASE:
+    case TOK_REVERSED: return true;
     default: return false;
     }
 }
@@ -50,7 +60,10 @@ static bool kind_ends_statement(int kind)
 static bool at_statement_start(const Parser *parser)
 {
     switch (parser->current.kind) {
-    case TOK_START_FILE: case TOK_SEMICOLON: case TOK_LBRACE: case TOK_RBRACE: return true;
+    case TOK_START_FILE:
+    case TOK_SEMICOLON:
+    case TOK_LBRACE:
+    case TOK_RBRACE: return true;
     default: return false;
     }
 }
@@ -58,8 +71,18 @@ static bool at_statement_start(const Parser *parser)
 static bool kind_is_infix_word(int kind)
 {
     switch (kind) {
-    case TOK_AND: case TOK_OR: case TOK_IN: case TOK_THEN: case TOK_ELSE: case TOK_WHERE:
-    case TOK_OUTSIDE: case TOK_REVERSED: case TOK_ON: case TOK_OVER: case TOK_LIKE: case TOK_USING:
+    case TOK_AND:
+    case TOK_OR:
+    case TOK_IN:
+    case TOK_THEN:
+    case TOK_ELSE:
+    case TOK_WHERE:
+    case TOK_OUTSIDE:
+    case TOK_REVERSED:
+    case TOK_ON:
+    case TOK_OVER:
+    case TOK_LIKE:
+    case TOK_USING:
     case TOK_CARRY: return true;
     default: return false;
     }
@@ -79,15 +102,33 @@ static int kind_in_place(const Parser *parser, int index)
     const Token *token = raw_at(parser, index), *follower = raw_follower(parser, index);
     if (token->word && parser->current.kind == TOK_DOT) return TOK_NAME;
     switch (token->kind) {
-    case TOK_TRAIN: case TOK_VALID: case TOK_TEST: case TOK_DATA: case TOK_STATE: case TOK_PARAM:
-    case TOK_FIT: case TOK_YIELD: case TOK_FEED: case TOK_REPORT: case TOK_UPDATE: case TOK_PHASE:
-    case TOK_REPEAT: case TOK_EVERY: case TOK_LOAD: case TOK_MINIMIZE:
-        return at_statement_start(parser) && follows_keyword(token, follower) ? token->kind : TOK_NAME;
+    case TOK_TRAIN:
+    case TOK_VALID:
+    case TOK_TEST:
+    case TOK_DATA:
+    case TOK_STATE:
+    case TOK_PARAM:
+    case TOK_FIT:
+    case TOK_YIELD:
+    case TOK_FEED:
+    case TOK_REPORT:
+    case TOK_UPDATE:
+    case TOK_PHASE:
+    case TOK_REPEAT:
+    case TOK_EVERY:
+    case TOK_LOAD:
+    case TOK_MINIMIZE:
+        return at_statement_start(parser) && follows_keyword(token, follower) ? token->kind
+                                                                              : TOK_NAME;
     case TOK_NEXT:
         if (!follower->word) return TOK_NAME;
-        return at_statement_start(parser) || !kind_is_infix_word(follower->kind) ? TOK_NEXT : TOK_NAME;
-    case TOK_ON: case TOK_OVER: case TOK_LIKE: case TOK_USING: case TOK_CARRY:
-        return kind_ends_operand(parser->current.kind) ? token->kind : TOK_NAME;
+        return at_statement_start(parser) || !kind_is_infix_word(follower->kind) ? TOK_NEXT
+                                                                                 : TOK_NAME;
+    case TOK_ON:
+    case TOK_OVER:
+    case TOK_LIKE:
+    case TOK_USING:
+    case TOK_CARRY: return kind_ends_operand(parser->current.kind) ? token->kind : TOK_NAME;
     default: return token->kind;
     }
 }
@@ -101,7 +142,11 @@ static bool raw_begins_item(const Parser *parser, int index)
     if (!raw_begins_line(parser, index)) return false;
     switch (token->kind) {
     case TOK_IMPORT: return next->kind == TOK_STRING;
-    case TOK_CONST: case TOK_FN: case TOK_LAYER: case TOK_MODEL: case TOK_OPTIMIZER: return names;
+    case TOK_CONST:
+    case TOK_FN:
+    case TOK_LAYER:
+    case TOK_MODEL:
+    case TOK_OPTIMIZER: return names;
     case TOK_TRAIN: return names && (after->kind == TOK_ON || after->kind == TOK_LBRACE);
     case TOK_DATA: return names && after->kind == TOK_LBRACE;
     case TOK_LOAD: return names && after->kind == TOK_ASSIGN;
@@ -115,7 +160,8 @@ static bool raw_begins_statement(const Parser *parser, int index)
     if (!raw_begins_line(parser, index)) return false;
     switch (raw_at(parser, index)->kind) {
     case TOK_RETURN: return true;
-    case TOK_FOR: case TOK_SCAN: return raw_at(parser, index + 1)->word;
+    case TOK_FOR:
+    case TOK_SCAN: return raw_at(parser, index + 1)->word;
     default: return raw_begins_item(parser, index);
     }
 }
@@ -125,14 +171,16 @@ static bool raw_continues(const Parser *parser, int index)
 {
     const Token *follower = raw_follower(parser, index);
     switch (raw_at(parser, index)->kind) {
-    case TOK_PIPE: case TOK_THEN: case TOK_ELSE: return true;
+    case TOK_PIPE:
+    case TOK_THEN:
+    case TOK_ELSE: return true;
     case TOK_OVER: return follower->word;
     case TOK_USING: return follower->word || follower->kind == TOK_LPAREN;
     default: return false;
     }
 }
 
-/* --- brackets --------------------------------------------------------------------------------------- */
+/* --- brackets -------------------------------------------------------------------------------- */
 
 /* The raw index of the innermost open bracket, or -1. */
 static int open_top(const Parser *parser)
@@ -170,8 +218,10 @@ static void open_update(Parser *parser, int kind, int index)
         open_strip(parser);
         vec_push(parser->arena, &parser->open, index);
         break;
-    case TOK_LPAREN: case TOK_LBRACKET: vec_push(parser->arena, &parser->open, index); break;
-    case TOK_RPAREN: case TOK_RBRACKET:
+    case TOK_LPAREN:
+    case TOK_LBRACKET: vec_push(parser->arena, &parser->open, index); break;
+    case TOK_RPAREN:
+    case TOK_RBRACKET:
         if (!open_is_paren(parser)) break;
         if ((raw_at(parser, open_top(parser))->kind == TOK_LPAREN) != (kind == TOK_RPAREN))
             parser->unclosed = open_top(parser);
@@ -191,7 +241,9 @@ static void open_update(Parser *parser, int kind, int index)
 
 const Token *tokens_enclosing(const Parser *parser)
 {
-    int top = parser->unclosed >= 0 ? parser->unclosed : open_is_paren(parser) ? open_top(parser) : -1;
+    int top = parser->unclosed >= 0   ? parser->unclosed
+              : open_is_paren(parser) ? open_top(parser)
+                                      : -1;
     /* the current token itself may be the bracket that was opened last */
     if (top >= 0 && top == parser->at - 1 && parser->unclosed < 0 && parser->open.len > 1) {
         top = parser->open.data[parser->open.len - 2];
@@ -200,7 +252,7 @@ const Token *tokens_enclosing(const Parser *parser)
     return top >= 0 ? raw_at(parser, top) : NULL;
 }
 
-/* --- the stream --------------------------------------------------------------------------------------- */
+/* --- the stream ------------------------------------------------------------------------------ */
 
 /* A token that was not written, at the end of the one before it. */
 static Token token_automatic(const Parser *parser, int kind)
@@ -228,7 +280,8 @@ static bool semicolon_due(Parser *parser)
     if (!raw_begins_line(parser, parser->at) || !kind_ends_statement(last)) return false;
     if (next->kind == TOK_LBRACE) {
         if (parse_error(parser, next->span, "a `{` cannot begin a line"))
-            diag_hint(parser->context, "the line end before it ended the statement: write it there");
+            diag_hint(parser->context,
+                      "the line end before it ended the statement: write it there");
         return false;
     }
     return !raw_continues(parser, parser->at);
@@ -315,7 +368,7 @@ int nnd_yylex(Value *value, Span *span, Parser *parser)
     return token.kind;
 }
 
-/* --- recovery ------------------------------------------------------------------------------------------ */
+/* --- recovery -------------------------------------------------------------------------------- */
 
 /* Whether the ( or [ that is open here is closed further on, before something that cannot stand in
  * brackets. */
@@ -324,11 +377,15 @@ static bool paren_closes(const Parser *parser, int index)
     for (int depth = 1; index < parser->tokens.len; index++) {
         const Token *token = raw_at(parser, index);
         switch (token->kind) {
-        case TOK_LPAREN: case TOK_LBRACKET: depth++; break;
-        case TOK_RPAREN: case TOK_RBRACKET:
+        case TOK_LPAREN:
+        case TOK_LBRACKET: depth++; break;
+        case TOK_RPAREN:
+        case TOK_RBRACKET:
             if (--depth == 0) return true;
             break;
-        case TOK_LBRACE: case TOK_RBRACE: case TOK_SEMICOLON: return false;
+        case TOK_LBRACE:
+        case TOK_RBRACE:
+        case TOK_SEMICOLON: return false;
         default:
             if (raw_begins_statement(parser, index)) return false;
             if (raw_begins_line(parser, index) && depth == 1 && token->word &&
@@ -352,7 +409,7 @@ void tokens_recover(Parser *parser)
     int index = parser->at - 1;
     if (parser->current.automatic || index < 0 || !open_is_paren(parser)) return;
     if (paren_closes(parser, index)) return;
-    bool again = tokens_at_new_statement(parser);
+    bool again = tokens_at_new_statement(parser) && !raw_continues(parser, index);
     open_strip(parser);
     if (!again) return;
     parser->at = index;

@@ -1,10 +1,11 @@
-/* test_lang.c -- expressions: their trees (by a printer of its own that writes every parenthesis, so
- * that the one under test is not its own judge), what is none, and that what is printed reads back. */
+/* test_lang.c -- expressions: their trees (by a printer of its own that writes every parenthesis,
+ * so that the one under test is not its own judge), what is none, and that what is printed reads
+ * back. */
 #include "ast.h"
 #include "unit.h"
 
-
-/* --- trees as text ------------------------------------------------------------------------------- */
+/* --- trees as text -------------------------------------------------------------------------------
+ */
 
 static void tree(StrBuf *out, const AstExpr *e);
 
@@ -47,22 +48,31 @@ static void tree_reduce(StrBuf *out, const AstExpr *e)
     str_add(out, ")");
 }
 
+/* Writes an expression without operands, or a reduction; false if it is neither. */
+static bool tree_leaf(StrBuf *out, const AstExpr *e)
+{
+    switch (e->kind) {
+    case AST_NUMBER:
+        str_printf(out, e->number.is_int ? "%.0f" : "%.17gr", e->number.value);
+        return true;
+    case AST_STRING: str_printf(out, "'%.*s'", (int)e->string.len, e->string.text); return true;
+    case AST_BOOL: str_add(out, e->boolean ? "true" : "false"); return true;
+    case AST_NAME: str_add(out, e->name); return true;
+    case AST_NEXT: str_printf(out, "next:%s", e->name); return true;
+    case AST_REDUCER:
+        str_printf(out, "`%s",
+                   e->reducer.is_cast ? ast_base_text(e->reducer.base)
+                                      : ast_reduce_text(e->reducer.reduce));
+        return true;
+    case AST_REDUCE: tree_reduce(out, e); return true;
+    default: return false;
+    }
+}
+
 /* Everything in prefix form: (+ a (* b c)), (f x k=1), (pipe f x), (at x i : outside 0). */
 static void tree(StrBuf *out, const AstExpr *e)
 {
-    switch (e->kind) {
-    case AST_NUMBER: str_printf(out, e->number.is_int ? "%.0f" : "%.17gr", e->number.value); return;
-    case AST_STRING: str_printf(out, "'%.*s'", (int)e->string.len, e->string.text); return;
-    case AST_BOOL: str_add(out, e->boolean ? "true" : "false"); return;
-    case AST_NAME: str_add(out, e->name); return;
-    case AST_NEXT: str_printf(out, "next:%s", e->name); return;
-    case AST_REDUCER:
-        str_printf(out, "`%s", e->reducer.is_cast ? ast_base_text(e->reducer.base)
-                                                  : ast_reduce_text(e->reducer.reduce));
-        return;
-    case AST_REDUCE: tree_reduce(out, e); return;
-    default: break;
-    }
+    if (tree_leaf(out, e)) return;
     str_add(out, "(");
     switch (e->kind) {
     case AST_LIST:
@@ -141,9 +151,11 @@ static AstExpr *expr_of(Context *context, const char *text)
     return parse_expr(context, source_of(context, text));
 }
 
-/* --- expressions ---------------------------------------------------------------------------------- */
+/* --- expressions ----------------------------------------------------------------------------- */
 
-static const struct { const char *text, *tree; } expressions[] = {
+static const struct {
+    const char *text, *tree;
+} expressions[] = {
     /* operators, from weak to strong */
     {"a or b and c", "(or a (and b c))"},
     {"a and b or c and d", "(or (and a b) (and c d))"},
@@ -200,10 +212,15 @@ static const struct { const char *text, *tree; } expressions[] = {
     {"(x |> f) + 1", "(+ (pipe f x) 1)"},
     {"f(x |> g)", "(f (pipe g x))"},
     /* primaries */
-    {"12", "12"}, {"0.5", "0.5r"}, {"1e3", "1000r"}, {"2.5e-1", "0.25r"},
+    {"12", "12"},
+    {"0.5", "0.5r"},
+    {"1e3", "1000r"},
+    {"2.5e-1", "0.25r"},
     {"\"a\\tb\\x41\\101\\\"\"", "'a\tbAA\"'"},
-    {"true", "true"}, {"next h", "next:h"}, {"[a, b]", "(list a b)"}, {"[[1, 2], [3, 4]]",
-        "(list (list 1 2) (list 3 4))"},
+    {"true", "true"},
+    {"next h", "next:h"},
+    {"[a, b]", "(list a b)"},
+    {"[[1, 2], [3, 4]]", "(list (list 1 2) (list 3 4))"},
     {"x[i + p - 1, c] outside 0 * w", "(* (at x (- (+ i p) 1) c outside 0) w)"},
     {"x[i] outside -inf + 1", "(+ (at x i outside (- inf)) 1)"},
     {"x[i] outside (a + 1) ^ 2", "(^ (at x i outside (+ a 1)) 2)"},
@@ -240,11 +257,43 @@ static void test_expressions(void)
 }
 
 static const char *const wrong_expressions[] = {
-    "a < b < c", "a == b == c", "1 + if a then b else c", "sum[i] if a then b else c",
-    "x |> f + 1", "x |> f |> g * 2", "x[i] outside f(y)", "x[i] outside 0[1]", "if a then b", "a b",
-    "+a", "", "f(a,)", "[]", "a = b", "x[]", "2x", "1.", ".5", "f(k = 1, 2)", "f(k = 1, k = 2)", "0..5",
-    "max[i < a < b] x", "sum[i + 1] x", "x.3", "a ! b", "\"abc", "9007199254740993", "1e999", "not",
-    "(a", "a)", "f(a))", "a; b", "return", "x[1:2:3]", "'",
+    "a < b < c",
+    "a == b == c",
+    "1 + if a then b else c",
+    "sum[i] if a then b else c",
+    "x |> f + 1",
+    "x |> f |> g * 2",
+    "x[i] outside f(y)",
+    "x[i] outside 0[1]",
+    "if a then b",
+    "a b",
+    "+a",
+    "",
+    "f(a,)",
+    "[]",
+    "a = b",
+    "x[]",
+    "2x",
+    "1.",
+    ".5",
+    "f(k = 1, 2)",
+    "f(k = 1, k = 2)",
+    "0..5",
+    "max[i < a < b] x",
+    "sum[i + 1] x",
+    "x.3",
+    "a ! b",
+    "\"abc",
+    "9007199254740993",
+    "1e999",
+    "not",
+    "(a",
+    "a)",
+    "f(a))",
+    "a; b",
+    "return",
+    "x[1:2:3]",
+    "'",
 };
 
 static void test_wrong_expressions(void)
@@ -276,7 +325,9 @@ static void check_round_trip(Context *context, const AstExpr *e)
 
 static void test_printer(void)
 {
-    static const struct { const char *text, *printed; } cases[] = {
+    static const struct {
+        const char *text, *printed;
+    } cases[] = {
         {"((a) * (b)) + ((c))", "a * b + c"},
         {"a - (b - c)", "a - (b - c)"},
         {"(a ^ b) ^ c", "(a^b)^c"},
@@ -308,7 +359,7 @@ static void test_printer(void)
     context_free(context);
 }
 
-/* --- random trees ------------------------------------------------------------------------------------ */
+/* --- random trees ---------------------------------------------------------------------------- */
 
 static uint32_t random_next(uint32_t *state)
 {
@@ -319,11 +370,34 @@ static uint32_t random_next(uint32_t *state)
 /* Writes a random expression in which every operation stands in parentheses. */
 static void random_expr(StrBuf *out, uint32_t *state, int depth)
 {
-    static const char *const forms[] = {
-        "($ + $)", "($ - $)", "($ * $)", "($ / $)", "($ // $)", "($ % $)", "($ ^ $)", "($ < $)",
-        "($ == $)", "($ and $)", "($ or $)", "(not $)", "(-$)", "(if $ then $ else $)", "(sum[i] $)",
-        "(max[i < g($), j where $] $)", "(any[i] $)", "(all[i, j] $)", "($ |> f)", "($ |> max($))",
-        "f($, k = $)", "[$, $]", "x[$, $:$] outside ($)", "$[$]", "$($)", "$.m", "int($)", "min($)"};
+    static const char *const forms[] = {"($ + $)",
+                                        "($ - $)",
+                                        "($ * $)",
+                                        "($ / $)",
+                                        "($ // $)",
+                                        "($ % $)",
+                                        "($ ^ $)",
+                                        "($ < $)",
+                                        "($ == $)",
+                                        "($ and $)",
+                                        "($ or $)",
+                                        "(not $)",
+                                        "(-$)",
+                                        "(if $ then $ else $)",
+                                        "(sum[i] $)",
+                                        "(max[i < g($), j where $] $)",
+                                        "(any[i] $)",
+                                        "(all[i, j] $)",
+                                        "($ |> f)",
+                                        "($ |> max($))",
+                                        "f($, k = $)",
+                                        "[$, $]",
+                                        "x[$, $:$] outside ($)",
+                                        "$[$]",
+                                        "$($)",
+                                        "$.m",
+                                        "int($)",
+                                        "min($)"};
     if (depth == 0) {
         static const char *const leaves[] = {"a", "next b", "3", "0.5", "true", "inf", "\"s\""};
         str_add(out, leaves[random_next(state) % 7]);

@@ -1,6 +1,6 @@
 /* test_lang_files.c -- whole files: line ends, words that are keywords only in places, what an item
- * becomes, the programs of tests/lang and of the library, recovery after errors, and input that is no
- * program at all, up to programs mutated at random. */
+ * becomes, the programs of tests/lang and of the library, recovery after errors, and input that is
+ * no program at all, up to programs mutated at random. */
 #include "ast.h"
 #include "unit.h"
 
@@ -50,7 +50,7 @@ static bool parses(const char *text)
     return good;
 }
 
-/* --- line ends ------------------------------------------------------------------------------------ */
+/* --- line ends ------------------------------------------------------------------------------- */
 
 static void test_lines(void)
 {
@@ -72,23 +72,26 @@ static void test_lines(void)
     CU_ASSERT(body_len("train t { minimize a\n over A,\n B\n using adam(1)\n b = 1 }") == 2);
     CU_ASSERT(body_len("train t { x = a\n over = 3\n using = 4 }") == 3);
     CU_ASSERT(body_len("train t { x = a\n over: 3\n using: 4 }") == 3);
-    CU_ASSERT(body_len("data d { train { x = 1 } test { x = 2 }\n valid { x = 3 } split: [1] }") == 4);
+    CU_ASSERT(body_len("data d { train { x = 1 } test { x = 2 }\n valid { x = 3 } split: [1] }") ==
+              4);
     CU_ASSERT(!parses("fn f(x) {\n a = 1 b = 2\n}"));
     CU_ASSERT(!parses("fn f(x) {\n a = 1\n + 2\n}"));
     CU_ASSERT(!parses("fn f(x)\n{\n return x\n}"));
     CU_ASSERT(!parses("fn f(x) {\n return\n x\n}"));
 }
 
-/* --- words ---------------------------------------------------------------------------------------- */
+/* --- words ----------------------------------------------------------------------------------- */
 
-static const char *const soft_words[] = {
-    "data", "train", "valid", "test", "state", "param", "fit", "next", "yield", "feed", "report",
-    "update", "phase", "repeat", "every", "load", "minimize", "on", "over", "like", "using", "carry"};
+static const char *const soft_words[] = {"data",  "train",  "valid", "test", "state",    "param",
+                                         "fit",   "next",   "yield", "feed", "report",   "update",
+                                         "phase", "repeat", "every", "load", "minimize", "on",
+                                         "over",  "like",   "using", "carry"};
 
 /* Programs in which the word $ is an ordinary name. */
 static const char *const soft_places[] = {
     "fn $($, a: [$]) = $ + f($) * $[$]",
-    "fn f(x) {\n $ = 1\n $, b = g($)\n $[$] = $\n param $: [$] = $\n next $ = $\n yield $[$] = $\n}",
+    "fn f(x) {\n $ = 1\n $, b = g($)\n $[$] = $\n param $: [$] = $\n next $ = $\n yield $[$] = "
+    "$\n}",
     "fn f(x) { if $ { a = $ } else { a = -$ }; for $ in 0..$ { b = 1 } }",
     "fn f(x) { scan $ < $ carry $: [$] = $, b = $ { yield $ = $ } return $ }",
     "model $ like $\nload $ = f($)\nconst $ = $\nlayer $($ = $) -> [$] = $",
@@ -122,16 +125,17 @@ static void test_words(void)
     CU_ASSERT(!parses("train t { minimize(x) using y }"));
 }
 
-/* --- what becomes of an item ---------------------------------------------------------------------- */
+/* --- what becomes of an item ----------------------------------------------------------------- */
 
 static void test_items(void)
 {
-    static const char text[] = "# not this\n\n# A sentence.\n#  example: f(1) == 2\n"
-                               "fn f(x: [T <= 60, ..S, N + 1], k = 3, w: int = 1) -> [T], real = x, k\n"
-                               "model Net[5](x: u8[2]) { return x }   # not a doc\n"
-                               "model B like Net\n"
-                               "import \"other.nnd\"\n"
-                               "train t on a, b { minimize x over A, Net[2] using adam(1) }\n";
+    static const char text[] =
+        "# not this\n\n# A sentence.\n#  example: f(1) == 2\n"
+        "fn f(x: [T <= 60, ..S, N + 1], k = 3, w: int = 1) -> [T], real = x, k\n"
+        "model Net[5](x: u8[2]) { return x }   # not a doc\n"
+        "model B like Net\n"
+        "import \"other.nnd\"\n"
+        "train t on a, b { minimize x over A, Net[2] using adam(1) }\n";
     Context *context = context_fresh();
     AstFile *file = file_of(context, text, sizeof text - 1);
     CU_ASSERT(!diag_errors(context));
@@ -144,7 +148,8 @@ static void test_items(void)
     const AstType *type = f->params.data[0].type;
     CU_ASSERT_FATAL(type && type->dims.len == 3);
     CU_ASSERT(type->base == AST_REAL);
-    CU_ASSERT(!strcmp(type->dims.data[0].bounded, "T") && type->dims.data[0].size->number.value == 60);
+    CU_ASSERT(!strcmp(type->dims.data[0].bounded, "T") &&
+              type->dims.data[0].size->number.value == 60);
     CU_ASSERT(!strcmp(type->dims.data[1].rest, "S") && !type->dims.data[1].size);
     CU_ASSERT(type->dims.data[2].size->kind == AST_BINARY && !type->dims.data[2].bounded);
     CU_ASSERT(!f->params.data[1].type && f->params.data[1].fallback->number.is_int);
@@ -190,7 +195,7 @@ static void test_statements(void)
     context_free(context);
 }
 
-/* --- whole programs ---------------------------------------------------------------------------------- */
+/* --- whole programs -------------------------------------------------------------------------- */
 
 typedef struct Text {
     char *text;
@@ -232,28 +237,36 @@ static void test_programs(void)
     check_folder(NND_ROOT "/examples/*/model.nnd", 0);
 }
 
-/* --- errors ------------------------------------------------------------------------------------------- */
+/* --- errors ---------------------------------------------------------------------------------- */
 
-/* A wrong program and, line by line, what its report contains. */
-static const struct { const char *text, *says; } wrong_files[] = {
+/* A wrong program and what its report contains. Where the places of errors are given, they are all
+ * of them. */
+static const struct {
+    const char *text, *says;
+} wrong_files[] = {
     {"fn f(x) {\n a = 1 +\n}\nfn g(x) = * 2\nfn h(x) {\n b = )\n c = x x\n return c\n}\n",
      ":2:9: error: expected an expression|:4:11: error: expected an expression, found `*`|"
      ":6:6: error: expected an expression, found `)`|:7:8: error: |found `x`"},
     {"fn f(x) {\n a = g(x, [1, 2\n b = 3 3\n return a\n}\nfn g(x) = 2 2\n",
-     ":2:16: error: |found the end of the line|:2:11: note: `[` is still open|:3:8: error: |:6:13: error: "},
+     ":2:16: error: |found the end of the line|:2:11: note: `[` is still open|:3:8: error: |:6:13: "
+     "error: "},
     {"fn f(x) {\n a = g(x,\n return a\n}\nfn g(x) = 2 2\n",
      ":2:10: error: |:2:7: note: `(` is still open|:5:13: error: "},
     {"fn f(x) {\n if x {\n  a = 1\n return a\n}\nfn g(x) = 2 2\n",
      ":6:1: error: a `}` is missing|:2:7: note: this `{`|:6:13: error: "},
-    {"fn f(x) {\n return x\n}\n}\nfn g(x) = 2 2\n", ":4:1: error: this `}` closes nothing|:5:13: error: "},
+    {"fn f(x) {\n return x\n}\n}\nfn g(x) = 2 2\n",
+     ":4:1: error: this `}` closes nothing|:5:13: error: "},
     {"fn f(x) {\n a = b", ":2:7: error: a `}` is missing before the end"},
     {"fn f(x)\n{\n return x x\n}\n", ":2:1: error: a `{` cannot begin a line|:3:11: error: "},
-    {"fn f(x)\n return x\n", ":1:8: error: expected `->`, `=` or `{`, found the end of the line"},
+    {"fn f(x)\n return x\n", ":1:8: error: expected `->`, `=` or `{`, found the end of the "
+                             "line|:2:2: error: `return` outside"},
     {"fn f(x) {\n if x = 3 { a = 1 1 } else { a = 2 }\n}\n",
      ":2:7: error: |:2:19: error: |hint: a comparison is written `==`"},
     {"fn f(x) { x == 3 }", "error: |hint: an assignment is written `=`"},
-    {"fn f(x) = a && b || !c ** 2", ":1:13: error: |`and`|:1:18: error: |`or`|`not`|:1:24: error: |`^`"},
-    {"fn f(x) { a := 3; a += 1; b = 'it' }", "written `=`|no `+=`|x = x + |double quotes|write \"it\""},
+    {"fn f(x) = a && b || !c ** 2",
+     ":1:13: error: |`and`|:1:18: error: |`or`|:1:21: error: |`not`|:1:24: error: |`^`"},
+    {"fn f(x) { a := 3; a += 1; b = 'it' }",
+     "written `=`|no `+=`|x = x + |double quotes|write \"it\""},
     {"fn f(x) = a \xe2\x88\x92 b \xc3\x97 c \xe2\x89\xa4 d", "write `-`|write `*`|write `<=`"},
     {"fn f(x) = g(\xe2\x80\x9chello\xe2\x80\x9d)", "plain double quotes|write \"hello\""},
     {"fn f(x) = \xce\xb1 + 1", ":1:11: error: a character outside ASCII"},
@@ -262,11 +275,13 @@ static const struct { const char *text, *says; } wrong_files[] = {
     {"fn f(x) = x\nreturn 3", ":2:1: error: `return` outside of any body"},
     {"x = 3", "outside of any body|`const x = ...`"},
     {"fn f(x) {\n minimize x using adam }", ":2:2: error: `minimize` cannot stand in the body"},
-    {"train t { return x; param w = 1 }", "`return` cannot stand in a `train` block|`param` cannot"},
+    {"train t { return x; param w = 1 }",
+     "`return` cannot stand in a `train` block|`param` cannot"},
     {"data d { minimize x using y }", "`minimize` cannot stand in a `data` block"},
     {"fn f(x) { a = \"abc\n b = 1 1 }", ":1:15: error: this string is not closed|:2:8: error: "},
     {"fn f(x) { model = 3 }\nfn g(x) { sum = 3 }\nmodel = 4",
-     ":1:11: error: `model` is a word|:2:11: error: `sum` is a word|:3:1: error: `model` is a word"},
+     ":1:11: error: `model` is a word|:2:11: error: `sum` is a word|:3:1: error: `model` is a "
+     "word"},
     {"fn f(x) { y[2] = 1; y[i + 1] = 2; y[i <= 3] = 1 }",
      "names of indices|index stands alone|`i < n + 1`"},
     {"fn f(x) { y = sum[i in 0..3] x[i] }", "`i < n`"},
@@ -287,6 +302,9 @@ static const struct { const char *text, *says; } wrong_files[] = {
     {"fn f(x) = a \\ b ? c", "operator or a comma|`if a then b else c`"},
     {"fn f(x, y, x) = 1", "a second parameter named `x`"},
     {"// comment\nfn f(x) = x", "a comment begins with `#`"},
+    {"train t {\n minimize mean(f(x)\n  over A using b\n a = 1 1\n}",
+     ":2:20: error: |:4:8: error: "},
+    {"train t { minimize x using b over A }", "`over` stands before `using`"},
     {"import other\nfn f(x) = x x", ":1:8: error: |:2:13: error: "},
 };
 
@@ -297,14 +315,19 @@ static void test_errors(void)
         CU_ASSERT_PTR_NOT_NULL(file_of(context, wrong_files[i].text, strlen(wrong_files[i].text)));
         CU_ASSERT(diag_errors(context) > 0);
         char *report = report_of(context), part[200];
+        int announced = 0;
         for (const char *says = wrong_files[i].says; *says;) {
             size_t n = strcspn(says, "|");
             if (says[n] == '|' && says[n + 1] == '>') n = strlen(says); /* the pipe itself */
             snprintf(part, sizeof part, "%.*s", (int)n, says);
             if (!strstr(report, part)) printf("\n\"%s\" is not in\n%s", part, report);
             CU_ASSERT(strstr(report, part) != NULL);
+            announced += part[0] == ':' && strstr(part, "error:");
             says += n + (says[n] == '|');
         }
+        CU_ASSERT(!announced || announced == diag_errors(context));
+        if (announced && announced != diag_errors(context))
+            printf("\nmore than these:\n%s", report);
         free(report);
         context_free(context);
     }
@@ -321,7 +344,7 @@ static void test_many_errors(void)
     context_free(context);
 }
 
-/* --- no programs ------------------------------------------------------------------------------------- */
+/* --- no programs ----------------------------------------------------------------------------- */
 
 static void check_garbage(const char *begin, const char *repeated, int count, const char *end)
 {
@@ -377,12 +400,15 @@ static void test_binary(void)
     context_free(context);
 }
 
-/* Programs with pieces deleted, doubled, exchanged and overwritten: each must be read to its end. */
+/* Programs with pieces deleted, doubled, exchanged and overwritten: each must be read to its end.
+ */
 static void mutate(Text original, uint32_t *state)
 {
-    static const char *const pieces[] = {
-        "(", ")", "[", "]", "{", "}", "\n", ";", ",", "=", "|>", "if ", "else ", "fn ", "\"", "'", "..",
-        " over ", " next ", "sum[", "0", "#", "@", "\xe2\x88\x92", " outside ", "elif ", "return "};
+    static const char *const pieces[] = {"(",         ")",     "[",      "]", "{",  "}",
+                                         "\n",        ";",     ",",      "=", "|>", "if ",
+                                         "else ",     "fn ",   "\"",     "'", "..", " over ",
+                                         " next ",    "sum[",  "0",      "#", "@",  "\xe2\x88\x92",
+                                         " outside ", "elif ", "return "};
     char *text = malloc(original.size + 200);
     size_t size = original.size;
     memcpy(text, original.text, size);

@@ -1,0 +1,340 @@
+/* elaborate.h -- the inside of elaboration, from syntax to graphs; for elaborate*.c only.
+ *
+ * The idea: a run-time value is a Scalar, a formula for one element, over two groups of iterators:
+ * context axes (0, 1, ...: the axes that the current calls are mapped over, then the indices in scope)
+ * and visible axes (VISIBLE + k: the value's own axes). Operators combine formulas; a subscript
+ * substitutes an iterator; lifting turns leading visible axes into context axes at a call and back at
+ * its return; an index definition pushes its indices as context axes and then makes them visible.
+ * Where a value gets a name, its formula becomes a node (value_node), so that it is computed once. */
+#ifndef NND_ELABORATE_H
+#define NND_ELABORATE_H
+
+#include "ast.h"
+#include "program.h"
+
+enum { VISIBLE = 32, MAX_CONTEXT = 31 };
+
+typedef struct Elab Elab;
+typedef struct Frame Frame;
+typedef struct Scope Scope;
+typedef struct Function Function;
+typedef struct Value Value;
+
+/* --- values (value.c) ------------------------------------------------------------------------------- */
+
+typedef enum ValueKind {
+    VALUE_ERROR, /* a mistake was reported already: what follows from it stays silent */
+    VALUE_TENSOR,/* a formula; a compile-time number is a constant formula of rank 0 */
+    VALUE_STRING,
+    VALUE_LIST,  /* compile-time list */
+    VALUE_FUNCTION,
+    VALUE_DATA   /* a data set */
+} ValueKind;
+
+struct Value {
+    ValueKind kind;
+    const Scalar *scalar; /* TENSOR */
+    int rank;
+    Extent shape[MAX_RANK];
+    int64_t max;          /* TENSOR: if it is the run-time size of an axis, its bound; else 0 */
+    const char *text;     /* STRING */
+    Value *items;         /* LIST */
+    int n_items;
+    const Function *function;
+    DataSet *data;
+};
+
+Value value_error(void);
+Value value_scalar(const Scalar *scalar);
+Value value_int(Elab *e, int64_t number);
+Value value_bool(Elab *e, bool truth);
+/* The extent of an axis as a value: a number, or a run-time int that can bound an index. */
+Value value_extent(Elab *e, Extent extent);
+/* All axes of a node visible. */
+Value value_of_node(Elab *e, const Node *node);
+bool value_is_number(const Value *v);                  /* a compile-time number or truth value */
+bool value_is_int(const Value *v, int64_t *out);       /* a compile-time int */
+ElemType value_type(const Value *v);
+/* "u8[28, 28]", "the number 3", "the function relu", for messages. */
+const char *value_describe(Elab *e, const Value *v);
+const char *extent_describe(Elab *e, Extent extent);
+/* The value as a tensor (a list is stacked); false and an error if it cannot be one. */
+bool value_tensor(Elab *e, Value *v, Span span);
+/* Converts the elements; reports what the language does not convert. */
+bool value_convert(Elab *e, Value *v, ElemType type, Span span);
+/* The type in which operands meet: arithmetic makes ints of bools and bytes. */
+ElemType type_join(ElemType a, ElemType b);
+ElemType type_arithmetic(ElemType a, ElemType b);
+/* A value over the context axes it depends on, as a node; `hidden` receives those axes. */
+const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span);
+/* A node whose leading axes are the context axes in `hidden`, as a value. */
+Value value_of_hidden(Elab *e, const Node *node, uint64_t hidden);
+/* The value computed once: its formula becomes the load of a node. Constants stay. */
+Value value_settle(Elab *e, const Value *v, Name name, Span span);
+/* Elementwise: the operands' formulas under op, of equal shapes or scalars. */
+Value value_op(Elab *e, Op op, const Value *args, int n_args, Span span);
+/* The pieces joined along visible axis `axis`. */
+Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span);
+/* The values stacked on a new leading axis. */
+Value value_stack(Elab *e, Value *parts, int n_parts, Span span);
+/* reduce over the context axes in `over` (each once, ascending) and, if `visible`, all visible axes. */
+Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, const Scalar *guard,
+                   int first_visible, Span span);
+Value value_reshape(Elab *e, const Value *v, int rank, const Extent *shape, Span span);
+bool shapes_same(const Value *a, const Value *b);
+
+/* --- functions and scopes ------------------------------------------------------------------------------ */
+
+typedef Value (*Builtin)(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args);
+
+typedef struct ModelInstance {
+    Model *model;
+    const AstItem *item; /* whose body it has */
+    Value *first_args;   /* of its first call: fixes sizes that its signature leaves open */
+    int n_first_args;
+} ModelInstance;
+
+typedef enum FunctionKind {
+    FUNCTION_FN, FUNCTION_LAYER, FUNCTION_MODEL, FUNCTION_MODELS, /* an array Net[5] */
+    FUNCTION_OPTIMIZER, FUNCTION_BUILTIN, FUNCTION_OPERATOR, FUNCTION_REDUCTION, FUNCTION_CAST
+} FunctionKind;
+
+struct Function {
+    FunctionKind kind;
+    Name name;
+    const AstItem *item;
+    const Scope *scope;   /* where the names of its body are looked up */
+    ModelInstance *model; /* MODEL */
+    Function **members;   /* MODELS */
+    int n_members;
+    Builtin builtin;
+    Op op;                /* OPERATOR, CAST */
+    Reduce reduce;        /* REDUCTION */
+};
+
+/* The names of one file (or of the library, or the builtins). */
+struct Scope {
+    const Source *source;
+    const char *folder;   /* that relative paths start from */
+    Map names;            /* Name -> Definition */
+    VEC(const Scope *) imports;
+    const Scope *outer;   /* a file's: the library; the library's: the builtins */
+    bool library;
+};
+
+typedef struct Definition {
+    Name name;
+    Span span;
+    const AstItem *item;
+    Function *function;
+    DataSet *data;
+    Scope *scope;
+    int state;            /* consts: 0 not evaluated, 1 being evaluated, 2 done */
+    Value value;
+} Definition;
+
+const Definition *scope_find(const Scope *scope, Name name);
+
+/* --- frames: the elaboration of one body ------------------------------------------------------------------ */
+
+/* A context axis. */
+typedef struct Axis {
+    Extent extent;
+    Name name;       /* of the index, or NULL for a mapped axis */
+} Axis;
+
+/* An index in scope. */
+typedef struct IndexVar {
+    Name name;
+    Span span;
+    int axis;        /* its context axis */
+    bool decided;
+    Extent extent;
+} IndexVar;
+
+/* What is decided about the indices of the statement being elaborated. */
+typedef struct RangeTable {
+    Map extents;     /* reduce expression -> Extent array */
+    Map bases;       /* base expression -> Value, evaluated before the statement */
+} RangeTable;
+
+typedef struct Local {
+    Name name;
+    Span span;
+    bool bound;
+    Value value;
+    bool is_index_bound;
+    Persistent *state;      /* a state or fit of this body: what `next` sets */
+    Value next;             /* its new value */
+    bool has_next;
+    const Node *tag;        /* what grad differentiates by */
+    uint64_t tag_hidden;
+} Local;
+
+typedef enum FrameKind { FRAME_BODY, FRAME_OPTIMIZER, FRAME_TRAIN, FRAME_DATA, FRAME_CONST } FrameKind;
+
+struct Frame {
+    FrameKind kind;
+    Frame *caller;
+    const Function *function; /* or NULL */
+    const AstItem *item;    /* whose body it is */
+    const Scope *scope;
+    Map locals;             /* Name -> Local */
+    VEC(Local *) order;     /* in order of first binding */
+    VEC(IndexVar *) indices;/* in scope, innermost last */
+    RangeTable *ranges;
+    int base;               /* context axes below this one are those of the calls: `each` */
+    bool training;
+    bool in_fit;
+    Name path;              /* of parameters made here, or NULL where there are none */
+    ModelInstance *model;
+    VEC(int64_t) loops;     /* values of the enclosing unrolled loops */
+    uint64_t site;          /* of draws: hash of the call path */
+    bool returned;
+    int choices;            /* enclosing run-time ifs */
+    Value *results;
+    int n_results;
+    Span call_span;
+    /* optimizer */
+    const char *optimizer_path;
+    const Node *parameter;
+    Persistent *target;
+    Value next_parameter;
+    bool has_next_parameter;
+};
+
+/* --- the elaborator ------------------------------------------------------------------------------------------ */
+
+/* One entry being elaborated: the current values of what is kept. */
+typedef struct Session {
+    Map current;            /* Persistent -> Node: its value now, if changed */
+    VEC(Persistent *) changed;
+    bool step;              /* whether states may be changed */
+    VEC(Update) fits;       /* values of the fits met, over the batch */
+    bool init;              /* an initial value: no data, no parameters */
+} Session;
+
+struct Elab {
+    Context *context;
+    Graph *g;
+    Arena *arena;
+    Program *program;
+    const ElaborateOptions *options;
+    Scope *builtins, *library, *main;
+    VEC(Scope *) files;
+    VEC(Axis) axes;         /* the context */
+    Session *session;
+    Map persistents;        /* path -> Persistent */
+    Map bodies;             /* AstItem -> BodyInfo */
+    Map functions;          /* names of reductions and casts as values -> Function */
+    Map fitted;             /* Persistent -> itself: computed by an earlier train block */
+    VEC(Function *) model_functions; /* of every model, in order */
+    const Node *size_leaf, *step_leaf, *epoch_leaf;
+    Train *train;           /* being elaborated */
+    int depth;              /* of calls */
+    bool initialising;      /* an initial value or data: draws do not depend on the step */
+};
+
+/* elaborate.c */
+Extent elab_batch(Elab *e, int64_t max);
+Function *function_new(Elab *e, FunctionKind kind, Name name);
+const Definition *definition_find(Elab *e, const Scope *scope, AstName name);
+Session *session_new(Elab *e, bool step);
+Frame *frame_new(Elab *e, FrameKind kind, const Scope *scope);
+bool setting_override(Elab *e, Name name, Value *out);
+
+/* elaborate_expr.c */
+Value eval_expr(Elab *e, Frame *f, const AstExpr *x);
+/* All results of a call; other expressions have one. */
+int eval_results(Elab *e, Frame *f, const AstExpr *x, Value *out, int max);
+/* A compile-time int; false and an error that begins with `what` otherwise. */
+bool eval_int(Elab *e, Frame *f, const AstExpr *x, const char *what, int64_t *out);
+Value eval_member(Elab *e, Frame *f, const AstExpr *x);
+const char *expr_text(Elab *e, const AstExpr *x);
+
+/* elaborate_index.c */
+/* The index name in scope, or NULL. */
+IndexVar *index_find(const Frame *f, Name name);
+Value eval_subscript(Elab *e, Frame *f, const AstExpr *x);
+Value eval_reduce(Elab *e, Frame *f, const AstExpr *x);
+/* name[indices] = value, as a tensor with one axis per index. */
+Value eval_index_def(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *value);
+/* Pushes context axes; pops them, turning them into leading visible axes of v. */
+int axes_push(Elab *e, Extent extent, Name name);
+Value axes_pop(Elab *e, int first, const Value *v);
+
+/* body_info.c: what is known of a body from its text */
+typedef struct BodyInfo {
+    Map ordinals;           /* call expression -> OrdinalBox */
+    Map differentiated;     /* names that stand as grad's second argument */
+} BodyInfo;
+const BodyInfo *body_info(Elab *e, const AstItem *item);
+/* How many calls written with the same name stand before this one in the body, plus one. */
+int call_ordinal(Elab *e, const AstItem *item, const AstExpr *call);
+uint64_t site_hash(Elab *e, const Frame *f, Span span);
+
+/* elaborate_call.c */
+int eval_call(Elab *e, Frame *f, const AstExpr *call, Value *out, int max);
+/* Arguments after evaluation: positional ones have no name. */
+typedef struct CallArg {
+    Name name;
+    Span span;
+    Value value;
+} CallArg;
+int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
+                  const CallArg *args, int n_args, Value *out, int max);
+/* Evaluates the arguments of a call; false after an error. */
+bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out);
+/* The context axes of a call's mapping and the shapes of parameters, from a type. */
+bool type_shape(Elab *e, Frame *f, const AstType *type, int *rank, Extent *shape);
+
+/* elaborate_bind.c */
+/* The callee's parameters get their values: maps over extra leading axes, binds dimensions, evaluates
+ * defaults. `e->axes` grows by the mapped axes. False after an error. */
+bool params_bind(Elab *e, Frame *callee, const AstItem *item, const CallArg *args, int n_args,
+                 Span call_span);
+/* Checks a result against its declared type. */
+bool result_check(Elab *e, Frame *f, const AstType *type, Value *v, Span span);
+
+/* builtins.c */
+Value fold_value(Elab *e, Reduce reduce, const Value *args, int n_args, Span span);
+void builtins_define(Elab *e, Scope *scope);
+Value draw_value(Elab *e, Frame *f, bool normal, Span span);
+
+/* elaborate_grad.c */
+Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args);
+
+/* elaborate_stmt.c */
+void exec_block(Elab *e, Frame *f, const AstBlock *block);
+void exec_stmt(Elab *e, Frame *f, const AstStmt *s);
+Local *local_bind(Elab *e, Frame *f, AstName name, const Value *value);
+Local *local_find(const Frame *f, Name name);
+/* Whether the name stands as grad's second argument in the frame's body. */
+bool name_differentiated(Elab *e, const Frame *f, Name name);
+
+/* persist.c */
+/* The value over all context axes from `first` on, in order, as a node; they must be its only ones. */
+const Node *node_over_context(Elab *e, const Value *v, Span span);
+Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *model, const Node *init,
+                           ElemType type, int rank, const Extent *shape, Span span);
+const Node *persistent_current(Elab *e, const Persistent *p);
+void persistent_set(Elab *e, Persistent *p, const Node *value);
+void exec_param(Elab *e, Frame *f, const AstStmt *s);
+void exec_state(Elab *e, Frame *f, const AstStmt *s);
+void exec_fit(Elab *e, Frame *f, const AstStmt *s);
+void exec_next(Elab *e, Frame *f, const AstStmt *s);
+
+/* elaborate_data.c */
+void elaborate_data(Elab *e, Definition *definition);
+Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args);
+
+/* elaborate_train.c */
+void elaborate_train(Elab *e, const Definition *definition);
+
+/* elaborate_model.c */
+void elaborate_models(Elab *e);
+
+/* Says that this version of the compiler does not reach a part of the language. */
+void elab_unsupported(Elab *e, Span span, const char *what);
+
+#endif

@@ -1,0 +1,405 @@
+/* elaborate_bind.c -- a call's arguments meet the callee's parameters: which goes where, the axes the call is
+ * mapped over (lifting), dimensions, defaults, declared result types.
+ *
+ * Lifting: a typed parameter of rank q takes an argument of rank r >= q; the r - q extra leading axes, the
+ * same ones for all arguments that have any, become context axes of the callee. */
+#include "elaborate.h"
+
+#include <assert.h>
+
+static const ElemType base_type[] = {[AST_REAL] = TYPE_REAL, [AST_INT] = TYPE_INT,
+                                     [AST_BASE_BOOL] = TYPE_BOOL, [AST_U8] = TYPE_U8};
+
+static const char *item_kind(const AstItem *item)
+{
+    return item->kind == AST_OPTIMIZER ? "optimizer" : "function";
+}
+
+/* --- which argument goes to which parameter -------------------------------------------------------------- */
+
+static int param_find(const AstItem *item, Name name)
+{
+    for (int i = 0; i < item->params.len; i++)
+        if (item->params.data[i].name.name == name) return i;
+    return -1;
+}
+
+static bool unknown_param(Elab *e, const AstItem *item, const CallArg *arg)
+{
+    diag_error(e->context, arg->span, "%s() has no parameter `%s`", item->name.name, arg->name);
+    VEC(const char *) names = {0};
+    for (int i = 0; i < item->params.len; i++)
+        vec_push(e->arena, &names, item->params.data[i].name.name);
+    const char *near = suggest(arg->name, names.data, names.len);
+    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+    return false;
+}
+
+static const char *params_text(Elab *e, const AstItem *item)
+{
+    StrBuf s = str_new(e->arena);
+    for (int i = 0; i < item->params.len; i++)
+        str_printf(&s, "%s%s%s", i ? ", " : "", item->params.data[i].name.name,
+                   item->params.data[i].fallback ? " = .." : "");
+    return str_text(&s);
+}
+
+/* Assigns arguments to parameters: given[i] points to the argument of parameter i, or is NULL. */
+static bool args_assign(Elab *e, Frame *callee, const AstItem *item, const CallArg *args,
+                        int n_args, const CallArg **given, Span span)
+{
+    int position = 0;
+    for (int i = 0; i < n_args; i++) {
+        int k;
+        if (!args[i].name) {
+            k = position++;
+            if (k >= item->params.len) {
+                diag_error(e->context, span, "%s() takes %d argument%s, not %d", item->name.name,
+                           item->params.len, item->params.len == 1 ? "" : "s", n_args);
+                diag_hint(e->context, "it is %s(%s)", item->name.name, params_text(e, item));
+                return false;
+            }
+        } else if ((k = param_find(item, args[i].name)) < 0) {
+            if (strcmp(args[i].name, "training") != 0) return unknown_param(e, item, &args[i]);
+            if (!value_is_number(&args[i].value) || value_type(&args[i].value) != TYPE_BOOL) {
+                diag_error(e->context, args[i].span, "`training` is true or false");
+                return false;
+            }
+            callee->training = args[i].value.scalar->value != 0;
+            continue;
+        }
+        if (given[k]) {
+            diag_error(e->context, args[i].span, "parameter `%s` of %s() is given twice",
+                       item->params.data[k].name.name, item->name.name);
+            return false;
+        }
+        given[k] = &args[i];
+    }
+    for (int i = 0; i < item->params.len; i++)
+        if (!given[i] && !item->params.data[i].fallback) {
+            diag_error(e->context, span, "%s() needs an argument for `%s`", item->name.name,
+                       item->params.data[i].name.name);
+            diag_hint(e->context, "it is %s(%s)", item->name.name, params_text(e, item));
+            return false;
+        }
+    return true;
+}
+
+/* --- lifting ------------------------------------------------------------------------------------------------ */
+
+/* The rank that a type asks for; -1 for ..S, which takes every axis. */
+static int type_rank(const AstType *type)
+{
+    for (int i = 0; i < type->dims.len; i++)
+        if (type->dims.data[i].rest) return -1;
+    return type->dims.len;
+}
+
+static const char *type_text(Elab *e, const AstType *type)
+{
+    static const char *const names[] = {[AST_REAL] = "real", [AST_INT] = "int",
+                                        [AST_BASE_BOOL] = "bool", [AST_U8] = "u8"};
+    StrBuf s = str_new(e->arena);
+    if (!type->dims.len || type->base != AST_REAL) str_add(&s, names[type->base]);
+    for (int i = 0; i < type->dims.len; i++) {
+        const AstDim *d = &type->dims.data[i];
+        str_add(&s, i ? ", " : "[");
+        if (d->rest) str_printf(&s, "..%s", d->rest);
+        else if (d->size && d->size->kind == AST_NAME) str_add(&s, d->size->name);
+        else if (d->size && d->size->kind == AST_NUMBER) str_printf(&s, "%g", d->size->number.value);
+        else str_add(&s, "..");
+    }
+    if (type->dims.len) str_add(&s, "]");
+    return str_text(&s);
+}
+
+static bool rank_error(Elab *e, const AstItem *item, const AstParam *p, const CallArg *arg)
+{
+    diag_error(e->context, arg->span, "%s() takes %s: %s, and this is %s", item->name.name,
+               p->name.name, type_text(e, p->type), value_describe(e, &arg->value));
+    if (arg->value.rank == 0 && p->type->dims.len == 1)
+        diag_hint(e->context, "[x] makes a vector of one number");
+    return false;
+}
+
+/* Finds the axes that the call is mapped over and pushes them. */
+static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Value *values)
+{
+    const Value *widest = NULL;
+    int extra = 0, first = 0;
+    for (int i = 0; i < item->params.len; i++) {
+        const AstParam *p = &item->params.data[i];
+        if (!p->type || !given[i]) continue;
+        int rank = type_rank(p->type);
+        if (rank < 0) continue;
+        int more = values[i].rank - rank;
+        if (more < 0) return rank_error(e, item, p, given[i]);
+        if (more == 0) continue;
+        bool same = !widest || more == extra;
+        for (int k = 0; widest && same && k < extra; k++)
+            same = extent_equal(values[i].shape[k], widest->shape[k]);
+        if (!same) {
+            const AstParam *q = &item->params.data[first];
+            diag_error(e->context, given[i]->span,
+                       "%s() is mapped over the leading axes of `%s` and of `%s`, which differ: "
+                       "%s for %s, and %s for %s", item->name.name, q->name.name, p->name.name,
+                       value_describe(e, widest), type_text(e, q->type),
+                       value_describe(e, &values[i]), type_text(e, p->type));
+            diag_hint(e->context, "all arguments that have extra leading axes must have the same");
+            return false;
+        }
+        if (!widest) {
+            widest = &values[i];
+            extra = more;
+            first = i;
+        }
+    }
+    for (int k = 0; k < extra; k++)
+        axes_push(e, widest->shape[k], NULL);
+    return true;
+}
+
+/* Turns the leading visible axes of an argument into the context axes from `first` on. */
+static Value lower_axes(Elab *e, const Value *v, int extra, int first)
+{
+    Value out = *v;
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    for (int k = 0; k < out.rank; k++)
+        map[VISIBLE + k] = scalar_iter(e->g, k < extra ? first + k : VISIBLE + k - extra);
+    out.rank -= extra;
+    memmove(out.shape, out.shape + extra, sizeof(Extent) * (size_t)out.rank);
+    out.scalar = scalar_substitute(e->g, out.scalar, map, VISIBLE + MAX_RANK);
+    out.max = 0;
+    return out;
+}
+
+/* --- dimensions --------------------------------------------------------------------------------------------- */
+
+/* Whether a name in a type is a dimension that the argument binds. */
+static bool name_is_dimension(const Frame *callee, const AstItem *item, Name name)
+{
+    int k = param_find(item, name);
+    if (k >= 0) return false;
+    const Definition *d = scope_find(callee->scope, name);
+    return !(d && d->item && d->item->kind == AST_CONST && d->scope == callee->scope);
+}
+
+static bool dim_mismatch(Elab *e, const AstItem *item, const AstParam *p, const CallArg *arg,
+                         const Value *v, int axis, const char *wanted)
+{
+    diag_error(e->context, arg ? arg->span : p->name.span,
+               "%s() takes %s: %s, where axis %d has %s elements, and this is %s", item->name.name,
+               p->name.name, type_text(e, p->type), axis, wanted, value_describe(e, v));
+    return false;
+}
+
+static bool dim_name(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
+                     const CallArg *arg, const Value *v, int axis, const AstDim *dim)
+{
+    Name name = dim->size->name;
+    Local *known = local_find(callee, name);
+    Value extent = value_extent(e, v->shape[axis]);
+    if (!known) {
+        local_bind(e, callee, (AstName){name, dim->span}, &extent);
+        return true;
+    }
+    if (known->bound && known->value.kind == VALUE_TENSOR &&
+        known->value.scalar == extent.scalar)
+        return true;
+    if (!known->bound || known->value.kind != VALUE_TENSOR) return true;
+    Extent wanted = known->value.max ? (Extent){known->value.max, known->value.scalar}
+                                     : extent_fixed((int64_t)known->value.scalar->value);
+    return dim_mismatch(e, item, p, arg, v, axis,
+                        arena_printf(e->arena, "%s = %s", name, extent_describe(e, wanted)));
+}
+
+/* First pass: names are bound, left to right. */
+static bool dims_bind(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
+                      const CallArg *arg, const Value *v)
+{
+    const AstDims *dims = &p->type->dims;
+    int rest = v->rank - (dims->len - 1), axis = 0;
+    for (int i = 0; i < dims->len; i++) {
+        const AstDim *d = &dims->data[i];
+        if (d->bounded) {
+            elab_unsupported(e, d->span, "a bounded axis");
+            return false;
+        }
+        if (d->rest) {
+            Value list = {.kind = VALUE_LIST, .n_items = rest};
+            list.items = NEW_ARRAY(e->arena, Value, rest + 1);
+            for (int k = 0; k < rest; k++)
+                list.items[k] = value_extent(e, v->shape[axis + k]);
+            local_bind(e, callee, (AstName){d->rest, d->span}, &list);
+            axis += rest;
+            continue;
+        }
+        if (d->size->kind == AST_NAME && name_is_dimension(callee, item, d->size->name) &&
+            !dim_name(e, callee, item, p, arg, v, axis, d))
+            return false;
+        axis++;
+    }
+    return true;
+}
+
+/* Second pass: expressions are checked. */
+static bool dims_check(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
+                       const CallArg *arg, const Value *v)
+{
+    const AstDims *dims = &p->type->dims;
+    int axis = 0;
+    for (int i = 0; i < dims->len; i++) {
+        const AstDim *d = &dims->data[i];
+        if (d->rest) {
+            axis += v->rank - (dims->len - 1);
+            continue;
+        }
+        if (d->size->kind == AST_NAME && name_is_dimension(callee, item, d->size->name)) {
+            axis++;
+            continue;
+        }
+        int64_t n;
+        if (!eval_int(e, callee, d->size, "a dimension", &n)) return false;
+        if (v->shape[axis].size || v->shape[axis].max != n)
+            return dim_mismatch(e, item, p, arg, v, axis,
+                                arena_printf(e->arena, "%lld", (long long)n));
+        axis++;
+    }
+    return true;
+}
+
+bool type_shape(Elab *e, Frame *f, const AstType *type, int *rank, Extent *shape)
+{
+    *rank = 0;
+    for (int i = 0; i < type->dims.len; i++) {
+        const AstDim *d = &type->dims.data[i];
+        if (d->bounded) {
+            elab_unsupported(e, d->span, "a bounded axis");
+            return false;
+        }
+        if (d->rest) {
+            Local *list = local_find(f, d->rest);
+            if (!list || list->value.kind != VALUE_LIST) {
+                diag_error(e->context, d->span, "`..%s` is not bound by a parameter", d->rest);
+                return false;
+            }
+            for (int k = 0; k < list->value.n_items && *rank < MAX_RANK - 1; k++)
+                shape[(*rank)++] = extent_fixed((int64_t)list->value.items[k].scalar->value);
+            continue;
+        }
+        Value v = eval_expr(e, f, d->size);
+        int64_t n;
+        if (v.kind == VALUE_ERROR) return false;
+        if (*rank >= MAX_RANK - 1) {
+            diag_error(e->context, d->span, "a tensor has at most %d axes", MAX_RANK - 1);
+            return false;
+        }
+        if (v.kind == VALUE_TENSOR && v.max) {
+            shape[(*rank)++] = (Extent){v.max, v.scalar};
+            continue;
+        }
+        if (!value_is_int(&v, &n)) {
+            diag_error(e->context, d->span, "a dimension is a compile-time int, not %s",
+                       value_describe(e, &v));
+            return false;
+        }
+        if (n < 0 || n > INT32_MAX) {
+            diag_error(e->context, d->span, "a dimension of %lld elements", (long long)n);
+            return false;
+        }
+        shape[(*rank)++] = extent_fixed(n);
+    }
+    return true;
+}
+
+/* --- binding ------------------------------------------------------------------------------------------------- */
+
+static bool compile_time(const Value *v)
+{
+    return v->kind != VALUE_TENSOR || value_is_number(v);
+}
+
+static bool bind_default(Elab *e, Frame *callee, const AstParam *p)
+{
+    Value v = eval_expr(e, callee, p->fallback);
+    if (v.kind == VALUE_ERROR) return false;
+    if (p->type && !value_convert(e, &v, base_type[p->type->base], p->fallback->span)) return false;
+    local_bind(e, callee, p->name, &v);
+    return true;
+}
+
+static bool bind_untyped(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
+                         const CallArg *arg)
+{
+    if (!compile_time(&arg->value) && item->kind != AST_OPTIMIZER) {
+        diag_error(e->context, arg->span,
+                   "parameter `%s` of %s() is a compile-time value; this is %s, known at run time only",
+                   p->name.name, item->name.name, value_describe(e, &arg->value));
+        diag_hint(e->context, "in the %s, a type makes it a tensor: %s: real", item_kind(item),
+                  p->name.name);
+        return false;
+    }
+    local_bind(e, callee, p->name, &arg->value);
+    return true;
+}
+
+bool params_bind(Elab *e, Frame *callee, const AstItem *item, const CallArg *args, int n_args,
+                 Span span)
+{
+    int n = item->params.len;
+    const CallArg **given = NEW_ARRAY(e->arena, const CallArg *, n + 1);
+    Value *values = NEW_ARRAY(e->arena, Value, n + 1);
+    if (!args_assign(e, callee, item, args, n_args, given, span)) return false;
+    for (int i = 0; i < n; i++) {
+        const AstParam *p = &item->params.data[i];
+        if (!p->type || !given[i]) continue;
+        values[i] = given[i]->value;
+        if (!value_convert(e, &values[i], base_type[p->type->base], given[i]->span)) return false;
+        values[i] = value_settle(e, &values[i], NULL, given[i]->span);
+    }
+    int first = e->axes.len;
+    if (!lift(e, item, given, values)) return false;
+    callee->base = e->axes.len;
+    for (int i = 0; i < n; i++) {
+        const AstParam *p = &item->params.data[i];
+        if (!given[i]) continue;
+        if (!p->type) {
+            if (!bind_untyped(e, callee, item, p, given[i])) return false;
+            continue;
+        }
+        int rank = type_rank(p->type);
+        int extra = rank < 0 ? 0 : values[i].rank - rank;
+        if (extra) values[i] = lower_axes(e, &values[i], extra, first);
+        if (rank < 0 && values[i].rank < p->type->dims.len - 1)
+            return rank_error(e, item, p, given[i]);
+        if (!dims_bind(e, callee, item, p, given[i], &values[i])) return false;
+    }
+    for (int i = 0; i < n; i++) {
+        const AstParam *p = &item->params.data[i];
+        if (!given[i] && !bind_default(e, callee, p)) return false;
+        if (given[i] && p->type) {
+            if (!dims_check(e, callee, item, p, given[i], &values[i])) return false;
+            local_bind(e, callee, p->name, &values[i]);
+        }
+    }
+    return true;
+}
+
+bool result_check(Elab *e, Frame *f, const AstType *type, Value *v, Span span)
+{
+    if (!value_convert(e, v, base_type[type->base], span)) return false;
+    int rank;
+    Extent shape[MAX_RANK];
+    if (!type_shape(e, f, type, &rank, shape)) return false;
+    bool same = rank == v->rank;
+    for (int k = 0; same && k < rank; k++)
+        same = extent_equal(shape[k], v->shape[k]);
+    if (same) return true;
+    Value wanted = {.kind = VALUE_TENSOR, .scalar = v->scalar, .rank = rank};
+    memcpy(wanted.shape, shape, sizeof shape);
+    diag_error(e->context, span, "this is %s, but %s is declared to return %s",
+               value_describe(e, v), f->item ? f->item->name.name : "this",
+               value_describe(e, &wanted));
+    diag_note(e->context, type->span, "declared here");
+    return false;
+}

@@ -1,0 +1,283 @@
+/* elaborate_data.c -- data blocks and data sources. A source is a leaf whose type and shape are read from the
+ * file when compiling; a field is any expression of sources and draws, with the examples on its leading axis. */
+#include "elaborate.h"
+#include "nnd_rt.h"
+
+/* --- sources ---------------------------------------------------------------------------------------------- */
+
+static const char *source_path(Elab *e, const Frame *f, const char *path)
+{
+    const char *folder = f->scope ? f->scope->folder : "";
+    if (path[0] == '/' || !folder[0]) return path;
+    return arena_printf(e->arena, "%s/%s", folder, path);
+}
+
+static bool column_list(Elab *e, const Value *v, Span span, const char ***out)
+{
+    if (v->kind == VALUE_STRING) {
+        *out = NEW_ARRAY(e->arena, const char *, 2);
+        (*out)[0] = v->text;
+        return true;
+    }
+    bool ok = v->kind == VALUE_LIST;
+    if (ok) *out = NEW_ARRAY(e->arena, const char *, v->n_items + 1);
+    for (int i = 0; ok && i < v->n_items; i++) {
+        ok = v->items[i].kind == VALUE_STRING;
+        if (ok) (*out)[i] = v->items[i].text;
+    }
+    if (!ok) diag_error(e->context, span, "columns are named by a string or a list of strings");
+    return ok;
+}
+
+static int columns_count(const char **columns)
+{
+    int n = 0;
+    while (columns && columns[n])
+        n++;
+    return n;
+}
+
+static bool source_args(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args,
+                        FileSource *source, bool *keep_axis)
+{
+    CallArg *a;
+    if (!eval_args(e, f, args, &a)) return false;
+    if (args->len < 1 || a[0].name || a[0].value.kind != VALUE_STRING) {
+        diag_error(e->context, call->span, "%s() takes the path of a file: %s(\"file\")", kind, kind);
+        return false;
+    }
+    source->path = a[0].value.text;
+    source->full = source_path(e, f, source->path);
+    bool table = !strcmp(kind, "csv"), named = !strcmp(kind, "npz") || !strcmp(kind, "safetensors");
+    for (int i = 1; i < args->len; i++) {
+        bool except = a[i].name && !strcmp(a[i].name, "except");
+        if (!(table || named) || i > 1 || (a[i].name && !except)) {
+            diag_error(e->context, a[i].span, "%s() does not take this argument", kind);
+            return false;
+        }
+        if (!column_list(e, &a[i].value, a[i].span, &source->columns)) return false;
+        source->except = except;
+        *keep_axis = a[i].value.kind == VALUE_LIST;
+    }
+    return true;
+}
+
+static NndSourceOptions source_options(Elab *e, const FileSource *s, bool keep_axis)
+{
+    NndSourceOptions options = {.real = e->options->real_f64 ? NND_F64 : NND_REAL,
+                                .keep_axis = keep_axis};
+    bool table = !strcmp(s->kind, "csv");
+    if (!table) {
+        options.tensor = s->columns ? s->columns[0] : NULL;
+    } else if (s->except) {
+        options.except = s->columns;
+        options.except_count = columns_count(s->columns);
+    } else {
+        options.columns = s->columns;
+        options.column_count = columns_count(s->columns);
+    }
+    return options;
+}
+
+Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args)
+{
+    FileSource *source = NEW(e->arena, FileSource);
+    *source = (FileSource){.kind = kind, .span = call->span};
+    bool keep_axis = false;
+    if (!source_args(e, f, kind, call, args, source, &keep_axis)) return value_error();
+    for (int i = 0; i < e->program->files.len; i++) {
+        const FileSource *old = e->program->files.data[i];
+        if (old->span.source == call->span.source && old->span.line == call->span.line &&
+            old->span.col == call->span.col && !strcmp(old->full, source->full))
+            return value_of_node(e, old->leaf);
+    }
+    NndSourceOptions options = source_options(e, source, keep_axis);
+    source->keep_axis = keep_axis;
+    NndArray header = {0};
+    NndError error = {{0}};
+    if (nnd_source_shape(kind, source->full, &options, &header, &error)) {
+        diag_error(e->context, call->span, "%s", error.text);
+        return value_error();
+    }
+    static const ElemType types[] = {[NND_REAL] = TYPE_REAL, [NND_INT] = TYPE_INT,
+                                     [NND_BOOL] = TYPE_BOOL, [NND_U8] = TYPE_U8,
+                                     [NND_F64] = TYPE_REAL};
+    Extent shape[MAX_RANK];
+    for (int k = 0; k < header.rank; k++)
+        shape[k] = extent_fixed(header.shape[k]);
+    const char *slash = strrchr(source->path, '/');
+    Leaf leaf = {.kind = LEAF_FILE, .source = source,
+                 .name = name_of(e->context, slash ? slash + 1 : source->path)};
+    source->leaf = graph_leaf(e->g, &leaf, types[header.type], header.rank, shape);
+    vec_push(e->arena, &e->program->files, source);
+    return value_of_node(e, source->leaf);
+}
+
+/* --- data blocks ---------------------------------------------------------------------------------------------- */
+
+static Field *field_find(const Split *split, Name name)
+{
+    for (int i = 0; i < split->fields.len; i++)
+        if (split->fields.data[i]->name == name) return split->fields.data[i];
+    return NULL;
+}
+
+static void field_add(Elab *e, Frame *f, Split *split, AstName name, const char *where)
+{
+    Local *local = local_find(f, name.name);
+    if (!local || local->value.kind == VALUE_ERROR) return;
+    Value v = local->value;
+    if (v.kind != VALUE_TENSOR && !value_tensor(e, &v, name.span)) return;
+    if (v.rank == 0) return; /* a number that other fields use */
+    if (v.rank > MAX_RANK - 2) return;
+    if (field_find(split, name.name)) {
+        diag_error(e->context, name.span, "`%s` is defined twice in %s", name.name, where);
+        return;
+    }
+    if (split->fields.len == 0) {
+        split->count = v.shape[0].max;
+    } else if (split->count != v.shape[0].max) {
+        const Field *first = split->fields.data[0];
+        diag_error(e->context, name.span, "`%s` has %lld examples, but `%s` has %lld", name.name,
+                   (long long)v.shape[0].max, first->name, (long long)split->count);
+        return;
+    }
+    split->present = true;
+    Field *field = NEW(e->arena, Field);
+    *field = (Field){.name = name.name, .whole = value_node(e, &v, NULL, name.span),
+                     .span = name.span};
+    vec_push(e->arena, &split->fields, field);
+}
+
+static void data_statement(Elab *e, Frame *f, const AstStmt *s, Split *split, const char *where)
+{
+    if (s->kind != AST_ASSIGN && s->kind != AST_INDEX_DEF) {
+        if (s->kind == AST_FEED) elab_unsupported(e, s->span, "`feed`");
+        else diag_error(e->context, s->span, "a data block holds names and settings only");
+        return;
+    }
+    exec_stmt(e, f, s);
+    for (int i = 0; i < s->names.len; i++)
+        field_add(e, f, split, s->names.data[i], where);
+}
+
+static void data_fractions(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
+{
+    Value v = eval_expr(e, f, s->values.data[0]);
+    if (v.kind == VALUE_ERROR) return;
+    bool ok = v.kind == VALUE_LIST && v.n_items >= 2 && v.n_items <= 3;
+    double sum = 0, fractions[3] = {0};
+    for (int i = 0; ok && i < v.n_items; i++) {
+        ok = value_is_number(&v.items[i]) && v.items[i].scalar->value >= 0;
+        if (ok) sum += fractions[i] = v.items[i].scalar->value;
+    }
+    if (!ok || sum < 1 - 1e-9 || sum > 1 + 1e-9) {
+        diag_error(e->context, s->span, "split takes two fractions (train, test) or three (train, "
+                                        "valid, test) that add up to 1");
+        diag_hint(e->context, "split: [0.8, 0.1, 0.1]");
+        return;
+    }
+    data->drawn = true;
+    data->fractions[SPLIT_TRAIN] = fractions[0];
+    data->fractions[SPLIT_VALID] = v.n_items == 3 ? fractions[1] : 0;
+    data->fractions[SPLIT_TEST] = fractions[v.n_items - 1];
+}
+
+static void data_setting(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
+{
+    Name name = s->names.data[0].name;
+    if (!strcmp(name, "split")) {
+        data_fractions(e, f, data, s);
+        return;
+    }
+    diag_error(e->context, s->names.data[0].span, "a data block has no setting `%s`", name);
+    const char *const known[] = {"split"};
+    const char *near = suggest(name, known, 1);
+    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+}
+
+/* The splits must have the same fields, with examples of the same kind. */
+static void splits_check(Elab *e, const DataSet *data)
+{
+    const Split *train = &data->splits[SPLIT_TRAIN];
+    static const char *const names[] = {"train", "valid", "test"};
+    for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++) {
+        const Split *split = &data->splits[s];
+        if (!split->present) continue;
+        for (int i = 0; i < train->fields.len; i++) {
+            const Field *a = train->fields.data[i];
+            const Field *b = field_find(split, a->name);
+            if (!b) {
+                diag_error(e->context, data->span, "`%s` is missing in the %s part of %s", a->name,
+                           names[s], data->name);
+                continue;
+            }
+            bool same = a->whole->rank == b->whole->rank && a->whole->type == b->whole->type;
+            for (int k = 1; same && k < a->whole->rank; k++)
+                same = extent_equal(a->whole->shape[k], b->whole->shape[k]);
+            if (same) continue;
+            Value va = value_of_node(e, a->whole), vb = value_of_node(e, b->whole);
+            diag_error(e->context, b->span, "`%s` is %s here, but %s in the train part", b->name,
+                       value_describe(e, &vb), value_describe(e, &va));
+        }
+    }
+}
+
+/* Puts the fields of a split into the order of the train split. */
+static void split_sort(Split *split, const Split *train)
+{
+    for (int i = 0; i < train->fields.len && i < split->fields.len; i++)
+        for (int k = i; k < split->fields.len; k++)
+            if (split->fields.data[k]->name == train->fields.data[i]->name) {
+                Field *swap = split->fields.data[i];
+                split->fields.data[i] = split->fields.data[k];
+                split->fields.data[k] = swap;
+            }
+}
+
+static int split_index(Name name)
+{
+    return !strcmp(name, "valid") ? SPLIT_VALID : !strcmp(name, "test") ? SPLIT_TEST : SPLIT_TRAIN;
+}
+
+void elaborate_data(Elab *e, Definition *definition)
+{
+    const AstItem *item = definition->item;
+    DataSet *data = definition->data;
+    bool initialising = e->initialising;
+    e->initialising = true;
+    Frame *common = frame_new(e, FRAME_DATA, definition->scope);
+    common->item = item;
+    bool parts = false;
+    for (int i = 0; i < item->body.len; i++)
+        parts = parts || item->body.data[i]->kind == AST_SPLIT;
+    for (int i = 0; i < item->body.len; i++) {
+        const AstStmt *s = item->body.data[i];
+        if (s->kind == AST_SETTING) {
+            data_setting(e, common, data, s);
+        } else if (s->kind == AST_SPLIT) {
+            Name name = s->names.data[0].name;
+            Split *split = &data->splits[split_index(name)];
+            Frame *f = frame_new(e, FRAME_DATA, definition->scope);
+            f->item = item;
+            f->site = split_index(name) + 1u;
+            for (int k = 0; k < common->order.len; k++)
+                local_bind(e, f, (AstName){common->order.data[k]->name, common->order.data[k]->span},
+                           &common->order.data[k]->value);
+            for (int k = 0; k < s->body.len; k++)
+                data_statement(e, f, s->body.data[k], split, "this part");
+        } else {
+            Split unused = {0};
+            data_statement(e, common, s, parts ? &unused : &data->splits[SPLIT_TRAIN], "the data");
+        }
+    }
+    e->initialising = initialising;
+    if (!data->splits[SPLIT_TRAIN].present && !diag_errors(e->context))
+        diag_error(e->context, item->span, "the data set %s has no training examples", data->name);
+    if (data->drawn && (data->splits[SPLIT_VALID].present || data->splits[SPLIT_TEST].present))
+        diag_error(e->context, item->span, "%s has parts of its own: `split` has nothing to draw",
+                   data->name);
+    splits_check(e, data);
+    for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)
+        split_sort(&data->splits[s], &data->splits[SPLIT_TRAIN]);
+}

@@ -1,0 +1,110 @@
+/* elaborate_grad.c -- grad(y, x): the derivative of a scalar by a name in scope.
+ *
+ * The name's value was tagged when it was bound (elaborate_stmt.c): a node of its own over all context axes of
+ * that place. y may depend on more context axes (indices since, instances): for each of them it is taken
+ * separately, by seeding with the identity over those axes, which the result then carries. */
+#include "elaborate.h"
+
+static const Scalar *axes_product(Elab *e, uint64_t axes)
+{
+    const Scalar *product = scalar_real(e->g, 1);
+    for (int i = 0; i < VISIBLE; i++)
+        if (axes >> i & 1) {
+            Extent extent = e->axes.data[i].extent;
+            const Scalar *n = extent.size ? extent.size : scalar_int(e->g, extent.max);
+            product = scalar_op2(e->g, OP_MUL, product, scalar_convert(e->g, n, TYPE_REAL));
+        }
+    return product;
+}
+
+/* The derivative that arrives at y: 1 where the extra axes agree with y's own. */
+static const Node *seed_node(Elab *e, const Node *y, uint64_t hidden, uint64_t extra_axes,
+                             const Scalar *value, int *extra)
+{
+    Extent shape[2 * MAX_RANK];
+    int n = 0, own = 0, place[VISIBLE];
+    for (int i = 0; i < VISIBLE; i++) {
+        if (extra_axes >> i & 1) shape[n++] = e->axes.data[i].extent;
+        if (hidden >> i & 1) place[own++] = i;
+    }
+    *extra = n;
+    const Scalar *body = value;
+    int k = 0;
+    for (int a = 0; a < own; a++) {
+        if (!(extra_axes >> place[a] & 1)) continue;
+        const Scalar *same = scalar_op2(e->g, OP_EQ, scalar_iter(e->g, k++),
+                                        scalar_iter(e->g, *extra + a));
+        body = scalar_select(e->g, same, body, scalar_real(e->g, 0));
+    }
+    for (int a = 0; a < y->rank; a++)
+        shape[n++] = y->shape[a];
+    return graph_map(e->g, n, shape, body, y->span);
+}
+
+/* The result, whose leading axes are the extra ones and then the tag's, as a value. */
+static Value grad_value(Elab *e, const Node *node, uint64_t extra_axes, uint64_t tag_axes)
+{
+    Value v = {.kind = VALUE_TENSOR};
+    const Scalar *subs[MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        if (extra_axes >> i & 1) subs[n++] = scalar_iter(e->g, i);
+    for (int i = 0; i < VISIBLE; i++)
+        if (tag_axes >> i & 1) subs[n++] = scalar_iter(e->g, i);
+    for (; n < node->rank; n++) {
+        v.shape[v.rank] = node->shape[n];
+        subs[n] = scalar_iter(e->g, VISIBLE + v.rank++);
+    }
+    v.scalar = scalar_load(e->g, node, subs, NULL, node->span);
+    return v;
+}
+
+static Value grad_zero(Elab *e, const Node *tag, uint64_t tag_axes)
+{
+    Value like = value_of_hidden(e, tag, tag_axes);
+    like.scalar = scalar_real(e->g, 0);
+    return like;
+}
+
+Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
+{
+    if (args->len != 2 || args->data[0].name || args->data[1].name ||
+        args->data[1].value->kind != AST_NAME) {
+        diag_error(e->context, call->span, "grad takes a scalar and a name: grad(y, x)");
+        return value_error();
+    }
+    const AstExpr *by = args->data[1].value;
+    Value y = eval_expr(e, f, args->data[0].value);
+    if (y.kind == VALUE_ERROR || !value_tensor(e, &y, args->data[0].value->span))
+        return value_error();
+    Value x = eval_expr(e, f, by);
+    if (x.kind == VALUE_ERROR) return x;
+    Local *local = local_find(f, by->name);
+    if (y.rank) {
+        diag_error(e->context, args->data[0].value->span,
+                   "grad differentiates a scalar; this is %s", value_describe(e, &y));
+        diag_hint(e->context, "take one element, or the sum: grad(sum(y), x)");
+        return value_error();
+    }
+    if (!local || !local->tag) {
+        diag_error(e->context, by->span, "grad differentiates by a real name of this body; `%s` is %s",
+                   by->name, value_describe(e, &x));
+        return value_error();
+    }
+    uint64_t hidden;
+    const Node *node = value_node(e, &y, &hidden, call->span);
+    uint64_t extra_axes = hidden & ~local->tag_hidden;
+    const Scalar *value = axes_product(e, local->tag_hidden & ~hidden);
+    const Node *out = NULL;
+    if (node->type == TYPE_REAL) {
+        int extra;
+        const Node *seed = seed_node(e, node, hidden, extra_axes, value, &extra);
+        autodiff(e->g, node, seed, extra, &local->tag, 1, &out);
+    }
+    if (!out) {
+        diag_warning(e->context, call->span, "%s does not depend on `%s`: its derivative is zero",
+                     expr_text(e, args->data[0].value), by->name);
+        return grad_zero(e, local->tag, local->tag_hidden);
+    }
+    return grad_value(e, out, extra_axes, local->tag_hidden);
+}

@@ -1,0 +1,282 @@
+/* elaborate_stmt.c -- statements of bodies: bindings, choices, unrolled loops, return. A value that gets a
+ * name is settled: its formula becomes a node, computed once. */
+#include "elaborate.h"
+
+Local *local_find(const Frame *f, Name name)
+{
+    return map_get(&f->locals, name);
+}
+
+bool name_differentiated(Elab *e, const Frame *f, Name name)
+{
+    return f->item && map_get(&body_info(e, f->item)->differentiated, name) != NULL;
+}
+
+/* Gives a value a node of its own, over all context axes, which grad can differentiate by. */
+static void local_tag(Elab *e, Local *local, Span span)
+{
+    Value *v = &local->value;
+    if (v->kind != VALUE_TENSOR || value_type(v) != TYPE_REAL) return;
+    local->tag = graph_tag(e->g, node_over_context(e, v, span));
+    graph_name(local->tag, local->name);
+    local->tag_hidden = ((uint64_t)1 << e->axes.len) - 1;
+    *v = value_of_hidden(e, local->tag, local->tag_hidden);
+}
+
+Local *local_bind(Elab *e, Frame *f, AstName name, const Value *value)
+{
+    Local *local = local_find(f, name.name);
+    if (!local) {
+        local = NEW(e->arena, Local);
+        map_put(&f->locals, name.name, local);
+        vec_push(e->arena, &f->order, local);
+    }
+    *local = (Local){.name = name.name, .span = name.span, .bound = true};
+    local->value = value->kind == VALUE_TENSOR ? value_settle(e, value, name.name, name.span)
+                                               : *value;
+    if (name_differentiated(e, f, name.name)) local_tag(e, local, name.span);
+    return local;
+}
+
+/* --- assignments --------------------------------------------------------------------------------------------- */
+
+static void bind_target(Elab *e, Frame *f, AstName name, const Value *value)
+{
+    if (!strcmp(name.name, "_")) return;
+    if (!strcmp(name.name, "training") || !strcmp(name.name, "pi") || !strcmp(name.name, "inf")) {
+        diag_error(e->context, name.span, "`%s` cannot be assigned", name.name);
+        return;
+    }
+    local_bind(e, f, name, value);
+}
+
+static void exec_assign(Elab *e, Frame *f, const AstStmt *s)
+{
+    enum { MAX_RESULTS = 32 };
+    Value values[MAX_RESULTS];
+    int n = s->names.len;
+    if (n > MAX_RESULTS) {
+        diag_error(e->context, s->span, "too many targets");
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        values[i] = value_error();
+    if (s->values.len == 1 && n > 1) {
+        int got = eval_results(e, f, s->values.data[0], values, MAX_RESULTS);
+        if (got && got != n)
+            diag_error(e->context, s->span, "%d names for %d value%s", n, got, got == 1 ? "" : "s");
+        if (got != n)
+            for (int i = 0; i < n; i++)
+                values[i] = value_error();
+    } else if (s->values.len != n) {
+        diag_error(e->context, s->span, "%d names for %d values", n, s->values.len);
+    } else {
+        for (int i = 0; i < n; i++)
+            values[i] = eval_expr(e, f, s->values.data[i]);
+    }
+    for (int i = 0; i < n; i++)
+        bind_target(e, f, s->names.data[i], &values[i]);
+}
+
+static void exec_return(Elab *e, Frame *f, const AstStmt *s)
+{
+    int n = s->values.len;
+    Value *results = NEW_ARRAY(e->arena, Value, n + 8);
+    if (n == 1) {
+        int got = eval_results(e, f, s->values.data[0], results, 8);
+        if (got == 0) results[0] = value_error();
+        n = got > 1 ? got : 1;
+    } else {
+        for (int i = 0; i < n; i++)
+            results[i] = eval_expr(e, f, s->values.data[i]);
+    }
+    for (int i = 0; i < n; i++)
+        if (results[i].kind == VALUE_LIST) {
+            bool numbers = true;
+            for (int k = 0; k < results[i].n_items; k++)
+                numbers = numbers && results[i].items[k].kind != VALUE_STRING &&
+                          results[i].items[k].kind != VALUE_FUNCTION;
+            if (numbers) value_tensor(e, &results[i], s->span);
+        } else if (results[i].kind == VALUE_TENSOR) {
+            results[i] = value_settle(e, &results[i], NULL, s->span);
+        }
+    f->returned = true;
+    f->results = results;
+    f->n_results = n;
+}
+
+static void exec_for(Elab *e, Frame *f, const AstStmt *s)
+{
+    int64_t from, to;
+    if (!eval_int(e, f, s->values.data[0], "the start of a loop", &from) ||
+        !eval_int(e, f, s->values.data[1], "the end of a loop", &to))
+        return;
+    if (to - from > 100000) {
+        diag_error(e->context, s->span, "this loop is unrolled %lld times when compiling",
+                   (long long)(to - from));
+        return;
+    }
+    int errors = diag_errors(e->context);
+    for (int64_t k = from; k < to && !f->returned; k++) {
+        Value v = value_int(e, k);
+        local_bind(e, f, s->names.data[0], &v);
+        vec_push(e->arena, &f->loops, k);
+        exec_block(e, f, &s->body);
+        f->loops.len--;
+        if (diag_errors(e->context) > errors) break; /* one round's mistakes are enough */
+    }
+    Local *local = local_find(f, s->names.data[0].name);
+    if (local) local->bound = false;
+}
+
+/* --- if -------------------------------------------------------------------------------------------------------- */
+
+typedef struct Snapshot {
+    Local *locals;
+    int n;
+    bool returned;
+    Value *results;
+    int n_results;
+} Snapshot;
+
+static Snapshot snapshot_take(Elab *e, const Frame *f)
+{
+    Snapshot s = {.n = f->order.len, .returned = f->returned, .results = f->results,
+                  .n_results = f->n_results};
+    s.locals = NEW_ARRAY(e->arena, Local, s.n + 1);
+    for (int i = 0; i < s.n; i++)
+        s.locals[i] = *f->order.data[i];
+    return s;
+}
+
+static void snapshot_restore(Frame *f, const Snapshot *s)
+{
+    for (int i = 0; i < f->order.len; i++) {
+        if (i < s->n) *f->order.data[i] = s->locals[i];
+        else f->order.data[i]->bound = false;
+    }
+    f->returned = s->returned;
+    f->results = s->results;
+    f->n_results = s->n_results;
+}
+
+static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, Span span)
+{
+    if (a->kind == VALUE_ERROR || b->kind == VALUE_ERROR) return value_error();
+    if (a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->scalar == b->scalar &&
+        shapes_same(a, b))
+        return *a;
+    return value_op(e, OP_SELECT, (Value[]){*cond, *a, *b}, 3, span);
+}
+
+static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
+{
+    for (int i = 0; i < f->order.len; i++) {
+        Local *b = f->order.data[i];
+        const Local *a = i < then->n ? &then->locals[i] : NULL;
+        if (!a || !a->bound || !b->bound) {
+            b->bound = false;
+            continue;
+        }
+        if (a->value.kind != VALUE_TENSOR || b->value.kind != VALUE_TENSOR) continue;
+        Value v = choose(e, cond, &a->value, &b->value, span);
+        if (v.kind == VALUE_TENSOR) v = value_settle(e, &v, b->name, span);
+        b->value = v;
+    }
+}
+
+static void exec_run_time_if(Elab *e, Frame *f, const AstStmt *s, const Value *cond)
+{
+    Snapshot before = snapshot_take(e, f);
+    f->choices++;
+    exec_block(e, f, &s->body);
+    Snapshot then = snapshot_take(e, f);
+    snapshot_restore(f, &before);
+    exec_block(e, f, &s->otherwise);
+    f->choices--;
+    if (then.returned != f->returned) {
+        diag_error(e->context, s->span,
+                   "`return` stands in one branch only, and which one is taken is known at run time");
+        diag_hint(e->context, "return in both branches, or bind a name in both and return it after");
+        f->returned = true;
+        f->n_results = 0;
+        return;
+    }
+    if (f->returned) {
+        if (then.n_results != f->n_results) {
+            diag_error(e->context, s->span, "the branches return %d and %d values", then.n_results,
+                       f->n_results);
+            return;
+        }
+        for (int i = 0; i < f->n_results; i++)
+            f->results[i] = choose(e, cond, &then.results[i], &f->results[i], s->span);
+        return;
+    }
+    merge_locals(e, f, cond, &then, s->span);
+}
+
+static void exec_if(Elab *e, Frame *f, const AstStmt *s)
+{
+    Value cond = eval_expr(e, f, s->values.data[0]);
+    if (cond.kind == VALUE_ERROR ||
+        !value_convert(e, &cond, TYPE_BOOL, s->values.data[0]->span)) {
+        return;
+    }
+    if (value_is_number(&cond)) {
+        exec_block(e, f, cond.scalar->value != 0 ? &s->body : &s->otherwise);
+        return;
+    }
+    if (f->kind == FRAME_TRAIN) {
+        elab_unsupported(e, s->span, "a condition that is known at run time, in a train block,");
+        return;
+    }
+    exec_run_time_if(e, f, s, &cond);
+}
+
+/* --- dispatch ---------------------------------------------------------------------------------------------------- */
+
+static const char *const statement_names[] = {
+    [AST_SCAN] = "`scan`", [AST_YIELD] = "`yield`", [AST_FEED] = "`feed`",
+    [AST_REPEAT] = "`repeat`", [AST_EVERY] = "`every`", [AST_PHASE] = "`phase`",
+    [AST_UPDATE] = "`update`", [AST_SETTING] = "a setting", [AST_SPLIT] = "a split",
+    [AST_MINIMIZE] = "`minimize`", [AST_REPORT] = "`report`"};
+
+void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
+{
+    switch (s->kind) {
+    case AST_ASSIGN: exec_assign(e, f, s); break;
+    case AST_INDEX_DEF: {
+        Value v = eval_index_def(e, f, &s->indices, s->values.data[0]);
+        bind_target(e, f, s->names.data[0], &v);
+        break;
+    }
+    case AST_PARAM: exec_param(e, f, s); break;
+    case AST_STATE: exec_state(e, f, s); break;
+    case AST_FIT: exec_fit(e, f, s); break;
+    case AST_SET_NEXT: exec_next(e, f, s); break;
+    case AST_FOR: exec_for(e, f, s); break;
+    case AST_IF_STMT: exec_if(e, f, s); break;
+    case AST_RETURN: exec_return(e, f, s); break;
+    case AST_SCAN:
+    case AST_YIELD:
+    case AST_FEED:
+    case AST_REPEAT:
+    case AST_EVERY:
+    case AST_PHASE:
+    case AST_UPDATE:
+        elab_unsupported(e, s->span, statement_names[s->kind]);
+        break;
+    case AST_SETTING:
+    case AST_SPLIT:
+    case AST_MINIMIZE:
+    case AST_REPORT:
+        diag_error(e->context, s->span, "%s cannot stand here", statement_names[s->kind]);
+        break;
+    }
+}
+
+void exec_block(Elab *e, Frame *f, const AstBlock *block)
+{
+    for (int i = 0; i < block->len && !f->returned; i++)
+        exec_stmt(e, f, block->data[i]);
+}

@@ -1,0 +1,491 @@
+/* value.c -- values of elaboration: formulas over context and visible axes; see elaborate.h. */
+#include "elaborate.h"
+
+#include <assert.h>
+
+Value value_error(void)
+{
+    return (Value){.kind = VALUE_ERROR};
+}
+
+Value value_scalar(const Scalar *scalar)
+{
+    return (Value){.kind = VALUE_TENSOR, .scalar = scalar};
+}
+
+Value value_int(Elab *e, int64_t number)
+{
+    return value_scalar(scalar_int(e->g, number));
+}
+
+Value value_bool(Elab *e, bool truth)
+{
+    return value_scalar(scalar_bool(e->g, truth));
+}
+
+Value value_extent(Elab *e, Extent extent)
+{
+    Value v = extent.size ? value_scalar(extent.size) : value_int(e, extent.max);
+    v.max = extent.size ? extent.max : 0;
+    return v;
+}
+
+Value value_of_node(Elab *e, const Node *node)
+{
+    return value_of_hidden(e, node, 0);
+}
+
+bool value_is_number(const Value *v)
+{
+    return v->kind == VALUE_TENSOR && v->rank == 0 && v->scalar->kind == SCALAR_CONST;
+}
+
+bool value_is_int(const Value *v, int64_t *out)
+{
+    if (!value_is_number(v) || v->scalar->type != TYPE_INT) return false;
+    *out = (int64_t)v->scalar->value;
+    return true;
+}
+
+ElemType value_type(const Value *v)
+{
+    return v->scalar->type;
+}
+
+static const char *type_name(ElemType type)
+{
+    static const char *const names[] = {[TYPE_BOOL] = "bool", [TYPE_U8] = "u8", [TYPE_INT] = "int",
+                                        [TYPE_REAL] = "real"};
+    return names[type];
+}
+
+const char *extent_describe(Elab *e, Extent extent)
+{
+    if (!extent.size) return arena_printf(e->arena, "%lld", (long long)extent.max);
+    if (extent.size->kind == SCALAR_LOAD && extent.size->node->name)
+        return extent.size->node->name;
+    return arena_printf(e->arena, "<= %lld", (long long)extent.max);
+}
+
+const char *value_describe(Elab *e, const Value *v)
+{
+    switch (v->kind) {
+    case VALUE_ERROR: return "an error";
+    case VALUE_STRING: return arena_printf(e->arena, "the string \"%s\"", v->text);
+    case VALUE_LIST: return arena_printf(e->arena, "a list of %d", v->n_items);
+    case VALUE_FUNCTION: return arena_printf(e->arena, "the function %s", v->function->name);
+    case VALUE_DATA: return arena_printf(e->arena, "the data set %s", v->data->name);
+    case VALUE_TENSOR: break;
+    }
+    if (value_is_number(v)) {
+        if (v->scalar->type == TYPE_BOOL) return v->scalar->value != 0 ? "`true`" : "`false`";
+        return arena_printf(e->arena, "the number %.9g", v->scalar->value);
+    }
+    StrBuf s = str_new(e->arena);
+    if (v->rank == 0 || v->scalar->type != TYPE_REAL) str_add(&s, type_name(v->scalar->type));
+    for (int k = 0; k < v->rank; k++)
+        str_printf(&s, "%s%s", k ? ", " : "[", extent_describe(e, v->shape[k]));
+    if (v->rank) str_add(&s, "]");
+    return str_text(&s);
+}
+
+/* --- types ------------------------------------------------------------------------------------------ */
+
+ElemType type_join(ElemType a, ElemType b)
+{
+    return a > b ? a : b;
+}
+
+ElemType type_arithmetic(ElemType a, ElemType b)
+{
+    ElemType joined = type_join(a, b);
+    return joined < TYPE_INT ? TYPE_INT : joined;
+}
+
+bool value_convert(Elab *e, Value *v, ElemType type, Span span)
+{
+    if (v->kind == VALUE_ERROR || !value_tensor(e, v, span)) return false;
+    ElemType from = v->scalar->type;
+    if (from == type) return true;
+    if (type == TYPE_BOOL) {
+        diag_error(e->context, span, "a truth value is wanted here, not %s", value_describe(e, v));
+        diag_hint(e->context, "compare it: x != 0");
+        return false;
+    }
+    if (from > type) {
+        diag_error(e->context, span, "%s does not become %s by itself", value_describe(e, v),
+                   type == TYPE_INT ? "an int" : "a u8");
+        diag_hint(e->context, "write %s(..) to truncate it", type_name(type));
+        return false;
+    }
+    v->scalar = scalar_convert(e->g, v->scalar, type);
+    return true;
+}
+
+bool shapes_same(const Value *a, const Value *b)
+{
+    if (a->rank != b->rank) return false;
+    for (int k = 0; k < a->rank; k++)
+        if (!extent_equal(a->shape[k], b->shape[k])) return false;
+    return true;
+}
+
+/* --- between formulas and nodes ------------------------------------------------------------------------ */
+
+const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span)
+{
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    Extent iters[MAX_CONTEXT + MAX_RANK];
+    uint64_t context = v->scalar->iters & (((uint64_t)1 << VISIBLE) - 1);
+    int n = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        if (context >> i & 1) {
+            iters[n] = e->axes.data[i].extent;
+            map[i] = scalar_iter(e->g, n++);
+        }
+    for (int k = 0; k < v->rank; k++) {
+        iters[n] = v->shape[k];
+        map[VISIBLE + k] = scalar_iter(e->g, n++);
+    }
+    if (hidden) *hidden = context;
+    const Scalar *body = scalar_substitute(e->g, v->scalar, map, VISIBLE + MAX_RANK);
+    return graph_map(e->g, n, iters, body, span);
+}
+
+Value value_of_hidden(Elab *e, const Node *node, uint64_t hidden)
+{
+    Value v = {.kind = VALUE_TENSOR};
+    const Scalar *subs[MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        if (hidden >> i & 1) subs[n++] = scalar_iter(e->g, i);
+    int leading = n;
+    for (; n < node->rank; n++) {
+        v.shape[v.rank] = node->shape[n];
+        subs[n] = scalar_iter(e->g, VISIBLE + v.rank++);
+    }
+    assert(leading <= node->rank);
+    v.scalar = scalar_load(e->g, node, subs, NULL, node->span);
+    return v;
+}
+
+Value value_settle(Elab *e, const Value *v, Name name, Span span)
+{
+    if (v->kind != VALUE_TENSOR || value_is_number(v) || v->max) return *v;
+    uint64_t hidden;
+    const Node *node = value_node(e, v, &hidden, span);
+    if (name && node->kind != NODE_LEAF) graph_name(node, name);
+    return value_of_hidden(e, node, hidden);
+}
+
+bool value_tensor(Elab *e, Value *v, Span span)
+{
+    if (v->kind == VALUE_TENSOR) return true;
+    if (v->kind == VALUE_ERROR) return false;
+    if (v->kind == VALUE_LIST) {
+        *v = value_stack(e, v->items, v->n_items, span);
+        return v->kind == VALUE_TENSOR;
+    }
+    diag_error(e->context, span, "a number or a tensor is wanted here, not %s",
+               value_describe(e, v));
+    return false;
+}
+
+/* --- elementwise ------------------------------------------------------------------------------------------ */
+
+/* The common shape of operands, all equal or scalar; false and an error if there is none. */
+static bool shape_common(Elab *e, const Value *args, int n_args, Value *result, Span span)
+{
+    *result = (Value){.kind = VALUE_TENSOR};
+    const Value *first = NULL;
+    for (int i = 0; i < n_args; i++) {
+        if (args[i].rank == 0) continue;
+        if (first && !shapes_same(first, &args[i])) {
+            diag_error(e->context, span, "shapes differ: %s and %s", value_describe(e, first),
+                       value_describe(e, &args[i]));
+            diag_hint(e->context, "operands have equal shapes, or one is a scalar; for other "
+                                  "combinations write indices: y[i, j] = a[i, j] + b[j]");
+            return false;
+        }
+        first = &args[i];
+    }
+    if (first) {
+        result->rank = first->rank;
+        memcpy(result->shape, first->shape, sizeof result->shape);
+    }
+    return true;
+}
+
+/* Converts the operands to what the operator wants. */
+static bool operands_convert(Elab *e, Op op, Value *args, int n_args, Span span)
+{
+    const OpInfo *info = &op_table[op];
+    switch (info->result) {
+    case RESULT_REAL:
+        for (int i = 0; i < n_args; i++)
+            args[i].scalar = scalar_convert(e->g, args[i].scalar, TYPE_REAL);
+        return true;
+    case RESULT_LOGIC:
+        for (int i = 0; i < n_args; i++)
+            if (!value_convert(e, &args[i], TYPE_BOOL, span)) return false;
+        return true;
+    case RESULT_SAME: {
+        ElemType type = op == OP_STOP ? value_type(&args[0]) : TYPE_INT;
+        for (int i = 0; i < n_args; i++)
+            type = type_join(type, value_type(&args[i]));
+        if (op == OP_POW && type == TYPE_INT &&
+            !(value_is_number(&args[1]) && args[1].scalar->value >= 0))
+            type = TYPE_REAL;
+        for (int i = 0; i < n_args; i++)
+            args[i].scalar = scalar_convert(e->g, args[i].scalar, type);
+        return true;
+    }
+    case RESULT_BOOL: {
+        ElemType type = type_join(value_type(&args[0]), value_type(&args[1]));
+        if (type == TYPE_U8) type = TYPE_INT;
+        for (int i = 0; i < n_args; i++)
+            args[i].scalar = scalar_convert(e->g, args[i].scalar, type);
+        return true;
+    }
+    case RESULT_PICK: {
+        if (!value_convert(e, &args[0], TYPE_BOOL, span)) return false;
+        ElemType type = type_join(value_type(&args[1]), value_type(&args[2]));
+        args[1].scalar = scalar_convert(e->g, args[1].scalar, type);
+        args[2].scalar = scalar_convert(e->g, args[2].scalar, type);
+        return true;
+    }
+    case RESULT_TO_REAL:
+    case RESULT_TO_INT:
+    case RESULT_TO_BOOL:
+    case RESULT_TO_U8: return true;
+    }
+    return true;
+}
+
+Value value_op(Elab *e, Op op, const Value *operands, int n_args, Span span)
+{
+    Value args[3], result;
+    for (int i = 0; i < n_args; i++) {
+        args[i] = operands[i];
+        if (!value_tensor(e, &args[i], span)) return value_error();
+    }
+    if (!shape_common(e, args, n_args, &result, span)) return value_error();
+    if (!operands_convert(e, op, args, n_args, span)) return value_error();
+    const Scalar *scalars[3];
+    for (int i = 0; i < n_args; i++)
+        scalars[i] = args[i].scalar;
+    bool whole = (op == OP_IDIV || op == OP_MOD) && scalars[0]->type == TYPE_INT;
+    if (whole && scalar_is_const(scalars[1], 0)) {
+        diag_error(e->context, span, "integer division by zero");
+        return value_error();
+    }
+    result.scalar = scalar_op(e->g, op, scalars, span);
+    return result;
+}
+
+/* --- joining ---------------------------------------------------------------------------------------------- */
+
+/* The context axes that any of the parts depends on. */
+static uint64_t parts_hidden(const Value *parts, int n_parts)
+{
+    uint64_t hidden = 0;
+    for (int i = 0; i < n_parts; i++)
+        hidden |= parts[i].scalar->iters;
+    return hidden & (((uint64_t)1 << VISIBLE) - 1);
+}
+
+/* The part over all of the given context axes, as a node. */
+static const Node *part_node(Elab *e, const Value *part, uint64_t hidden, Span span)
+{
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    Extent iters[MAX_CONTEXT + MAX_RANK];
+    int n = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        if (hidden >> i & 1) {
+            iters[n] = e->axes.data[i].extent;
+            map[i] = scalar_iter(e->g, n++);
+        }
+    for (int k = 0; k < part->rank; k++) {
+        iters[n] = part->shape[k];
+        map[VISIBLE + k] = scalar_iter(e->g, n++);
+    }
+    const Scalar *body = scalar_substitute(e->g, part->scalar, map, VISIBLE + MAX_RANK);
+    return graph_map(e->g, n, iters, body, span);
+}
+
+static bool parts_agree(Elab *e, Value *parts, int n_parts, int axis, Span span)
+{
+    ElemType type = TYPE_BOOL;
+    for (int i = 0; i < n_parts; i++) {
+        if (!value_tensor(e, &parts[i], span)) return false;
+        type = type_join(type, value_type(&parts[i]));
+    }
+    for (int i = 0; i < n_parts; i++) {
+        parts[i].scalar = scalar_convert(e->g, parts[i].scalar, type);
+        bool same = parts[i].rank == parts[0].rank;
+        for (int k = 0; same && k < parts[0].rank; k++)
+            same = k == axis || extent_equal(parts[i].shape[k], parts[0].shape[k]);
+        if (!same) {
+            diag_error(e->context, span, "the parts' shapes differ: %s and %s",
+                       value_describe(e, &parts[0]), value_describe(e, &parts[i]));
+            return false;
+        }
+    }
+    return true;
+}
+
+Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span)
+{
+    if (!parts_agree(e, parts, n_parts, axis, span)) return value_error();
+    uint64_t hidden = parts_hidden(parts, n_parts);
+    int leading = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        leading += (int)(hidden >> i & 1);
+    Piece *pieces = NEW_ARRAY(e->arena, Piece, n_parts);
+    int64_t offset = 0;
+    for (int i = 0; i < n_parts; i++) {
+        if (parts[i].shape[axis].size) {
+            diag_error(e->context, span, "an axis of run-time size cannot be joined: %s",
+                       value_describe(e, &parts[i]));
+            return value_error();
+        }
+        pieces[i] = (Piece){part_node(e, &parts[i], hidden, span), offset, 1};
+        offset += parts[i].shape[axis].max;
+    }
+    const Node *first = pieces[0].part;
+    Extent shape[MAX_RANK];
+    memcpy(shape, first->shape, sizeof(Extent) * (size_t)first->rank);
+    shape[leading + axis] = extent_fixed(offset);
+    const Node *node = graph_pieces(e->g, first->type, first->rank, shape, leading + axis, n_parts,
+                                    pieces, span);
+    return value_of_hidden(e, node, hidden);
+}
+
+/* A nested list of numbers as an array; false if it holds anything else. */
+static bool list_numbers(const Value *v, int depth, int *rank, int64_t *shape, ElemType *type,
+                         double *out, int64_t *count)
+{
+    if (value_is_number(v)) {
+        if (*rank == -1) *rank = depth;
+        if (depth != *rank) return false;
+        *type = type_join(*type, v->scalar->type);
+        if (out) out[*count] = v->scalar->value;
+        ++*count;
+        return true;
+    }
+    if (v->kind != VALUE_LIST || depth >= MAX_RANK || (*rank != -1 && depth >= *rank)) return false;
+    if (shape[depth] == -1) shape[depth] = v->n_items;
+    if (shape[depth] != v->n_items) return false;
+    for (int i = 0; i < v->n_items; i++)
+        if (!list_numbers(&v->items[i], depth + 1, rank, shape, type, out, count)) return false;
+    return true;
+}
+
+static bool list_constant(Elab *e, Value *parts, int n_parts, Value *result)
+{
+    Value list = {.kind = VALUE_LIST, .items = parts, .n_items = n_parts};
+    int64_t shape[MAX_RANK + 1], count = 0;
+    for (int k = 0; k <= MAX_RANK; k++)
+        shape[k] = -1;
+    int rank = -1;
+    ElemType type = TYPE_BOOL;
+    if (!list_numbers(&list, 0, &rank, shape, &type, NULL, &count) || rank < 1) return false;
+    double *values = NEW_ARRAY(e->arena, double, count);
+    count = 0;
+    list_numbers(&list, 0, &rank, shape, &type, values, &count);
+    Extent extents[MAX_RANK];
+    for (int k = 0; k < rank; k++)
+        extents[k] = extent_fixed(shape[k]);
+    *result = value_of_node(e, graph_const(e->g, type, rank, extents, values));
+    return true;
+}
+
+Value value_stack(Elab *e, Value *parts, int n_parts, Span span)
+{
+    Value result;
+    if (n_parts == 0) {
+        diag_error(e->context, span, "an empty list is not a tensor");
+        return value_error();
+    }
+    if (list_constant(e, parts, n_parts, &result)) return result;
+    Value *rows = NEW_ARRAY(e->arena, Value, n_parts);
+    for (int i = 0; i < n_parts; i++) {
+        rows[i] = parts[i];
+        if (!value_tensor(e, &rows[i], span)) return value_error();
+        if (rows[i].rank + 1 >= MAX_RANK) {
+            diag_error(e->context, span, "a tensor has at most %d axes", MAX_RANK - 1);
+            return value_error();
+        }
+        const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+        for (int k = 0; k < rows[i].rank; k++)
+            map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + k + 1);
+        rows[i].scalar = scalar_substitute(e->g, rows[i].scalar, map, VISIBLE + MAX_RANK);
+        memmove(rows[i].shape + 1, rows[i].shape, sizeof(Extent) * (size_t)rows[i].rank);
+        rows[i].shape[0] = extent_fixed(1);
+        rows[i].rank++;
+        rows[i].max = 0;
+    }
+    return value_concat(e, rows, n_parts, 0, span);
+}
+
+/* --- reductions and reshape -------------------------------------------------------------------------------- */
+
+/* The body as the reduction wants it: sums count truth values, means are real. */
+static bool reduce_operand(Elab *e, Reduce reduce, Value *body, Span span)
+{
+    ElemType type = value_type(body);
+    switch (reduce) {
+    case REDUCE_ANY:
+    case REDUCE_ALL: return value_convert(e, body, TYPE_BOOL, span);
+    case REDUCE_MEAN: type = TYPE_REAL; break;
+    default: type = type_arithmetic(type, type); break;
+    }
+    body->scalar = scalar_convert(e->g, body->scalar, type);
+    return true;
+}
+
+Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *operand,
+                   const Scalar *guard, int first_visible, Span span)
+{
+    Value body = *operand;
+    if (!reduce_operand(e, reduce, &body, span)) return value_error();
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    Extent iters[MAX_CONTEXT + MAX_RANK];
+    uint64_t used = (body.scalar->iters | (guard ? guard->iters : 0)) & ~over &
+                    (((uint64_t)1 << VISIBLE) - 1);
+    int n = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        if (used >> i & 1) {
+            iters[n] = e->axes.data[i].extent;
+            map[i] = scalar_iter(e->g, n++);
+        }
+    for (int k = 0; k < first_visible; k++) {
+        iters[n] = body.shape[k];
+        map[VISIBLE + k] = scalar_iter(e->g, n++);
+    }
+    int rank = n;
+    for (int i = 0; i < VISIBLE; i++)
+        if (over >> i & 1) {
+            iters[n] = e->axes.data[i].extent;
+            map[i] = scalar_iter(e->g, n++);
+        }
+    for (int k = first_visible; k < body.rank; k++) {
+        iters[n] = body.shape[k];
+        map[VISIBLE + k] = scalar_iter(e->g, n++);
+    }
+    const Scalar *inner = scalar_substitute(e->g, body.scalar, map, VISIBLE + MAX_RANK);
+    if (guard) guard = scalar_substitute(e->g, guard, map, VISIBLE + MAX_RANK);
+    const Node *node = graph_comp(e->g, reduce, rank, n, iters, inner, guard, span);
+    return value_of_hidden(e, node, used);
+}
+
+Value value_reshape(Elab *e, const Value *v, int rank, const Extent *shape, Span span)
+{
+    uint64_t hidden;
+    const Node *node = value_node(e, v, &hidden, span);
+    int leading = node->rank - v->rank;
+    Extent whole[2 * MAX_RANK];
+    memcpy(whole, node->shape, sizeof(Extent) * (size_t)leading);
+    memcpy(whole + leading, shape, sizeof(Extent) * (size_t)rank);
+    return value_of_hidden(e, graph_reshape(e->g, node, leading + rank, whole, span), hidden);
+}

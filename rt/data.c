@@ -1,0 +1,249 @@
+/* data.c -- the data sets of a program: reads the files they are made of when they are needed,
+ * computes the fields that are expressions, draws splits, and brings examples to entries.
+ * SPDX-License-Identifier: 0BSD */
+#include "nnd_program.h"
+
+#include <stdlib.h>
+
+static int file_columns(const char *const *columns)
+{
+    int count = 0;
+    while (columns != NULL && columns[count] != NULL)
+        count++;
+    return count;
+}
+
+static int file_check(NndSession *session, const NndFileInfo *info, const char *path,
+                      const NndArray *array)
+{
+    char there[200], wanted[200];
+    if (array->rank == info->rank &&
+        memcmp(array->shape, info->shape, sizeof(int64_t) * (size_t)info->rank) == 0)
+        return 0;
+    return nnd_error(&session->error,
+                     "%s: has the shape %s; it was %s when %s was compiled (%s): compile it again",
+                     path, nnd_shape_text(there, sizeof there, array->rank, array->shape),
+                     nnd_shape_text(wanted, sizeof wanted, info->rank, info->shape),
+                     session->program->source, info->place);
+}
+
+int nnd_file_need(NndSession *session, int file)
+{
+    const NndFileInfo *info = &session->program->files[file];
+    NndArray *array = &session->files[file];
+    if (array->data != NULL) return 0;
+    int columns = file_columns(info->columns);
+    NndSourceOptions options = {.real = session->program->real, .keep_axis = info->rank == 2};
+    if (info->except) {
+        options.except = info->columns;
+        options.except_count = columns;
+    } else {
+        options.columns = info->columns;
+        options.column_count = columns;
+    }
+    const char *folder = session->options.data;
+    char *path = nnd_path_join(folder != NULL ? folder : session->program->folder, info->path);
+    if (path == NULL) return nnd_error(&session->error, "out of memory");
+    int failed = nnd_source_read(info->kind, path, &options, array, &session->error) ||
+                 file_check(session, info, path, array);
+    if (!failed && nnd_array_convert(array, info->type, &session->error)) {
+        NndError cause = session->error;
+        failed = nnd_error(&session->error, "%s: %.400s", path, cause.text);
+    }
+    free(path);
+    return failed;
+}
+
+/* Computes the fields that are expressions, once. */
+static int data_make(NndSession *session)
+{
+    const NndEntry *load = session->program->load;
+    if (load == NULL || session->made != NULL) return 0;
+    session->made = calloc((size_t)load->output_count + 1, sizeof *session->made);
+    const void **inputs = calloc((size_t)load->input_count + 1, sizeof *inputs);
+    void **outputs = calloc((size_t)load->output_count + 1, sizeof *outputs);
+    int failed = 0;
+    if (session->made == NULL || inputs == NULL || outputs == NULL)
+        failed = nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < load->input_count && !failed; i++) {
+        failed = nnd_file_need(session, load->inputs[i].field);
+        if (!failed) inputs[i] = session->files[load->inputs[i].field].data;
+    }
+    for (int i = 0; i < load->output_count && !failed; i++) {
+        failed = nnd_port_alloc(&load->outputs[i], 0, &session->made[i], &session->error);
+        if (!failed) outputs[i] = session->made[i].data;
+    }
+    NndCall call = {.seed = session->seed, .inputs = inputs, .outputs = outputs};
+    if (!failed) failed = nnd_entry_run(session, load, &call);
+    free(inputs);
+    free(outputs);
+    return failed;
+}
+
+static int set_fields(NndSession *session, const NndDataInfo *info, NndSet *set)
+{
+    for (int k = 0; k < 3; k++) {
+        NndSplit *split = &set->splits[k];
+        split->count = info->count[k];
+        if (split->count < 0) continue;
+        split->fields = calloc((size_t)info->field_count + 1, sizeof *split->fields);
+        if (split->fields == NULL) return nnd_error(&session->error, "out of memory");
+        for (int i = 0; i < info->field_count; i++) {
+            int file = info->fields[i].source[k].file, made = info->fields[i].source[k].made;
+            if (file >= 0 ? nnd_file_need(session, file) : data_make(session)) return 1;
+            split->fields[i] = file >= 0 ? session->files[file].data : session->made[made].data;
+        }
+    }
+    return 0;
+}
+
+static int set_draw(NndSession *session, const NndDataInfo *info, NndSet *set, uint32_t number)
+{
+    int64_t start[4], all = info->count[NND_TRAIN];
+    const void **fields = set->splits[NND_TRAIN].fields;
+    set->order = malloc(((size_t)all + 1) * sizeof *set->order);
+    if (set->order == NULL) return nnd_error(&session->error, "out of memory");
+    if (nnd_split(session->seed, number, all, info->fractions, 3, set->order, start,
+                  &session->error))
+        return 1;
+    for (int k = 0; k < 3; k++) {
+        int64_t count = start[k + 1] - start[k];
+        set->splits[k] = (NndSplit){count > 0 ? count : -1, set->order + start[k], fields};
+    }
+    return 0;
+}
+
+int nnd_set_need(NndSession *session, int number)
+{
+    const NndDataInfo *info = &session->program->data[number];
+    NndSet *set = &session->sets[number];
+    if (set->ready) return 0;
+    if (set_fields(session, info, set)) return 1;
+    if (info->drawn && set_draw(session, info, set, (uint32_t)number)) return 1;
+    set->ready = true;
+    return 0;
+}
+
+void nnd_data_close(NndSession *session)
+{
+    const NndProgram *program = session->program;
+    for (int i = 0; session->sets != NULL && i < program->data_count; i++) {
+        NndSet *set = &session->sets[i];
+        free(set->order);
+        for (int k = 0; k < 3; k++) {
+            free(set->splits[k].fields);
+            if (program->data[i].drawn) break; /* the splits share theirs */
+        }
+    }
+    for (int i = 0; session->files != NULL && i < program->file_count; i++)
+        nnd_array_free(&session->files[i]);
+    for (int i = 0; session->made != NULL && i < program->load->output_count; i++)
+        nnd_array_free(&session->made[i]);
+    free(session->made);
+}
+
+int nnd_report_split(const NndSession *session, const NndTrainInfo *train, bool at_end)
+{
+    if (train->set_count == 0) return NND_TRAIN;
+    const NndSplit *splits = session->sets[train->sets[0]].splits;
+    int first = at_end ? NND_TEST : NND_VALID, second = at_end ? NND_VALID : NND_TEST;
+    if (splits[first].count > 0) return first;
+    return splits[second].count > 0 ? second : NND_TRAIN;
+}
+
+/* ---- inputs of entries ---- */
+
+int nnd_feed_open(NndSession *session, const NndEntry *entry, NndFeed *feed)
+{
+    size_t count = (size_t)entry->input_count + 1;
+    *feed =
+        (NndFeed){entry, calloc(count, sizeof *feed->buffers), calloc(count, sizeof *feed->inputs)};
+    if (feed->buffers == NULL || feed->inputs == NULL)
+        return nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < entry->input_count; i++) {
+        const NndPort *port = &entry->inputs[i];
+        if (port->set == NND_FILE) {
+            if (nnd_file_need(session, port->field)) return 1;
+            feed->inputs[i] = session->files[port->field].data;
+        } else if (port->set >= 0) {
+            if (nnd_set_need(session, port->set) ||
+                nnd_port_alloc(port, entry->batch, &feed->buffers[i], &session->error))
+                return 1;
+        }
+    }
+    return 0;
+}
+
+void nnd_feed_close(NndFeed *feed)
+{
+    for (int i = 0; feed->buffers != NULL && i < feed->entry->input_count; i++)
+        nnd_array_free(&feed->buffers[i]);
+    free(feed->buffers);
+    free(feed->inputs);
+}
+
+void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
+                   int64_t offset, int64_t n)
+{
+    for (int i = 0; i < feed->entry->input_count; i++) {
+        const NndPort *port = &feed->entry->inputs[i];
+        if (port->set < 0) continue;
+        const NndSplit *from = &session->sets[port->set].splits[split];
+        const char *data = from->fields[port->field];
+        size_t bytes = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+        const int64_t *numbers = rows != NULL ? rows[port->set] : NULL;
+        if (numbers == NULL && from->rows != NULL) numbers = from->rows + offset;
+        if (numbers == NULL) {
+            feed->inputs[i] = data + (size_t)offset * bytes;
+        } else {
+            nnd_gather(feed->buffers[i].data, data, bytes, numbers, n);
+            feed->inputs[i] = feed->buffers[i].data;
+        }
+    }
+}
+
+/* One entry of a stream over all chunks of the split. */
+static int stream_pass(NndSession *session, const NndEntry *entry, int split, NndCall *call)
+{
+    NndFeed feed;
+    int failed = nnd_feed_open(session, entry, &feed);
+    int64_t chunk = entry->batch > 0 ? entry->batch : call->total;
+    for (int64_t offset = 0; offset < call->total && !failed; offset += chunk) {
+        call->batch = chunk < call->total - offset ? chunk : call->total - offset;
+        call->offset = offset;
+        nnd_feed_fill(session, &feed, split, NULL, offset, call->batch);
+        call->inputs = feed.inputs;
+        failed = nnd_entry_run(session, entry, call);
+    }
+    nnd_feed_close(&feed);
+    return failed;
+}
+
+/* An entry that works on no examples. */
+static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call, NndArray *arrays)
+{
+    NndFeed feed;
+    void **outputs = calloc((size_t)entry->output_count + 1, sizeof *outputs);
+    int failed = outputs == NULL ? nnd_error(&session->error, "out of memory") : 0;
+    for (int i = 0; !failed && arrays != NULL && i < entry->output_count; i++)
+        outputs[i] = arrays[i].data;
+    if (nnd_feed_open(session, entry, &feed)) failed = 1;
+    call->batch = call->offset = 0;
+    call->inputs = feed.inputs;
+    call->outputs = outputs;
+    if (!failed) failed = nnd_entry_run(session, entry, call);
+    call->outputs = NULL;
+    nnd_feed_close(&feed);
+    free(outputs);
+    return failed;
+}
+
+int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
+                   NndCall *call, NndArray *outputs)
+{
+    call->total = set < 0 ? 1 : session->sets[set].splits[split].count;
+    if (stream->reset != NULL && stream_once(session, stream->reset, call, NULL)) return 1;
+    for (int i = 0; i < stream->pass_count; i++)
+        if (stream_pass(session, &stream->passes[i], split, call)) return 1;
+    return stream_once(session, stream->finish, call, outputs);
+}

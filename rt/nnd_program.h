@@ -1,0 +1,255 @@
+/* nnd_program.h -- what a program written by nndc tells the runtime about itself, and the main
+ * function that all of them share. SPDX-License-Identifier: 0BSD
+ *
+ * A generated program is tables (tensors, files, data sets, train blocks, models) and one C
+ * function per entry: a computation over the tensors that are kept, on one batch. Everything else
+ * is the same for all programs and stands here: the command line, reading data, batches, steps,
+ * fits, reports, checkpoints. The rules on errors are those of nnd_rt.h. */
+#ifndef NND_PROGRAM_H_RT
+#define NND_PROGRAM_H_RT
+
+#include "nnd_rt.h"
+
+/* ---- tables of the generated program ------------------------------------------------------ */
+
+typedef enum NndKept {
+    NND_PARAM,     /* trained */
+    NND_STATE,     /* kept and saved, not trained */
+    NND_FIT,       /* computed over the training split before the first step, saved */
+    NND_OPTIMIZER, /* state of an optimiser, saved */
+    NND_SCRATCH    /* accumulators of passes over a split: not saved */
+} NndKept;
+
+typedef struct NndTensorInfo {
+    const char *name; /* MLP.dense1.w */
+    NndKept kept;
+    NndType type;
+    int rank;
+    int64_t shape[NND_MAX_RANK];
+} NndTensorInfo;
+
+/* What an entry works on. All arrays are row-major. */
+typedef struct NndCall {
+    uint64_t seed;
+    int64_t batch;             /* examples in the inputs */
+    int64_t total, offset;     /* examples of the split; number of the first one here */
+    int64_t step, epoch;       /* from 0 */
+    void *const *tensors;      /* the kept tensors' data, in the order of NndProgram.tensors */
+    const void *const *inputs; /* in the order of the entry's inputs */
+    void *const *outputs;      /* in the order of the entry's outputs; written */
+    void *work;                /* entry->work bytes, aligned, not initialised */
+    NndError *error;
+} NndCall;
+
+/* 0, or 1 with a message (a label outside the classes, ...). */
+typedef int NndRun(const NndCall *call);
+
+enum { NND_GIVEN = -1, NND_FILE = -2 };
+
+typedef struct NndPort { /* an input or output of an entry; the batch axis is not in its shape */
+    const char *name;
+    NndType type;
+    bool batched; /* has a leading batch axis */
+    int rank;
+    int64_t shape[NND_MAX_RANK];
+    int set, field; /* input: data set and field, or NND_FILE and file, or NND_GIVEN */
+} NndPort;
+
+typedef struct NndEntry {
+    NndRun *run;
+    const NndPort *inputs, *outputs;
+    int input_count, output_count;
+    int64_t batch; /* the largest batch it may be run on; 0: it has no batch axis */
+    size_t work;
+} NndEntry;
+
+/* A computation over a whole split: reset, each pass over all chunks, finish. */
+typedef struct NndStreamed {
+    const NndEntry *reset, *finish;
+    const NndEntry *passes;
+    int pass_count;
+} NndStreamed;
+
+typedef struct NndFileInfo {
+    const char *kind, *path;          /* path as written in the program */
+    const char *place;                /* model.nnd:12 */
+    const char *const *columns;       /* csv, ends with NULL; or NULL */
+    bool except;
+    NndType type;                     /* that the program was compiled for, with its shape */
+    int rank;
+    int64_t shape[NND_MAX_RANK];
+} NndFileInfo;
+
+typedef struct NndFieldInfo {
+    const char *name;
+    NndType type;
+    int rank; /* of one example */
+    int64_t shape[NND_MAX_RANK];
+    struct {
+        int file, made; /* number of a file, or of an output of `load`; -1: the other one */
+    } source[3];        /* in train, valid, test */
+} NndFieldInfo;
+
+enum { NND_TRAIN, NND_VALID, NND_TEST };
+
+typedef struct NndDataInfo {
+    const char *name;
+    const NndFieldInfo *fields;
+    int field_count;
+    int64_t count[3];    /* examples in train, valid, test; -1: there is no such split */
+    bool drawn;          /* all examples stand under train, and fractions of them are drawn */
+    double fractions[3];
+} NndDataInfo;
+
+typedef struct NndTrainInfo {
+    const char *name;
+    const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
+    int loss_count;
+    const int *sets; /* the data sets; the first one's length is an epoch's */
+    int set_count;
+    int64_t batch, epochs, steps; /* epochs or steps is 0 */
+    int64_t seed;                 /* -1: not set */
+    bool shuffle;
+    const NndEntry *step;
+    const NndStreamed *fits;
+    int fit_count;
+    const NndStreamed *report; /* or NULL; the reports are finish's outputs */
+} NndTrainInfo;
+
+typedef struct NndModelInfo {
+    const char *name;
+    const NndEntry *entry;
+} NndModelInfo;
+
+/* # expect: accuracy >= 0.981 */
+typedef struct NndExpectInfo {
+    const char *report, *relation; /* ">=", "<=", "==" */
+    double value;
+} NndExpectInfo;
+
+typedef struct NndProgram {
+    const char *name;   /* model: what run folders are called by */
+    const char *source; /* model.nnd */
+    const char *folder; /* of the .nnd file: relative paths of data begin here */
+    NndType real;       /* NND_REAL or NND_F64 */
+    const NndTensorInfo *tensors;
+    int tensor_count;
+    const NndFileInfo *files;
+    int file_count;
+    const NndDataInfo *data;
+    int data_count;
+    const NndTrainInfo *trains;
+    int train_count;
+    const NndModelInfo *models;
+    int model_count;
+    const NndExpectInfo *expects;
+    int expect_count;
+    const NndEntry *init; /* sets every parameter and state */
+    const NndEntry *load; /* inputs: files; outputs: the fields that are computed; or NULL */
+} NndProgram;
+
+/* ---- program.c: a program while it runs ---------------------------------------------------- */
+
+typedef struct NndOptions {
+    const char *verb;     /* "train", "eval" or "predict" */
+    const char *name;     /* predict: the model; NULL: not given */
+    const char *output;   /* -o: run folder of a training, .npy file of a prediction */
+    const char *weights, *input, *only, *trace, *data;
+    int64_t seed;         /* -1: the program's */
+    int threads;          /* 0: all */
+    bool quiet, json, resume;
+} NndOptions;
+
+typedef struct NndSplit { /* as it is used */
+    int64_t count;        /* -1: not there */
+    const int64_t *rows;  /* which examples, or NULL for 0..count-1 */
+    const void **fields;  /* the data of each field */
+} NndSplit;
+
+typedef struct NndSet {
+    bool ready;
+    NndSplit splits[3];
+    int64_t *order; /* what rows of drawn splits point into */
+} NndSet;
+
+typedef struct NndSession {
+    const NndProgram *program;
+    NndOptions options;
+    uint64_t seed;
+    NndTensor *tensors; /* all kept tensors */
+    NndTensor *saved;   /* those that are saved; they share their data */
+    int saved_count;
+    void **data;     /* of each tensor */
+    void *work;      /* of entries; grows */
+    size_t work_size;
+    NndArray *files; /* data is NULL until a file is read */
+    NndArray *made;  /* outputs of load */
+    NndSet *sets;
+    char *folder;    /* the run folder */
+    NndError error;
+} NndSession;
+
+/* What the main function of a generated program returns, its exit status: 0 done, 1 an error or an
+ * expectation that failed, 2 usage, 130 stopped by a signal. */
+int nnd_program_main(const NndProgram *program, int argc, char **argv);
+/* The same for a command line that has been read. Errors have been printed when it returns. */
+int nnd_program_run(const NndProgram *program, const NndOptions *options);
+/* Runs an entry; sets the call's tensors, work and error. */
+int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
+/* An array for a port, with n examples if it is batched. */
+int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error);
+/* One element of an array, as a number. */
+double nnd_array_value(const NndArray *array, int64_t i);
+/* "FOLDER/name" in new memory (free); a copy of name if that is absolute; NULL without memory. */
+char *nnd_path_join(const char *folder, const char *name);
+/* Fills the tensors from options.weights, a checkpoint or a run folder, or else from the program's
+ * own run folder; what the checkpoint lacks keeps its initial value, with a warning. */
+int nnd_weights_load(NndSession *session);
+
+/* ---- data.c: the data sets of a program ------------------------------------------------------ */
+
+/* Reads a file of the program, unless it has been. */
+int nnd_file_need(NndSession *session, int file);
+/* Makes a data set ready: reads its files, computes fields, draws splits. */
+int nnd_set_need(NndSession *session, int set);
+void nnd_data_close(NndSession *session);
+/* The split that reports are about while training: valid, else test, else train; or, at the end,
+ * test, else valid, else train. */
+int nnd_report_split(const NndSession *session, const NndTrainInfo *train, bool at_end);
+
+/* Inputs of an entry, gathered from data sets. */
+typedef struct NndFeed {
+    const NndEntry *entry;
+    NndArray *buffers;   /* one for each input; data is NULL where the data are used in place */
+    const void **inputs; /* for NndCall */
+} NndFeed;
+
+int nnd_feed_open(NndSession *session, const NndEntry *entry, NndFeed *feed);
+void nnd_feed_close(NndFeed *feed);
+/* Points feed->inputs at n examples: those numbered rows[s][0..n) of data set s, or, where rows is
+ * NULL, the ones from `offset` of each set's split. */
+void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
+                   int64_t offset, int64_t n);
+/* Runs a streamed computation over a split of a data set; outputs are those of finish, or NULL. */
+int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
+                   NndCall *call, NndArray *outputs);
+
+/* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
+
+int nnd_train(NndSession *session);
+int nnd_eval(NndSession *session);
+int nnd_predict(NndSession *session);
+
+/* The values of a train block's reports over a split; arrays: one per output of report->finish, to
+ * be freed by nnd_report_free. */
+int nnd_report(NndSession *session, const NndTrainInfo *train, int split, int64_t step,
+               int64_t epoch, NndArray **arrays);
+void nnd_report_free(const NndTrainInfo *train, NndArray *arrays);
+/* Prints the reports that are not single numbers. */
+void nnd_report_tables(const NndTrainInfo *train, const NndArray *arrays, FILE *out);
+/* Prints rows of numbers, one line for each row of the last axis, or (json) nested lists. */
+void nnd_array_print(const NndArray *array, bool json, FILE *out);
+/* Checks the expectations on one train block's reports, printing each; returns how many failed. */
+int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndArray *arrays);
+
+#endif

@@ -1,0 +1,315 @@
+/* program.c -- the main function of generated programs: the command line, the tensors that are
+ * kept, and the weights they start from. SPDX-License-Identifier: 0BSD */
+#include "nnd_program.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+
+/* ---- the command line ---- */
+
+typedef enum ProgramType { PROGRAM_FLAG, PROGRAM_TEXT, PROGRAM_NUMBER } ProgramType;
+
+typedef struct ProgramOption {
+    const char *flag;
+    ProgramType type;
+    size_t offset; /* in NndOptions */
+    const char *argument, *doc;
+} ProgramOption;
+
+static const ProgramOption program_options[] = {
+    {"-o", PROGRAM_TEXT, offsetof(NndOptions, output), "PATH",
+     "run folder of a training, or .npy file of a prediction"},
+    {"--weights", PROGRAM_TEXT, offsetof(NndOptions, weights), "PATH",
+     "start from a checkpoint or run folder"},
+    {"--resume", PROGRAM_FLAG, offsetof(NndOptions, resume), "",
+     "go on from the checkpoint of the run folder, as if never stopped"},
+    {"--only", PROGRAM_TEXT, offsetof(NndOptions, only), "NAME", "this train block only"},
+    {"--input", PROGRAM_TEXT, offsetof(NndOptions, input), "X.npy",
+     "predict: one file per input, with commas; -: numbers as text from standard input"},
+    {"--data", PROGRAM_TEXT, offsetof(NndOptions, data), "FOLDER",
+     "where relative paths of data files begin"},
+    {"--seed", PROGRAM_NUMBER, offsetof(NndOptions, seed), "N", "seed of all random numbers"},
+    {"--threads", PROGRAM_NUMBER, offsetof(NndOptions, threads), "N",
+     "number of threads; 0: as many as there are cores"},
+    {"--trace", PROGRAM_TEXT, offsetof(NndOptions, trace), "FILE.csv",
+     "train: write the losses of every step"},
+    {"--quiet", PROGRAM_FLAG, offsetof(NndOptions, quiet), "", "print results and errors only"},
+    {"--json", PROGRAM_FLAG, offsetof(NndOptions, json), "", "print results as JSON"},
+};
+enum { PROGRAM_OPTION_COUNT = sizeof program_options / sizeof program_options[0] };
+
+static void program_usage(const NndProgram *program, FILE *out)
+{
+    fprintf(out,
+            "usage: PROGRAM [train | eval | predict MODEL] [OPTION]...\n"
+            "written by nndc from %s\n",
+            program->source);
+    for (int i = 0; i < PROGRAM_OPTION_COUNT; i++) {
+        char flag[40];
+        snprintf(flag, sizeof flag, "%s %s", program_options[i].flag, program_options[i].argument);
+        fprintf(out, "  %-18s %s\n", flag, program_options[i].doc);
+    }
+    for (int i = 0; i < program->model_count; i++)
+        fprintf(out, "%s%s", i == 0 ? "models: " : ", ", program->models[i].name);
+    if (program->model_count > 0) fprintf(out, "\n");
+}
+
+static const ProgramOption *program_option(const char *word, const char **value)
+{
+    for (int i = 0; i < PROGRAM_OPTION_COUNT; i++) {
+        size_t length = strlen(program_options[i].flag);
+        if (strncmp(word, program_options[i].flag, length) != 0) continue;
+        *value = word[length] == '=' ? word + length + 1 : NULL;
+        if (word[length] == 0 || word[length] == '=') return &program_options[i];
+    }
+    return NULL;
+}
+
+static int program_option_set(const ProgramOption *option, const char *value, NndOptions *options)
+{
+    char *field = (char *)options + option->offset, *end;
+    if (option->type == PROGRAM_FLAG) {
+        memcpy(field, &(bool){true}, sizeof(bool));
+    } else if (option->type == PROGRAM_TEXT) {
+        memcpy(field, &value, sizeof value);
+    } else {
+        long long number = strtoll(value, &end, 10);
+        if (end == value || *end != 0 || number < 0) {
+            fprintf(stderr, "error: %s wants a number, not \"%s\"\n", option->flag, value);
+            return 1;
+        }
+        if (option->offset == offsetof(NndOptions, seed))
+            options->seed = number;
+        else
+            options->threads = (int)number;
+    }
+    return 0;
+}
+
+/* 0; 2: a mistake, which has been printed; -1: only help was wanted. */
+static int program_arguments(const NndProgram *program, int argc, char **argv, NndOptions *options)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *value = NULL;
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            program_usage(program, stdout);
+            return -1;
+        }
+        if (argv[i][0] != '-') {
+            if (i == 1) {
+                options->verb = argv[i];
+            } else if (options->name == NULL && strcmp(options->verb, "predict") == 0) {
+                options->name = argv[i];
+            } else {
+                fprintf(stderr, "error: \"%s\" is one argument too many\n", argv[i]);
+                return 2;
+            }
+            continue;
+        }
+        const ProgramOption *option = program_option(argv[i], &value);
+        if (option == NULL) {
+            fprintf(stderr, "error: there is no option %s; --help lists them\n", argv[i]);
+            return 2;
+        }
+        if (option->type != PROGRAM_FLAG && value == NULL) value = ++i < argc ? argv[i] : NULL;
+        if ((option->type == PROGRAM_FLAG) != (value == NULL)) {
+            fprintf(stderr, "error: %s %s\n", option->flag,
+                    value != NULL ? "takes no value" : "wants a value");
+            return 2;
+        }
+        if (program_option_set(option, value, options)) return 2;
+    }
+    return 0;
+}
+
+/* ---- the session ---- */
+
+char *nnd_path_join(const char *folder, const char *name)
+{
+    size_t length = strlen(folder);
+    char *path = malloc(length + strlen(name) + 2);
+    if (path == NULL) return NULL;
+    if (name[0] == '/' || length == 0)
+        strcpy(path, name);
+    else
+        sprintf(path, "%s%s%s", folder, folder[length - 1] == '/' ? "" : "/", name);
+    return path;
+}
+
+double nnd_array_value(const NndArray *array, int64_t i)
+{
+    switch (array->type) {
+    case NND_REAL: return ((const float *)array->data)[i];
+    case NND_INT: return ((const int32_t *)array->data)[i];
+    case NND_BOOL:
+    case NND_U8: return ((const uint8_t *)array->data)[i];
+    case NND_F64: return ((const double *)array->data)[i];
+    }
+    return 0;
+}
+
+int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error)
+{
+    *array = (NndArray){.type = port->type, .rank = port->rank + port->batched};
+    if (port->batched) array->shape[0] = n;
+    memcpy(array->shape + port->batched, port->shape, sizeof(int64_t) * (size_t)port->rank);
+    return nnd_array_alloc(array, error);
+}
+
+int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call)
+{
+    if (entry->work > session->work_size) {
+        nnd_free(session->work);
+        session->work = nnd_alloc(entry->work);
+        session->work_size = session->work != NULL ? entry->work : 0;
+        if (session->work == NULL)
+            return nnd_error(&session->error, "out of memory: %.1f MiB of work space",
+                             (double)entry->work / 1048576.0);
+    }
+    call->tensors = session->data;
+    call->work = session->work;
+    call->error = &session->error;
+    return entry->run(call);
+}
+
+static int session_open(NndSession *session)
+{
+    const NndProgram *program = session->program;
+    size_t count = (size_t)program->tensor_count + 1;
+    session->tensors = calloc(count, sizeof *session->tensors);
+    session->saved = calloc(count, sizeof *session->saved);
+    session->data = calloc(count, sizeof *session->data);
+    session->files = calloc((size_t)program->file_count + 1, sizeof *session->files);
+    session->sets = calloc((size_t)program->data_count + 1, sizeof *session->sets);
+    session->folder = malloc(strlen(program->name) + 5);
+    if (session->tensors == NULL || session->saved == NULL || session->data == NULL ||
+        session->files == NULL || session->sets == NULL || session->folder == NULL)
+        return nnd_error(&session->error, "out of memory");
+    sprintf(session->folder, "%s.run", program->name);
+    for (int i = 0; i < program->tensor_count; i++) {
+        const NndTensorInfo *info = &program->tensors[i];
+        NndTensor *tensor = &session->tensors[i];
+        tensor->name = info->name;
+        tensor->array = (NndArray){.type = info->type, .rank = info->rank};
+        memcpy(tensor->array.shape, info->shape, sizeof info->shape);
+        if (nnd_array_alloc(&tensor->array, &session->error)) return 1;
+        session->data[i] = tensor->array.data;
+        if (info->kept != NND_SCRATCH) session->saved[session->saved_count++] = *tensor;
+    }
+    return 0;
+}
+
+static void session_close(NndSession *session)
+{
+    nnd_data_close(session);
+    for (int i = 0; session->tensors != NULL && i < session->program->tensor_count; i++)
+        nnd_array_free(&session->tensors[i].array);
+    nnd_free(session->work);
+    free(session->tensors);
+    free(session->saved);
+    free(session->data);
+    free(session->files);
+    free(session->sets);
+    free(session->folder);
+}
+
+/* --seed, else the seed of the first train block that is meant, else 0. */
+static uint64_t session_seed(const NndProgram *program, const NndOptions *options)
+{
+    if (options->seed >= 0) return (uint64_t)options->seed;
+    for (int i = 0; i < program->train_count; i++) {
+        const NndTrainInfo *train = &program->trains[i];
+        if (options->only != NULL && strcmp(options->only, train->name) != 0) continue;
+        return train->seed >= 0 ? (uint64_t)train->seed : 0;
+    }
+    return 0;
+}
+
+int nnd_weights_load(NndSession *session)
+{
+    struct stat status;
+    NndStHeader header;
+    const char *from = session->options.weights;
+    if (from == NULL) from = session->folder;
+    bool folder = stat(from, &status) == 0 && S_ISDIR(status.st_mode);
+    if (session->options.weights == NULL && !folder)
+        return nnd_error(&session->error,
+                         "%s: there is no such folder: train first (`nndc train %s`), or name a "
+                         "checkpoint with --weights",
+                         from, session->program->source);
+    char *path = folder ? nnd_path_join(from, "checkpoint.safetensors") : nnd_path_join("", from);
+    if (path == NULL) return nnd_error(&session->error, "out of memory");
+    int failed = nnd_st_header_read(path, &header, &session->error), missing = 0, found = 0;
+    for (int i = 0; i < session->saved_count && !failed; i++) {
+        NndTensor *tensor = &session->saved[i];
+        if (nnd_st_find(&header, tensor->name) != NULL) {
+            failed = nnd_checkpoint_load(path, tensor->name, tensor, 1, &session->error);
+            found++;
+        } else if (strcmp(session->options.verb, "train") != 0 && missing++ < 3) {
+            fprintf(stderr, "warning: %s has no tensor \"%s\"; it keeps its initial value\n", path,
+                    tensor->name);
+        }
+    }
+    if (!failed && found == 0 && session->saved_count > 0 && header.count > 0)
+        failed =
+            nnd_error(&session->error, "%s: is a checkpoint of another model: it has no \"%s\"",
+                      path, session->saved[0].name);
+    nnd_st_header_free(&header);
+    free(path);
+    return failed;
+}
+
+/* Whether a name of a train block is there; says what there is if not. */
+static int program_check_only(NndSession *session)
+{
+    const NndProgram *program = session->program;
+    if (session->options.only == NULL) return 0;
+    for (int i = 0; i < program->train_count; i++)
+        if (strcmp(session->options.only, program->trains[i].name) == 0) return 0;
+    return nnd_error(&session->error, "there is no train block \"%s\"; %s has %s%s",
+                     session->options.only, program->source,
+                     program->train_count > 0 ? program->trains[0].name : "none",
+                     program->train_count > 1 ? ", ..." : "");
+}
+
+static int program_verb(NndSession *session)
+{
+    const char *verb = session->options.verb;
+    NndCall call = {.seed = session->seed};
+    if (program_check_only(session)) return 1;
+    if (nnd_entry_run(session, session->program->init, &call)) return 1;
+    if (strcmp(verb, "train") == 0) return nnd_train(session);
+    if (strcmp(verb, "eval") == 0) return nnd_eval(session);
+    return nnd_predict(session);
+}
+
+int nnd_program_run(const NndProgram *program, const NndOptions *options)
+{
+    NndSession session = {.program = program, .options = *options};
+    nnd_runtime_init(options->threads);
+    session.seed = session_seed(program, options);
+    int status = session_open(&session) ? 1 : program_verb(&session);
+    if (session.error.text[0] != 0) {
+        fprintf(stderr, "error: %s\n", session.error.text);
+        status = 1;
+    }
+    session_close(&session);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "error: standard output cannot be written\n");
+        status = 1;
+    }
+    return status;
+}
+
+int nnd_program_main(const NndProgram *program, int argc, char **argv)
+{
+    NndOptions options = {.verb = "train", .seed = -1};
+    int status = program_arguments(program, argc, argv, &options);
+    if (status) return status < 0 ? 0 : status;
+    if (strcmp(options.verb, "train") != 0 && strcmp(options.verb, "eval") != 0 &&
+        strcmp(options.verb, "predict") != 0) {
+        fprintf(stderr, "error: train, eval or predict is wanted, not \"%s\"\n", options.verb);
+        return 2;
+    }
+    return nnd_program_run(program, &options);
+}

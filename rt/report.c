@@ -1,0 +1,150 @@
+/* report.c -- the reports of a train block: their values over a split, printed, and compared with
+ * what the program expects of them. SPDX-License-Identifier: 0BSD */
+#include "nnd_program.h"
+
+#include <stdlib.h>
+
+int nnd_report(NndSession *session, const NndTrainInfo *train, int split, int64_t step,
+               int64_t epoch, NndArray **arrays)
+{
+    const NndEntry *finish = train->report->finish;
+    int failed = 0, set = train->set_count > 0 ? train->sets[0] : -1;
+    *arrays = calloc((size_t)finish->output_count + 1, sizeof **arrays);
+    if (*arrays == NULL) return nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < finish->output_count && !failed; i++) {
+        int64_t n = set < 0 ? 1 : session->sets[set].splits[split].count;
+        failed = nnd_port_alloc(&finish->outputs[i], n, &(*arrays)[i], &session->error);
+    }
+    NndCall call = {.seed = session->seed, .step = step, .epoch = epoch};
+    if (!failed) failed = nnd_stream_run(session, train->report, set, split, &call, *arrays);
+    return failed;
+}
+
+void nnd_report_free(const NndTrainInfo *train, NndArray *arrays)
+{
+    for (int i = 0; arrays != NULL && i < train->report->finish->output_count; i++)
+        nnd_array_free(&arrays[i]);
+    free(arrays);
+}
+
+static void number_print(const NndArray *array, int64_t i, bool json, FILE *out)
+{
+    double value = nnd_array_value(array, i);
+    if (json && !isfinite(value))
+        fprintf(out, "null");
+    else if (array->type == NND_REAL || array->type == NND_F64)
+        fprintf(out, "%.*g", array->type == NND_F64 ? 17 : json ? 9 : 7, value);
+    else if (json && array->type == NND_BOOL)
+        fprintf(out, value != 0 ? "true" : "false");
+    else
+        fprintf(out, "%.0f", value);
+}
+
+static int64_t json_print(const NndArray *array, int axis, int64_t at, FILE *out)
+{
+    if (axis == array->rank) {
+        number_print(array, at, true, out);
+        return at + 1;
+    }
+    fputc('[', out);
+    for (int64_t i = 0; i < array->shape[axis]; i++) {
+        if (i > 0) fprintf(out, ", ");
+        at = json_print(array, axis + 1, at, out);
+    }
+    fputc(']', out);
+    return at;
+}
+
+void nnd_array_print(const NndArray *array, bool json, FILE *out)
+{
+    if (json) {
+        json_print(array, 0, 0, out);
+        return;
+    }
+    int64_t count = nnd_array_size(array);
+    int64_t row = array->rank > 1 ? array->shape[array->rank - 1] : 1;
+    for (int64_t i = 0; i < count; i++) {
+        number_print(array, i, false, out);
+        fputc((i + 1) % row == 0 ? '\n' : ' ', out);
+    }
+}
+
+void nnd_report_tables(const NndTrainInfo *train, const NndArray *arrays, FILE *out)
+{
+    for (int i = 0; i < train->report->finish->output_count; i++) {
+        if (arrays[i].rank == 0) continue;
+        fprintf(out, "%s\n", train->report->finish->outputs[i].name);
+        nnd_array_print(&arrays[i], false, out);
+    }
+}
+
+int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndArray *arrays)
+{
+    int failed = 0;
+    FILE *out = session->options.json ? stderr : stdout;
+    for (int i = 0; i < session->program->expect_count; i++) {
+        const NndExpectInfo *expect = &session->program->expects[i];
+        for (int k = 0; k < train->report->finish->output_count; k++) {
+            if (strcmp(expect->report, train->report->finish->outputs[k].name) != 0) continue;
+            double value = nnd_array_value(&arrays[k], 0);
+            bool good = strcmp(expect->relation, ">=") == 0   ? value >= expect->value
+                        : strcmp(expect->relation, "<=") == 0 ? value <= expect->value
+                                                              : value == expect->value;
+            if (!good) failed++;
+            if (good && session->options.quiet) continue;
+            fprintf(out, "expect %s %s %g: %.6g %s\n", expect->report, expect->relation,
+                    expect->value, value, good ? "ok" : "FAILED");
+        }
+    }
+    return failed;
+}
+
+static const char *split_name(int split)
+{
+    static const char *const names[] = {"train", "valid", "test"};
+    return names[split];
+}
+
+/* Prints one block's reports. */
+static int eval_block(NndSession *session, const NndTrainInfo *train, bool first)
+{
+    NndArray *arrays = NULL;
+    const NndEntry *finish = train->report->finish;
+    for (int i = 0; i < train->set_count; i++)
+        if (nnd_set_need(session, train->sets[i])) return 1;
+    int split = nnd_report_split(session, train, true);
+    int failed = nnd_report(session, train, split, 0, 0, &arrays);
+    if (!failed && session->options.json)
+        printf("%s\"%s\": {", first ? "{" : ", ", train->name);
+    else if (!failed)
+        printf("%s on %s:", train->name, split_name(split));
+    for (int i = 0; i < finish->output_count && !failed; i++) {
+        if (session->options.json) {
+            printf("%s\"%s\": ", i > 0 ? ", " : "", finish->outputs[i].name);
+            nnd_array_print(&arrays[i], true, stdout);
+        } else if (arrays[i].rank == 0) {
+            printf("  %s %.6g", finish->outputs[i].name, nnd_array_value(&arrays[i], 0));
+        }
+    }
+    if (!failed) printf(session->options.json ? "}" : "\n");
+    if (!failed && !session->options.json) nnd_report_tables(train, arrays, stdout);
+    nnd_report_free(train, arrays);
+    return failed;
+}
+
+int nnd_eval(NndSession *session)
+{
+    bool first = true;
+    if (nnd_weights_load(session)) return 1;
+    for (int i = 0; i < session->program->train_count; i++) {
+        const NndTrainInfo *train = &session->program->trains[i];
+        if (session->options.only != NULL && strcmp(session->options.only, train->name) != 0)
+            continue;
+        if (train->report == NULL) continue;
+        if (eval_block(session, train, first)) return 1;
+        first = false;
+    }
+    if (first) return nnd_error(&session->error, "%s has no reports", session->program->source);
+    if (session->options.json) printf("}\n");
+    return 0;
+}

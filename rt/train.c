@@ -1,0 +1,475 @@
+/* train.c -- the training loop of every program: fits, steps in shuffled batches, reports at the
+ * end of each epoch, log.csv, checkpoints from which a training goes on bit for bit.
+ * SPDX-License-Identifier: 0BSD */
+#include "nnd_program.h"
+
+#include <stdlib.h>
+
+#define TRAIN_SAVE_EPOCHS 2.0  /* seconds: an epoch's end sooner after a checkpoint writes none */
+#define TRAIN_SAVE_STEPS  60.0 /* seconds between checkpoints within an epoch */
+
+typedef struct Training {
+    NndSession *session;
+    const NndTrainInfo *info;
+    uint64_t seed;
+    NndBatches *batches; /* one for each data set of the block */
+    int64_t **wrapped;   /* the examples of a batch of the sets behind the first */
+    NndFeed feed;
+    const int64_t **rows; /* by number of data set */
+    int64_t per_epoch, total, step;
+    double *sums, weight; /* of the losses of the epoch so far, times examples */
+    void **outputs;
+    NndArray *losses;
+    NndLog *log;
+    const char *checkpoint;
+    FILE *trace;
+    NndProgress progress;
+    double saved_at;
+    bool stopped;
+} Training;
+
+/* ---- names of the log's columns ---- */
+
+typedef struct LogNames { /* loss (or loss1, loss2, ...), then the reports of all train blocks */
+    const char **names;
+    char (*losses)[16];
+    int loss_count, count;
+} LogNames;
+
+static bool output_is_number(const NndPort *port)
+{
+    return port->rank == 0 && !port->batched;
+}
+
+static int log_names_make(const NndProgram *program, LogNames *names)
+{
+    int most = 0, room = 1;
+    for (int i = 0; i < program->train_count; i++) {
+        const NndTrainInfo *train = &program->trains[i];
+        if (train->loss_count > most) most = train->loss_count;
+        if (train->report != NULL) room += train->report->finish->output_count;
+    }
+    *names = (LogNames){.loss_count = most, .count = most};
+    names->names = calloc((size_t)(room + most), sizeof *names->names);
+    names->losses = calloc((size_t)most + 1, sizeof *names->losses);
+    if (names->names == NULL || names->losses == NULL) return 1;
+    for (int i = 0; i < most; i++) {
+        if (most == 1)
+            strcpy(names->losses[i], "loss");
+        else
+            snprintf(names->losses[i], sizeof names->losses[i], "loss%d", i + 1);
+        names->names[i] = names->losses[i];
+    }
+    for (int i = 0; i < program->train_count; i++) {
+        const NndStreamed *report = program->trains[i].report;
+        for (int k = 0; report != NULL && k < report->finish->output_count; k++) {
+            const NndPort *port = &report->finish->outputs[k];
+            bool known = !output_is_number(port);
+            for (int j = most; j < names->count && !known; j++)
+                known = strcmp(names->names[j], port->name) == 0;
+            if (!known) names->names[names->count++] = port->name;
+        }
+    }
+    return 0;
+}
+
+static int log_row(Training *training, const LogNames *names, const char *name, bool with_losses,
+                   const NndArray *reports)
+{
+    const NndTrainInfo *info = training->info;
+    double *values = malloc(((size_t)names->count + 1) * sizeof *values);
+    if (values == NULL) return nnd_error(&training->session->error, "out of memory");
+    for (int i = 0; i < names->count; i++)
+        values[i] = (double)NAN;
+    for (int i = 0; with_losses && i < info->loss_count; i++)
+        values[i] = training->sums[i] / training->weight;
+    for (int k = 0; reports != NULL && k < info->report->finish->output_count; k++)
+        for (int j = names->loss_count; j < names->count; j++)
+            if (strcmp(names->names[j], info->report->finish->outputs[k].name) == 0 &&
+                output_is_number(&info->report->finish->outputs[k]))
+                values[j] = nnd_array_value(&reports[k], 0);
+    int64_t epoch = training->step / training->per_epoch;
+    int failed =
+        nnd_log_row(training->log, epoch, training->step, name, values, &training->session->error);
+    free(values);
+    return failed;
+}
+
+/* ---- checkpoints ---- */
+
+static int training_save(Training *training)
+{
+    NndSession *session = training->session;
+    NndState state = {.keys = NULL};
+    NndError *error = &session->error;
+    char key[24];
+    int failed = nnd_state_set(&state, "train", training->info->name, error) ||
+                 nnd_state_set_int(&state, "step", training->step, error) ||
+                 nnd_state_set_int(&state, "seed", (int64_t)training->seed, error) ||
+                 nnd_state_set_int(&state, "steps_per_epoch", training->per_epoch, error) ||
+                 nnd_state_set_int(&state, "log_rows", training->log->rows, error) ||
+                 nnd_state_set_real(&state, "loss_weight", training->weight, error);
+    for (int i = 0; i < training->info->loss_count && !failed; i++) {
+        snprintf(key, sizeof key, "loss_sum%d", i + 1);
+        failed = nnd_state_set_real(&state, key, training->sums[i], error);
+    }
+    if (!failed)
+        failed = nnd_checkpoint_write(training->checkpoint, session->saved, session->saved_count,
+                                      &state, error);
+    nnd_state_free(&state);
+    training->saved_at = nnd_clock();
+    return failed;
+}
+
+/* Takes over where the checkpoint of this block stands. */
+static int training_restore(Training *training, const NndState *state)
+{
+    NndError *error = &training->session->error;
+    int64_t seed, per_epoch;
+    char key[24];
+    if (nnd_state_get_int(state, "step", &training->step, error) ||
+        nnd_state_get_int(state, "seed", &seed, error) ||
+        nnd_state_get_int(state, "steps_per_epoch", &per_epoch, error) ||
+        nnd_state_get_real(state, "loss_weight", &training->weight, error))
+        return 1;
+    for (int i = 0; i < training->info->loss_count; i++) {
+        snprintf(key, sizeof key, "loss_sum%d", i + 1);
+        if (nnd_state_get_real(state, key, &training->sums[i], error)) return 1;
+    }
+    if ((uint64_t)seed != training->seed)
+        return nnd_error(error,
+                         "%s: was trained with the seed %lld, not %llu: it cannot go on as if "
+                         "never stopped",
+                         training->checkpoint, (long long)seed, (unsigned long long)training->seed);
+    if (per_epoch != training->per_epoch)
+        return nnd_error(error,
+                         "%s: was trained in epochs of %lld steps, not %lld (was the batch or "
+                         "the data changed?)",
+                         training->checkpoint, (long long)per_epoch,
+                         (long long)training->per_epoch);
+    return 0;
+}
+
+/* ---- one train block ---- */
+
+static int training_open(Training *training)
+{
+    NndSession *session = training->session;
+    const NndTrainInfo *info = training->info;
+    size_t sets = (size_t)info->set_count + 1, losses = (size_t)info->step->output_count + 1;
+    training->batches = calloc(sets, sizeof *training->batches);
+    training->wrapped = calloc(sets, sizeof *training->wrapped);
+    training->rows = calloc((size_t)session->program->data_count + 1, sizeof *training->rows);
+    training->sums = calloc(losses, sizeof *training->sums);
+    training->outputs = calloc(losses, sizeof *training->outputs);
+    training->losses = calloc(losses, sizeof *training->losses);
+    if (training->batches == NULL || training->wrapped == NULL || training->rows == NULL ||
+        training->sums == NULL || training->outputs == NULL || training->losses == NULL)
+        return nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < info->set_count; i++) {
+        int set = info->sets[i];
+        if (nnd_set_need(session, set)) return 1;
+        const NndSplit *split = &session->sets[set].splits[NND_TRAIN];
+        training->wrapped[i] = malloc(((size_t)info->batch + 1) * sizeof **training->wrapped);
+        if (training->wrapped[i] == NULL) return nnd_error(&session->error, "out of memory");
+        if (nnd_batches_open(&training->batches[i], split->count, split->rows, info->batch,
+                             training->seed, (uint32_t)set, info->shuffle, &session->error))
+            return 1;
+    }
+    for (int i = 0; i < info->step->output_count; i++) {
+        if (nnd_port_alloc(&info->step->outputs[i], info->batch, &training->losses[i],
+                           &session->error))
+            return 1;
+        training->outputs[i] = training->losses[i].data;
+    }
+    training->per_epoch = info->set_count > 0 ? nnd_batches_per_epoch(&training->batches[0]) : 1;
+    training->total = info->steps > 0 ? info->steps : info->epochs * training->per_epoch;
+    return nnd_feed_open(session, info->step, &training->feed);
+}
+
+static void training_close(Training *training)
+{
+    const NndTrainInfo *info = training->info;
+    for (int i = 0; i < info->set_count; i++) {
+        if (training->batches != NULL) nnd_batches_close(&training->batches[i]);
+        if (training->wrapped != NULL) free(training->wrapped[i]);
+    }
+    for (int i = 0; training->losses != NULL && i < info->step->output_count; i++)
+        nnd_array_free(&training->losses[i]);
+    if (training->feed.entry != NULL) nnd_feed_close(&training->feed);
+    free(training->batches);
+    free(training->wrapped);
+    free(training->rows);
+    free(training->sums);
+    free(training->outputs);
+    free(training->losses);
+}
+
+/* Points rows at the examples of this step; returns how many. */
+static int64_t step_rows(Training *training)
+{
+    const NndTrainInfo *info = training->info;
+    int64_t epoch = training->step / training->per_epoch;
+    int64_t index = training->step % training->per_epoch, n = info->batch;
+    for (int i = 0; i < info->set_count; i++) {
+        NndBatches *batches = &training->batches[i];
+        if (i == 0) {
+            n = nnd_batch(batches, epoch, index, &training->rows[info->sets[0]]);
+        } else {
+            int64_t before = epoch * training->batches[0].count + index * training->batches[0].size;
+            nnd_batch_wrapped(batches, before, n, training->wrapped[i]);
+            training->rows[info->sets[i]] = training->wrapped[i];
+        }
+    }
+    return n;
+}
+
+static int step_losses(Training *training, int64_t n)
+{
+    const NndTrainInfo *info = training->info;
+    if (training->trace != NULL)
+        fprintf(training->trace, "%s,%lld", info->name, (long long)training->step);
+    for (int i = 0; i < info->loss_count; i++) {
+        double loss = nnd_array_value(&training->losses[i], 0);
+        if (training->trace != NULL) fprintf(training->trace, ",%.17g", loss);
+        if (!isfinite(loss))
+            return nnd_error(
+                &training->session->error,
+                "%s: the loss is %s at step %lld (epoch %lld); checkpoints are as they "
+                "were before. Is the learning rate too large?",
+                info->losses[i], isnan(loss) ? "not a number" : "infinite",
+                (long long)training->step, (long long)(training->step / training->per_epoch + 1));
+        training->sums[i] += loss * (double)n;
+    }
+    if (training->trace != NULL) fputc('\n', training->trace);
+    training->weight += (double)n;
+    return 0;
+}
+
+static int training_step(Training *training)
+{
+    int64_t n = step_rows(training), epoch = training->step / training->per_epoch;
+    nnd_feed_fill(training->session, &training->feed, NND_TRAIN, training->rows, 0, n);
+    NndCall call = {.seed = training->seed,
+                    .batch = n,
+                    .total = n,
+                    .step = training->step,
+                    .epoch = epoch,
+                    .inputs = training->feed.inputs,
+                    .outputs = training->outputs};
+    if (nnd_entry_run(training->session, training->info->step, &call)) return 1;
+    if (step_losses(training, n)) return 1;
+    double loss = training->info->loss_count > 0 ? nnd_array_value(&training->losses[0], 0) : 0;
+    nnd_progress_batch(&training->progress, epoch, training->step % training->per_epoch, n, loss);
+    training->step++;
+    return 0;
+}
+
+/* Reports, prints and logs at the end of an epoch. The caller frees *reports. */
+static int training_report(Training *training, const LogNames *names, int split,
+                           const char *row_name, NndArray **reports)
+{
+    const NndTrainInfo *info = training->info;
+    int64_t epoch = (training->step - 1) / training->per_epoch;
+    int count = info->report != NULL ? info->report->finish->output_count : 0, shown = 0;
+    const char **labels = malloc(((size_t)count + 1) * sizeof *labels);
+    double *values = malloc(((size_t)count + 1) * sizeof *values);
+    int failed = labels == NULL || values == NULL
+                     ? nnd_error(&training->session->error, "out of memory")
+                     : 0;
+    if (!failed && count > 0)
+        failed = nnd_report(training->session, info, split, training->step, epoch, reports);
+    for (int i = 0; i < count && !failed; i++) {
+        if (!output_is_number(&info->report->finish->outputs[i])) continue;
+        labels[shown] = info->report->finish->outputs[i].name;
+        values[shown++] = nnd_array_value(&(*reports)[i], 0);
+    }
+    bool epoch_ends = strcmp(row_name, info->name) == 0;
+    if (!failed && epoch_ends) {
+        nnd_progress_epoch(&training->progress, epoch, labels, values, shown);
+    } else if (!failed && !training->session->options.quiet) {
+        fprintf(training->progress.out, "test");
+        for (int i = 0; i < shown; i++)
+            fprintf(training->progress.out, "  %s %.4g", labels[i], values[i]);
+        fputc('\n', training->progress.out);
+    }
+    if (!failed) failed = log_row(training, names, row_name, epoch_ends, count ? *reports : NULL);
+    free(labels);
+    free(values);
+    return failed;
+}
+
+/* All steps that are left; *last: the reports of the last epoch, or NULL. */
+static int training_steps(Training *training, const LogNames *names, NndArray **last)
+{
+    int split = nnd_report_split(training->session, training->info, false);
+    while (training->step < training->total) {
+        if (training_step(training)) return 1;
+        bool at_end = training->step == training->total;
+        if (training->step % training->per_epoch == 0 || at_end) {
+            nnd_report_free(training->info, *last);
+            *last = NULL;
+            if (training_report(training, names, split, training->info->name, last)) return 1;
+            training->weight = 0;
+            memset(training->sums, 0, sizeof(double) * (size_t)training->info->loss_count);
+            if (nnd_clock() - training->saved_at > TRAIN_SAVE_EPOCHS || at_end)
+                if (training_save(training)) return 1;
+        } else if (nnd_clock() - training->saved_at > TRAIN_SAVE_STEPS) {
+            if (training_save(training)) return 1;
+        }
+        if (nnd_stop_requested() && !at_end) {
+            training->stopped = true;
+            return training_save(training);
+        }
+    }
+    return 0;
+}
+
+/* The figures at the end: on the test split, if the epochs' reports were about another. */
+static int training_finish(Training *training, const LogNames *names, NndArray **last)
+{
+    NndSession *session = training->session;
+    const NndTrainInfo *info = training->info;
+    if (info->report == NULL) return 0;
+    int during = nnd_report_split(session, info, false),
+        end = nnd_report_split(session, info, true);
+    if (during != end || *last == NULL) {
+        char name[300];
+        snprintf(name, sizeof name, "%s.test", info->name);
+        nnd_report_free(info, *last);
+        *last = NULL;
+        if (training_report(training, names, end, name, last)) return 1;
+    }
+    if (!session->options.quiet) nnd_report_tables(info, *last, stdout);
+    return 0;
+}
+
+static void train_json(const NndTrainInfo *info, const NndArray *reports, bool first)
+{
+    printf("%s\"%s\": {", first ? "{" : ", ", info->name);
+    for (int i = 0; reports != NULL && i < info->report->finish->output_count; i++) {
+        printf("%s\"%s\": ", i > 0 ? ", " : "", info->report->finish->outputs[i].name);
+        nnd_array_print(&reports[i], true, stdout);
+    }
+    printf("}");
+}
+
+/* Trains one block. state: of the checkpoint to go on from, or NULL. Returns 0, 1 or 130. */
+static int train_block(Training *training, const LogNames *names, const NndState *state, bool first,
+                       int *failed_expects)
+{
+    NndSession *session = training->session;
+    const NndTrainInfo *info = training->info;
+    NndArray *last = NULL;
+    int failed = training_open(training);
+    if (!failed && state != NULL) failed = training_restore(training, state);
+    for (int i = 0; i < info->fit_count && !failed && state == NULL; i++) {
+        NndCall call = {.seed = training->seed};
+        failed = nnd_stream_run(session, &info->fits[i], info->set_count > 0 ? info->sets[0] : -1,
+                                NND_TRAIN, &call, NULL);
+    }
+    if (!failed) {
+        int64_t epochs = (training->total + training->per_epoch - 1) / training->per_epoch;
+        nnd_progress_start(&training->progress, session->options.json ? stderr : stdout,
+                           session->options.quiet, epochs, training->per_epoch,
+                           training->step / training->per_epoch,
+                           training->step % training->per_epoch);
+        training->progress.loss_weight = training->weight;
+        training->progress.loss_sum = training->sums[0];
+        training->saved_at = nnd_clock();
+        failed = training_steps(training, names, &last);
+        nnd_progress_stop(&training->progress);
+    }
+    if (!failed && !training->stopped) failed = training_finish(training, names, &last);
+    if (!failed && !training->stopped && session->options.json) train_json(info, last, first);
+    if (!failed && !training->stopped && info->report != NULL)
+        *failed_expects += nnd_expects_check(session, info, last);
+    nnd_report_free(info, last);
+    bool stopped = training->stopped;
+    training_close(training);
+    if (stopped && !failed && !session->options.quiet)
+        fprintf(stderr, "stopped at step %lld; the checkpoint is in %s, --resume goes on from it\n",
+                (long long)training->step, training->checkpoint);
+    return failed ? 1 : stopped ? 130 : 0;
+}
+
+/* ---- all of them ---- */
+
+/* Reads the checkpoint to resume from; *from is the number of its train block. */
+static int train_resume(NndSession *session, const char *checkpoint, NndState *state, int *from)
+{
+    if (nnd_checkpoint_read(checkpoint, session->saved, session->saved_count, state,
+                            &session->error))
+        return 1;
+    const char *name = nnd_state_get(state, "train");
+    for (int i = 0; name != NULL && i < session->program->train_count; i++)
+        if (strcmp(name, session->program->trains[i].name) == 0) {
+            *from = i;
+            return 0;
+        }
+    return nnd_error(&session->error,
+                     "%s: is a checkpoint of the train block \"%s\", which %s has not", checkpoint,
+                     name != NULL ? name : "", session->program->source);
+}
+
+static int train_blocks(NndSession *session, const char *checkpoint, const LogNames *names,
+                        const NndState *state, int from, NndLog *log, FILE *trace)
+{
+    int status = 0, failed_expects = 0;
+    bool first = true;
+    for (int i = from < 0 ? 0 : from; i < session->program->train_count && !status; i++) {
+        const NndTrainInfo *info = &session->program->trains[i];
+        if (session->options.only != NULL && strcmp(session->options.only, info->name) != 0)
+            continue;
+        Training training = {
+            .session = session, .info = info, .log = log, .checkpoint = checkpoint, .trace = trace};
+        training.seed = session->options.seed >= 0 ? (uint64_t)session->options.seed
+                        : info->seed >= 0          ? (uint64_t)info->seed
+                                                   : 0;
+        status = train_block(&training, names, i == from ? state : NULL, first, &failed_expects);
+        first = false;
+    }
+    if (session->options.json && !first) printf("}\n");
+    return !status && failed_expects > 0 ? 1 : status;
+}
+
+int nnd_train(NndSession *session)
+{
+    const char *folder =
+        session->options.output != NULL ? session->options.output : session->folder;
+    char *checkpoint = nnd_path_join(folder, "checkpoint.safetensors");
+    char *log_path = nnd_path_join(folder, "log.csv");
+    LogNames names = {.count = 0};
+    NndState state = {.keys = NULL};
+    NndLog log = {.file = NULL};
+    FILE *trace = NULL;
+    int64_t rows = 0;
+    int from = -1, status = 1;
+    NndError *error = &session->error;
+    if (session->program->train_count == 0)
+        nnd_error(error, "%s has no train block", session->program->source);
+    else if (checkpoint == NULL || log_path == NULL || log_names_make(session->program, &names))
+        nnd_error(error, "out of memory");
+    else if (nnd_folder_make(folder, error) ||
+             (session->options.weights != NULL && nnd_weights_load(session)) ||
+             (session->options.resume && (train_resume(session, checkpoint, &state, &from) ||
+                                          nnd_state_get_int(&state, "log_rows", &rows, error))) ||
+             nnd_log_open(&log, log_path, names.names, names.count, rows, error))
+        status = 1;
+    else if (session->options.trace != NULL && (trace = fopen(session->options.trace, "w")) == NULL)
+        nnd_error(error, "%s: cannot be written", session->options.trace);
+    else {
+        if (trace != NULL) fprintf(trace, "name,step,loss\n");
+        nnd_stop_watch();
+        status = train_blocks(session, checkpoint, &names, &state, from, &log, trace);
+    }
+    if (trace != NULL && fclose(trace) != 0 && !status)
+        status = nnd_error(error, "%s: cannot be written", session->options.trace);
+    if (log.file != NULL && nnd_log_close(&log, status ? NULL : error)) status = 1;
+    nnd_state_free(&state);
+    free(names.names);
+    free(names.losses);
+    free(checkpoint);
+    free(log_path);
+    return status;
+}
