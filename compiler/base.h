@@ -142,6 +142,11 @@ void diag_hint(Context *context, const char *format, ...) NND_PRINTF(2, 3);
 /* A second place that belongs to the last error ("... declared here"). */
 void diag_note(Context *context, Span span, const char *format, ...) NND_PRINTF(3, 4);
 int diag_errors(const Context *context);
+/* How many diagnostics there are. */
+int diag_count(const Context *context);
+/* Diagnostics from number `first` on that point into the library point to `span` instead, with the place in
+ * the library as a note. */
+void diag_reanchor(Context *context, int first, Span span);
 /* Prints all diagnostics in source order, with the line and a caret, and forgets them. */
 void diag_print(Context *context, FILE *out);
 /* The nearest of `count` candidates to a misspelt word, or NULL if none is near. */

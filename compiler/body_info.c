@@ -17,90 +17,16 @@ typedef struct Walk {
     VEC(Call) calls;
 } Walk;
 
-static void walk_expr(Walk *w, const AstExpr *x);
-
-static void walk_exprs(Walk *w, const AstExprs *list)
+static void visit_call(void *data, const AstExpr *x)
 {
-    for (int i = 0; i < list->len; i++)
-        walk_expr(w, list->data[i]);
-}
-
-static void walk_args(Walk *w, const AstArgs *args)
-{
-    for (int i = 0; i < args->len; i++)
-        walk_expr(w, args->data[i].value);
-}
-
-static void walk_call(Walk *w, const AstExpr *x)
-{
+    Walk *w = data;
+    if (x->kind != AST_CALL || x->call.callee->kind != AST_NAME) return;
     const AstExpr *callee = x->call.callee;
-    if (callee->kind == AST_NAME) {
-        Call call = {callee->name, callee->span, x};
-        vec_push(w->e->arena, &w->calls, call);
-        const AstArgs *args = &x->call.args;
-        if (!strcmp(callee->name, "grad") && args->len == 2 &&
-            args->data[1].value->kind == AST_NAME)
-            map_put(&w->info->differentiated, args->data[1].value->name, w->info);
-    }
-    walk_expr(w, callee);
-    walk_args(w, &x->call.args);
-}
-
-static void walk_expr(Walk *w, const AstExpr *x)
-{
-    if (!x) return;
-    switch (x->kind) {
-    case AST_NUMBER:
-    case AST_STRING:
-    case AST_BOOL:
-    case AST_NAME:
-    case AST_NEXT:
-    case AST_REDUCER: break;
-    case AST_LIST: walk_exprs(w, &x->list); break;
-    case AST_CALL: walk_call(w, x); break;
-    case AST_CAST: walk_expr(w, x->cast.arg); break;
-    case AST_FOLD: walk_args(w, &x->fold.args); break;
-    case AST_SUBSCRIPT:
-        walk_expr(w, x->subscript.base);
-        for (int i = 0; i < x->subscript.subs.len; i++) {
-            walk_expr(w, x->subscript.subs.data[i].index);
-            walk_expr(w, x->subscript.subs.data[i].from);
-            walk_expr(w, x->subscript.subs.data[i].to);
-        }
-        walk_expr(w, x->subscript.outside);
-        break;
-    case AST_MEMBER: walk_expr(w, x->member.base); break;
-    case AST_UNARY: walk_expr(w, x->unary.arg); break;
-    case AST_BINARY:
-        walk_expr(w, x->binary.lhs);
-        walk_expr(w, x->binary.rhs);
-        break;
-    case AST_IF:
-        walk_expr(w, x->cond.cond);
-        walk_expr(w, x->cond.then);
-        walk_expr(w, x->cond.otherwise);
-        break;
-    case AST_REDUCE:
-        for (int i = 0; i < x->reduce.indices.len; i++)
-            walk_expr(w, x->reduce.indices.data[i].bound);
-        walk_expr(w, x->reduce.where);
-        walk_expr(w, x->reduce.body);
-        break;
-    }
-}
-
-static void walk_block(Walk *w, const AstBlock *block)
-{
-    for (int i = 0; i < block->len; i++) {
-        const AstStmt *s = block->data[i];
-        walk_exprs(w, &s->values);
-        for (int k = 0; k < s->indices.len; k++)
-            walk_expr(w, s->indices.data[k].bound);
-        for (int k = 0; k < s->carries.len; k++)
-            walk_expr(w, s->carries.data[k].value);
-        walk_block(w, &s->body);
-        walk_block(w, &s->otherwise);
-    }
+    Call call = {callee->name, callee->span, x};
+    vec_push(w->e->arena, &w->calls, call);
+    const AstArgs *args = &x->call.args;
+    if (!strcmp(callee->name, "grad") && args->len == 2 && args->data[1].value->kind == AST_NAME)
+        map_put(&w->info->differentiated, args->data[1].value->name, w->info);
 }
 
 static int call_compare(const void *pa, const void *pb)
@@ -118,9 +44,7 @@ const BodyInfo *body_info(Elab *e, const AstItem *item)
     info->ordinals = map_new(e->arena);
     info->differentiated = map_new(e->arena);
     Walk w = {.e = e, .info = info};
-    for (int i = 0; i < item->params.len; i++)
-        walk_expr(&w, item->params.data[i].fallback);
-    walk_block(&w, &item->body);
+    ast_walk_item(item, visit_call, &w);
     if (w.calls.len) qsort(w.calls.data, (size_t)w.calls.len, sizeof(Call), call_compare);
     Map counts = map_new(e->arena);
     for (int i = 0; i < w.calls.len; i++) {

@@ -62,6 +62,23 @@ void diag_note(Context *context, Span span, const char *format, ...)
     va_end(args);
 }
 
+int diag_count(const Context *context)
+{
+    return context->diagnostics.len;
+}
+
+void diag_reanchor(Context *context, int first, Span span)
+{
+    for (int i = first; i < context->diagnostics.len; i++) {
+        Diagnostic *d = &context->diagnostics.data[i];
+        const Source *source = source_get(context, d->span.source);
+        if (!source || !source->library) continue;
+        d->note_span = d->span;
+        d->note = "in the library, here";
+        d->span = span;
+    }
+}
+
 int diag_errors(const Context *context)
 {
     return context->errors;

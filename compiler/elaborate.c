@@ -84,12 +84,7 @@ const Definition *definition_find(Elab *e, const Scope *scope, AstName name)
 {
     const Definition *d = scope_find(scope, name.name);
     if (d) return d;
-    diag_error(e->context, name.span, "unknown name `%s`", name.name);
-    VEC(const char *) words = {0};
-    for (int i = 0; i < scope->names.cap; i++)
-        if (scope->names.slots[i].value) vec_push(e->arena, &words, scope->names.slots[i].key);
-    const char *near = suggest(name.name, words.data, words.len);
-    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+    name_unknown(e, scope, name, NULL, 0);
     return NULL;
 }
 
@@ -189,16 +184,6 @@ static void define_item(Elab *e, Scope *scope, const AstItem *item)
     }
 }
 
-static void params_check(Elab *e, const AstItem *item)
-{
-    for (int i = 0; i < item->params.len; i++)
-        for (int k = 0; k < i; k++)
-            if (item->params.data[i].name.name == item->params.data[k].name.name)
-                diag_error(e->context, item->params.data[i].name.span,
-                           "%s has two parameters `%s`", item->name.name,
-                           item->params.data[i].name.name);
-}
-
 static Scope *file_load(Elab *e, const Source *source);
 
 static void file_import(Elab *e, Scope *scope, const AstItem *item)
@@ -227,10 +212,8 @@ static Scope *file_load(Elab *e, const Source *source)
     if (!e->main) e->main = scope;
     for (int i = 0; i < file->items.len; i++)
         if (file->items.data[i]->kind == AST_IMPORT) file_import(e, scope, file->items.data[i]);
-    for (int i = 0; i < file->items.len; i++) {
-        params_check(e, file->items.data[i]);
+    for (int i = 0; i < file->items.len; i++)
         define_item(e, scope, file->items.data[i]);
-    }
     /* Models after everything else: their number may be a constant, `like` names another model. */
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < file->items.len; i++) {
@@ -360,6 +343,7 @@ static Elab *elab_new(Context *context, const ElaborateOptions *options, const c
     e->persistents = map_new(arena);
     e->bodies = map_new(arena);
     e->fitted = map_new(arena);
+    e->reached = map_new(arena);
     e->functions = map_new(arena);
     e->size_leaf = int_leaf(e, LEAF_SIZE, "batch");
     e->step_leaf = int_leaf(e, LEAF_STEP, "step");
@@ -378,6 +362,8 @@ Program *program_elaborate(Context *context, const Source *source, const Elabora
         items_elaborate(e, e->files.data[i], AST_DATA);
     if (!diag_errors(context)) items_elaborate(e, scope, AST_TRAIN);
     if (!diag_errors(context)) elaborate_models(e);
+    for (int i = 0; i < e->files.len; i++)
+        names_check(e, e->files.data[i]);
     init_entry(e);
     expects_read(e, source);
     return diag_errors(context) ? NULL : e->program;

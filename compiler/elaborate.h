@@ -165,6 +165,7 @@ typedef struct Local {
     Value value;
     bool is_index_bound;
     Persistent *state;      /* a state or fit of this body: what `next` sets */
+    const Persistent *declared; /* what `param` declared under this name */
     Value next;             /* its new value */
     bool has_next;
     const Node *tag;        /* what grad differentiates by */
@@ -194,6 +195,8 @@ struct Frame {
     int choices;            /* enclosing run-time ifs */
     Value *results;
     int n_results;
+    Span return_span;
+    int errors;             /* reported before it began */
     Span call_span;
     /* optimizer */
     const char *optimizer_path;
@@ -210,6 +213,7 @@ typedef struct Session {
     Map current;            /* Persistent -> Node: its value now, if changed */
     VEC(Persistent *) changed;
     bool step;              /* whether states may be changed */
+    Span last_change;       /* the last minimize */
     VEC(Update) fits;       /* values of the fits met, over the batch */
     bool init;              /* an initial value: no data, no parameters */
 } Session;
@@ -226,6 +230,7 @@ struct Elab {
     Session *session;
     Map persistents;        /* path -> Persistent */
     Map bodies;             /* AstItem -> BodyInfo */
+    Map reached;            /* AstItem -> itself: a body that was elaborated */
     Map functions;          /* names of reductions and casts as values -> Function */
     Map fitted;             /* Persistent -> itself: computed by an earlier train block */
     VEC(Function *) model_functions; /* of every model, in order */
@@ -250,7 +255,11 @@ int eval_results(Elab *e, Frame *f, const AstExpr *x, Value *out, int max);
 /* A compile-time int; false and an error that begins with `what` otherwise. */
 bool eval_int(Elab *e, Frame *f, const AstExpr *x, const char *what, int64_t *out);
 Value eval_member(Elab *e, Frame *f, const AstExpr *x);
+/* The source of an expression in quotes; "this" if it is long. */
 const char *expr_text(Elab *e, const AstExpr *x);
+const char *quoted_text(Elab *e, Span span);
+/* The source between the ends of a span, or `otherwise` if it is long. */
+const char *span_text(Elab *e, Span span, const char *otherwise);
 
 /* elaborate_index.c */
 /* The index name in scope, or NULL. */
@@ -330,6 +339,10 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
 
 /* elaborate_train.c */
 void elaborate_train(Elab *e, const Definition *definition);
+
+/* names_check.c: unknown names in bodies of a file that no call reached */
+void names_check(Elab *e, const Scope *scope);
+void name_unknown(Elab *e, const Scope *scope, AstName name, const char *const *local, int n_local);
 
 /* elaborate_model.c */
 void elaborate_models(Elab *e);

@@ -115,8 +115,9 @@ static const char *type_text(Elab *e, const AstType *type)
 
 static bool rank_error(Elab *e, const AstItem *item, const AstParam *p, const CallArg *arg)
 {
-    diag_error(e->context, arg->span, "%s() takes %s: %s, and this is %s", item->name.name,
-               p->name.name, type_text(e, p->type), value_describe(e, &arg->value));
+    diag_error(e->context, arg->span, "%s() takes %s: %s, and %s is %s", item->name.name,
+               p->name.name, type_text(e, p->type), quoted_text(e, arg->span),
+               value_describe(e, &arg->value));
     if (arg->value.rank == 0 && p->type->dims.len == 1)
         diag_hint(e->context, "[x] makes a vector of one number");
     return false;
@@ -188,8 +189,9 @@ static bool dim_mismatch(Elab *e, const AstItem *item, const AstParam *p, const 
                          const Value *v, int axis, const char *wanted)
 {
     diag_error(e->context, arg ? arg->span : p->name.span,
-               "%s() takes %s: %s, where axis %d has %s elements, and this is %s", item->name.name,
-               p->name.name, type_text(e, p->type), axis, wanted, value_describe(e, v));
+               "%s() takes %s: %s, where axis %d has %s elements, and %s is %s", item->name.name,
+               p->name.name, type_text(e, p->type), axis, wanted,
+               arg ? quoted_text(e, arg->span) : "this", value_describe(e, v));
     return false;
 }
 

@@ -53,6 +53,7 @@ static Frame *callee_frame(Elab *e, Frame *f, const Function *function, const As
     callee->caller = f;
     callee->function = function;
     callee->item = function->item;
+    map_put(&e->reached, function->item, (void *)(uintptr_t)function->item);
     callee->training = f->training;
     callee->in_fit = f->in_fit;
     callee->call_span = call->span;
@@ -92,8 +93,9 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
 {
     int n = callee->n_results;
     if (!callee->returned) {
-        if (!diag_errors(e->context))
-            diag_error(e->context, span, "%s returns no value", item->name.name);
+        if (diag_errors(e->context) == callee->errors)
+            diag_error(e->context, item->name.span, "%s returns no value: it has no `return`",
+                       item->name.name);
         return 0;
     }
     if (item->results.len && n != item->results.len) {
@@ -108,7 +110,7 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
     for (int i = 0; i < n && i < max; i++) {
         Value v = callee->results[i];
         if (item->results.len && v.kind != VALUE_ERROR &&
-            !result_check(e, callee, item->results.data[i], &v, span))
+            !result_check(e, callee, item->results.data[i], &v, callee->return_span))
             v = value_error();
         int mapped = e->axes.len;
         out[i] = axes_pop(e, first_axis, &v);
@@ -126,6 +128,8 @@ int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *ca
     int first = e->axes.len, n = 0;
     e->depth++;
     callee->base = first;
+    callee->errors = diag_errors(e->context);
+    int before = diag_count(e->context);
     if (params_bind(e, callee, function->item, args, n_args, call->span)) {
         if (function->kind == FUNCTION_MODEL) model_called(e, callee, function->model);
         exec_block(e, callee, &function->item->body);
@@ -133,6 +137,9 @@ int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *ca
     }
     e->depth--;
     e->axes.len = first;
+    /* A mistake that shows inside the library is the caller's: say so at the call. */
+    if (function->scope->library && !f->scope->library)
+        diag_reanchor(e->context, before, call->span);
     return n;
 }
 

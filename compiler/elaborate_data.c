@@ -173,7 +173,8 @@ static void data_fractions(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
     }
     if (!ok || sum < 1 - 1e-9 || sum > 1 + 1e-9) {
         diag_error(e->context, s->span, "split takes two fractions (train, test) or three (train, "
-                                        "valid, test) that add up to 1");
+                                        "valid, test) that add up to 1%s",
+                   ok ? arena_printf(e->arena, ", not to %g", sum) : "");
         diag_hint(e->context, "split: [0.8, 0.1, 0.1]");
         return;
     }
@@ -208,7 +209,7 @@ static void splits_check(Elab *e, const DataSet *data)
             const Field *a = train->fields.data[i];
             const Field *b = field_find(split, a->name);
             if (!b) {
-                diag_error(e->context, data->span, "`%s` is missing in the %s part of %s", a->name,
+                diag_error(e->context, split->span, "`%s` is missing in the %s part of %s", a->name,
                            names[s], data->name);
                 continue;
             }
@@ -258,6 +259,7 @@ void elaborate_data(Elab *e, Definition *definition)
         } else if (s->kind == AST_SPLIT) {
             Name name = s->names.data[0].name;
             Split *split = &data->splits[split_index(name)];
+            split->span = s->span;
             Frame *f = frame_new(e, FRAME_DATA, definition->scope);
             f->item = item;
             f->site = split_index(name) + 1u;

@@ -4,58 +4,49 @@
 
 #include <math.h>
 
-const char *expr_text(Elab *e, const AstExpr *x)
+/* The text of a short stretch within one line; NULL for others. */
+static const char *span_inside(Elab *e, Span span, int *length)
 {
-    const Source *source = source_get(e->context, x->span.source);
-    if (!source || !x->span.line || x->span.end_line != x->span.line) return "this";
+    const Source *source = source_get(e->context, span.source);
+    if (!source || !span.line || span.end_line != span.line) return NULL;
     const char *line = source->text;
-    for (int n = 1; n < x->span.line; n++) {
+    for (int n = 1; n < span.line; n++) {
         line = strchr(line, '\n');
-        if (!line) return "this";
+        if (!line) return NULL;
         line++;
     }
-    int length = x->span.end_col - x->span.col;
-    if (length <= 0 || length > 40) return "this";
-    return arena_printf(e->arena, "`%.*s`", length, line + x->span.col - 1);
+    *length = span.end_col - span.col;
+    return *length > 0 && *length <= 40 ? line + span.col - 1 : NULL;
+}
+
+const char *span_text(Elab *e, Span span, const char *otherwise)
+{
+    int length;
+    const char *text = span_inside(e, span, &length);
+    return text ? arena_printf(e->arena, "%.*s", length, text) : otherwise;
+}
+
+const char *quoted_text(Elab *e, Span span)
+{
+    const char *text = span_text(e, span, NULL);
+    return text ? arena_printf(e->arena, "`%s`", text) : "this";
+}
+
+const char *expr_text(Elab *e, const AstExpr *x)
+{
+    return quoted_text(e, x->span);
 }
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
-static const char *name_suggest(Elab *e, const Frame *f, Name name)
+static Value name_error(Elab *e, const Frame *f, AstName name)
 {
     VEC(const char *) words = {0};
     for (int i = 0; i < f->indices.len; i++)
         vec_push(e->arena, &words, f->indices.data[i]->name);
     for (int i = 0; i < f->order.len; i++)
         vec_push(e->arena, &words, f->order.data[i]->name);
-    VEC(const Scope *) scopes = {0};
-    if (f->scope) {
-        vec_push(e->arena, &scopes, f->scope);
-        for (int i = 0; i < f->scope->imports.len; i++)
-            vec_push(e->arena, &scopes, f->scope->imports.data[i]);
-    }
-    vec_push(e->arena, &scopes, e->library);
-    vec_push(e->arena, &scopes, e->builtins);
-    for (int s = 0; s < scopes.len; s++) {
-        const Map *names = &scopes.data[s]->names;
-        for (int i = 0; i < names->cap; i++)
-            if (names->slots[i].value) vec_push(e->arena, &words, names->slots[i].key);
-    }
-    /* The table's order depends on addresses: take the smallest of the nearest by sorting first. */
-    for (int i = 1; i < words.len; i++)
-        for (int k = i; k > 0 && strcmp(words.data[k - 1], words.data[k]) > 0; k--) {
-            const char *swap = words.data[k];
-            words.data[k] = words.data[k - 1];
-            words.data[k - 1] = swap;
-        }
-    return suggest(name, words.data, words.len);
-}
-
-static Value name_unknown(Elab *e, const Frame *f, AstName name)
-{
-    diag_error(e->context, name.span, "unknown name `%s`", name.name);
-    const char *near = name_suggest(e, f, name.name);
-    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+    name_unknown(e, f->scope, name, words.data, words.len);
     return value_error();
 }
 
@@ -124,7 +115,7 @@ static Value eval_name(Elab *e, Frame *f, AstName name)
     const Definition *d = f->scope ? scope_find(f->scope, name.name) : NULL;
     if (d) return definition_value(e, (Definition *)(uintptr_t)d, name.span);
     if (special_name(e, f, name, &value)) return value;
-    return name_unknown(e, f, name);
+    return name_error(e, f, name);
 }
 
 static Value eval_next(Elab *e, Frame *f, AstName name)
@@ -359,7 +350,8 @@ Value eval_expr(Elab *e, Frame *f, const AstExpr *x)
         int n = eval_call(e, f, x, &out, 1);
         if (n == 1) return out;
         if (n > 1) {
-            diag_error(e->context, x->span, "this call gives %d values, one is wanted here", n);
+            diag_error(e->context, x->span, "%s gives %d values, one is wanted here",
+                       expr_text(e, x), n);
             diag_hint(e->context, "bind them first: a, b = %s", expr_text(e, x));
         }
         return value_error();

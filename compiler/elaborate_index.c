@@ -84,8 +84,8 @@ static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int ax
                    (long long)range.lo, axis, expr_text(e, x->subscript.base), extent);
     else
         diag_error(e->context, span,
-                   "this subscript runs from %lld to %lld, but axis %d of %s has %s elements",
-                   (long long)range.lo, (long long)range.hi, axis,
+                   "subscript %s runs from %lld to %lld, but axis %d of %s has %s elements",
+                   quoted_text(e, span), (long long)range.lo, (long long)range.hi, axis,
                    expr_text(e, x->subscript.base), extent);
     diag_hint(e->context, "it is %s; say what lies out there (x[i] outside 0) or bound the index",
               value_describe(e, base));
@@ -220,8 +220,9 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     for (int k = 0; k < subs->len; k++)
         indexed = indexed || (!subs->data[k].slice && expr_mentions_index(f, subs->data[k].index));
     if (subs->len > base.rank || (indexed && subs->len < base.rank)) {
-        diag_error(e->context, x->span, "%s is %s and has %d axes, not %d",
-                   expr_text(e, x->subscript.base), value_describe(e, &base), base.rank, subs->len);
+        diag_error(e->context, x->span, "%d subscript%s for %s, which is %s", subs->len,
+                   subs->len == 1 ? "" : "s", expr_text(e, x->subscript.base),
+                   value_describe(e, &base));
         return value_error();
     }
     if (!load_is_plain(&base)) {

@@ -208,7 +208,11 @@ static void binders_open(Infer *in, const AstIndices *indices)
             } else if (bound.kind == VALUE_TENSOR && bound.max) {
                 var->extent = (Extent){bound.max, bound.scalar};
             } else {
-                if (bound.kind != VALUE_ERROR) {
+                if (value_is_int(&bound, &n)) {
+                    diag_error(e->context, index->bound->span,
+                               "index `%s` would run over %lld elements", index->name,
+                               (long long)n);
+                } else if (bound.kind != VALUE_ERROR) {
                     diag_error(e->context, index->bound->span,
                                "the bound of index `%s` must be known when compiling, or be the "
                                "size of an axis; %s is %s", index->name,
@@ -320,9 +324,9 @@ static bool rule_alone(Infer *in)
                     continue;
                 if (extent_equal(other->extent, c->extent)) continue;
                 diag_error(in->e->context, other->sub->span,
-                           "index `%s` runs over an axis of %s here, and over one of %s before",
-                           var->name, extent_describe(in->e, other->extent),
-                           extent_describe(in->e, c->extent));
+                           "index `%s` runs over an axis of %s first, and over one of %s here",
+                           var->name, extent_describe(in->e, c->extent),
+                           extent_describe(in->e, other->extent));
                 diag_note(in->e->context, c->sub->span, "the other axis");
                 diag_hint(in->e->context, "say which range is meant: %s < %s", var->name,
                           extent_describe(in->e, other->extent));

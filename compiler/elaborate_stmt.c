@@ -64,7 +64,8 @@ static void exec_assign(Elab *e, Frame *f, const AstStmt *s)
     if (s->values.len == 1 && n > 1) {
         int got = eval_results(e, f, s->values.data[0], values, MAX_RESULTS);
         if (got && got != n)
-            diag_error(e->context, s->span, "%d names for %d value%s", n, got, got == 1 ? "" : "s");
+            diag_error(e->context, s->span, "%d names for %d value%s of %s", n, got,
+                       got == 1 ? "" : "s", expr_text(e, s->values.data[0]));
         if (got != n)
             for (int i = 0; i < n; i++)
                 values[i] = value_error();
@@ -101,6 +102,7 @@ static void exec_return(Elab *e, Frame *f, const AstStmt *s)
             results[i] = value_settle(e, &results[i], NULL, s->span);
         }
     f->returned = true;
+    f->return_span = s->values.data[0]->span;
     f->results = results;
     f->n_results = n;
 }
@@ -241,6 +243,17 @@ static const char *const statement_names[] = {
     [AST_UPDATE] = "`update`", [AST_SETTING] = "a setting", [AST_SPLIT] = "a split",
     [AST_MINIMIZE] = "`minimize`", [AST_REPORT] = "`report`"};
 
+/* The names that a statement would bind are known, so that their uses stay silent. */
+static void bind_unsupported(Elab *e, Frame *f, const AstStmt *s)
+{
+    Value v = value_error();
+    for (int i = 0; i < s->carries.len; i++)
+        local_bind(e, f, s->carries.data[i].name, &v);
+    for (int i = 0; i < s->body.len; i++)
+        if (s->body.data[i]->kind == AST_YIELD)
+            local_bind(e, f, s->body.data[i]->names.data[0], &v);
+}
+
 void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
 {
     switch (s->kind) {
@@ -265,6 +278,7 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_PHASE:
     case AST_UPDATE:
         elab_unsupported(e, s->span, statement_names[s->kind]);
+        bind_unsupported(e, f, s);
         break;
     case AST_SETTING:
     case AST_SPLIT:

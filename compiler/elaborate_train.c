@@ -88,12 +88,6 @@ static void settings_read(Elab *e, TrainWork *w)
         else if (setting_override(e, name_of(e->context, "epochs"), &(Value){0})) t->steps = 0;
         else diag_error(e->context, w->item->name.span, "%s sets both `epochs` and `steps`", t->name);
     }
-    if (t->data.len && !t->batch) {
-        diag_error(e->context, w->item->name.span, "the train block %s does not say its batch size",
-                   t->name);
-        diag_hint(e->context, "add a line: batch: 128");
-        t->batch = 1;
-    }
     if (!t->epochs && !t->steps && !diag_errors(e->context)) {
         diag_error(e->context, w->item->name.span, "the train block %s does not say how long to train",
                    t->name);
@@ -107,7 +101,7 @@ static void settings_read(Elab *e, TrainWork *w)
         const DataSet *data = t->data.data[0];
         double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;
         int64_t count = (int64_t)ceil((double)data->splits[SPLIT_TRAIN].count * fraction);
-        if (count && t->batch > count) t->batch = count;
+        if (!t->batch || t->batch > count) t->batch = count > 0 ? count : 1;
     }
 }
 
@@ -250,6 +244,7 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     Frame *o = frame_new(e, FRAME_OPTIMIZER, step->optimizer->scope);
     o->caller = f;
     o->item = step->optimizer->item;
+    map_put(&e->reached, o->item, (void *)(uintptr_t)o->item);
     o->function = step->optimizer;
     o->training = true;
     o->optimizer_path = arena_printf(e->arena, "%s.%s", step->path, p->path);
@@ -299,9 +294,8 @@ static void parameters_find(Elab *e, const AstStmt *s, const NameList *over, con
         const Node *current = persistent_current(e, p);
         if (current != p->leaf && reads_old(e, loss, p)) {
             diag_error(e->context, s->values.data[0]->span,
-                       "this loss was computed from `%s` as it was before an earlier line changed it",
-                       p->path);
-            diag_hint(e->context, "compute it again after that line");
+                       "this loss was computed from `%s` before line %d changed it; compute it again "
+                       "after that line", p->path, e->session->last_change.line);
             return;
         }
         if (!map_get(&seen, current)) continue;
@@ -360,6 +354,7 @@ static void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s, Ent
     for (int i = 0; i < n; i++)
         if (gradients[i])
             parameter_step(e, f, &step, targets[i], gradients[i], w->clip > 0 ? &factor : NULL);
+    e->session->last_change = s->span;
     Minimize m = {name, s->span, entry->outputs.len};
     vec_push(e->arena, &w->train->minimizes, m);
     Name shown = w->minimizes == 1 ? name_of(e->context, "loss")

@@ -201,8 +201,13 @@ void exec_param(Elab *e, Frame *f, const AstStmt *s)
         bind_failed(e, f, name);
         return;
     }
+    Local *local = local_find(f, name.name);
+    if (local && local->declared == p) {
+        diag_error(e->context, name.span, "`%s` is declared twice", name.name);
+        diag_note(e->context, local->span, "the first declaration");
+    }
     Value v = value_of_node(e, persistent_current(e, p));
-    local_bind(e, f, name, &v);
+    local_bind(e, f, name, &v)->declared = p;
 }
 
 /* --- states ---------------------------------------------------------------------------------------------------- */

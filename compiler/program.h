@@ -50,6 +50,7 @@ typedef enum SplitKind { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_COUNT } Spl
 
 typedef struct Split {
     bool present;
+    Span span;
     int64_t count;        /* examples */
     VEC(Field *) fields;  /* in the same order in every split */
 } Split;

@@ -108,14 +108,15 @@ bool value_convert(Elab *e, Value *v, ElemType type, Span span)
     ElemType from = v->scalar->type;
     if (from == type) return true;
     if (type == TYPE_BOOL) {
-        diag_error(e->context, span, "a truth value is wanted here, not %s", value_describe(e, v));
-        diag_hint(e->context, "compare it: x != 0");
+        diag_error(e->context, span, "a bool is wanted here, not %s", value_describe(e, v));
+        diag_hint(e->context, "compare it: %s != 0", span_text(e, span, "x"));
         return false;
     }
     if (from > type) {
-        diag_error(e->context, span, "%s does not become %s by itself", value_describe(e, v),
-                   type == TYPE_INT ? "an int" : "a u8");
-        diag_hint(e->context, "write %s(..) to truncate it", type_name(type));
+        diag_error(e->context, span, "%s is wanted here, not %s", type == TYPE_INT ? "an int" : "a u8",
+                   value_describe(e, v));
+        diag_hint(e->context, "write %s(%s) to truncate it", type_name(type),
+                  span_text(e, span, ".."));
         return false;
     }
     v->scalar = scalar_convert(e->g, v->scalar, type);
@@ -409,9 +410,10 @@ Value value_stack(Elab *e, Value *parts, int n_parts, Span span)
     }
     if (list_constant(e, parts, n_parts, &result)) return result;
     Value *rows = NEW_ARRAY(e->arena, Value, n_parts);
-    for (int i = 0; i < n_parts; i++) {
+    for (int i = 0; i < n_parts; i++)
         rows[i] = parts[i];
-        if (!value_tensor(e, &rows[i], span)) return value_error();
+    if (!parts_agree(e, rows, n_parts, -1, span)) return value_error();
+    for (int i = 0; i < n_parts; i++) {
         if (rows[i].rank + 1 >= MAX_RANK) {
             diag_error(e->context, span, "a tensor has at most %d axes", MAX_RANK - 1);
             return value_error();

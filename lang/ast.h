@@ -234,4 +234,13 @@ const char *ast_op_text(AstOp op);             /* "+", "and", ... */
 const char *ast_reduce_text(AstReduce reduce); /* "sum", ... */
 const char *ast_base_text(AstBase base);       /* "real", ... */
 
+/* --- walking (ast_walk.c) --- */
+
+/* Visits every expression, parents before children, in the order of the tree. */
+typedef void (*AstVisit)(void *data, const AstExpr *x);
+void ast_walk_expr(const AstExpr *x, AstVisit visit, void *data);
+void ast_walk_block(const AstBlock *block, AstVisit visit, void *data);
+/* Defaults of parameters, then the body. */
+void ast_walk_item(const AstItem *item, AstVisit visit, void *data);
+
 #endif
