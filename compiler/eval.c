@@ -1,8 +1,8 @@
 /* eval.c -- the reference evaluator: nodes as plain loops, in order of creation.
  *
- * Reductions run in the order in which their iterators are written, sums of ints wrap. An array is freed
- * after its last use. Anything that can be wrong at run time is checked at every point and reported with
- * value, bound and source line; after the first error the rest is skipped. */
+ * Reductions run in the order in which their iterators are written, sums of ints wrap. An array
+ * is freed after its last use. Anything that can be wrong at run time is checked at every point
+ * and reported with value, bound and source line; after the first error the rest is skipped. */
 #include "eval.h"
 #include "eval_scalar.h"
 
@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- arrays and environments --------------------------------------------------------------------- */
+/* --- arrays and environments ----------------------------------------------------------------- */
 
 EvalArray *eval_array_new(int rank, const int64_t *dims)
 {
@@ -45,7 +45,7 @@ void eval_set(EvalEnv *env, const Node *leaf, const EvalArray *value)
     map_put(&env->leaves, leaf, (void *)(uintptr_t)value);
 }
 
-/* --- the run --------------------------------------------------------------------------------------- */
+/* --- the run --------------------------------------------------------------------------------- */
 
 void run_fail(EvalRun *run, Span span, const char *format, ...)
 {
@@ -78,7 +78,7 @@ const char *run_name(EvalRun *run, const Node *node)
     return arena_printf(run->arena, "t%u", (unsigned)node->id);
 }
 
-/* --- domains: nested loops over iterators ------------------------------------------------------------ */
+/* --- domains: nested loops over iterators ---------------------------------------------------- */
 
 typedef struct Domain {
     Frame frame;
@@ -128,7 +128,7 @@ static void domain_loop(Domain *d, int level, int end, PointFn *at, void *data)
     }
 }
 
-/* --- comprehensions ------------------------------------------------------------------------------------ */
+/* --- comprehensions -------------------------------------------------------------------------- */
 
 typedef struct Comp {
     Domain domain;
@@ -220,7 +220,7 @@ static void comp_eval(EvalRun *run, Arena *arena, const Node *node, EvalArray *o
     domain_loop(&c.domain, 0, node->rank, comp_element, &c);
 }
 
-/* --- scatter --------------------------------------------------------------------------------------------- */
+/* --- scatter --------------------------------------------------------------------------------- */
 
 typedef struct Scatter {
     Domain domain;
@@ -257,7 +257,7 @@ static void scatter_eval(EvalRun *run, Arena *arena, const Node *node, EvalArray
     domain_loop(&s.domain, 0, node->n_iters, scatter_point, &s);
 }
 
-/* --- the companions --------------------------------------------------------------------------------------- */
+/* --- the companions -------------------------------------------------------------------------- */
 
 /* out[outer, offset + stride * t, inner] = part[outer, t, inner] */
 static void pieces_eval(EvalRun *run, const Node *node, EvalArray *out)
@@ -334,7 +334,7 @@ static void order_eval(EvalRun *run, Arena *arena, const Node *node, EvalArray *
     domain_loop(&s.domain, 0, node->rank - 1, order_vector, &s);
 }
 
-/* --- leaves ------------------------------------------------------------------------------------------------ */
+/* --- leaves ---------------------------------------------------------------------------------- */
 
 static bool rounds(const EvalRun *run, const Node *node)
 {
@@ -384,7 +384,7 @@ static void leaf_eval(EvalRun *run, const Node *node, EvalArray *out)
     }
 }
 
-/* --- graphs -------------------------------------------------------------------------------------------------- */
+/* --- graphs ---------------------------------------------------------------------------------- */
 
 /* The extents of the node's array: run-time axes that are one number have that extent. */
 static void node_dims(EvalRun *run, Arena *arena, const Node *node, int64_t *dims)

@@ -1,13 +1,13 @@
-/* eval.h -- the reference evaluator: graphs by plain loops in double precision, the oracle of folding,
- * of the passes and of every backend. */
+/* eval.h -- the reference evaluator: graphs by plain loops in double precision, the oracle of
+ * folding, of the passes and of every backend. */
 #ifndef NND_EVAL_H
 #define NND_EVAL_H
 
 #include "ir.h"
 
-/* A tensor's value: row-major doubles. An axis whose run-time size is one number for the whole tensor
- * (the batch) has that extent; one whose size differs from row to row has its bound, and what lies
- * behind a row's size is 0 and never read. */
+/* A tensor's value: row-major doubles. An axis whose run-time size is one number for the whole
+ * tensor (the batch) has that extent; one whose size differs from row to row has its bound, and
+ * what lies behind a row's size is 0 and never read. */
 typedef struct EvalArray {
     int rank;
     int64_t dims[MAX_RANK];

@@ -1,9 +1,11 @@
-/* eval_scalar.c -- scalars compiled to small register programs and run, for the reference evaluator.
+/* eval_scalar.c -- scalars compiled to small register programs and run, for the reference
+ * evaluator.
  *
- * Each distinct scalar has one register. A choice runs only the branch it takes: what is computed in
- * branches only, but in more than one place, becomes a block of its own that runs when it is first
- * needed at a point (a stamp per register says whether it has). A load whose subscripts are affine and
- * stay inside for all values of the iterators is one flat address; any other checks each subscript. */
+ * Each distinct scalar has one register. A choice runs only the branch it takes: what is
+ * computed in branches only, but in more than one place, becomes a block of its own that runs
+ * when it is first needed at a point (a stamp per register says whether it has). A load whose
+ * subscripts are affine and stay inside for all values of the iterators is one flat address; any
+ * other checks each subscript. */
 #include "eval_scalar.h"
 #include "nnd_rt.h"
 
@@ -81,7 +83,7 @@ struct Code {
     int result;
 };
 
-/* --- compiling ---------------------------------------------------------------------------------- */
+/* --- compiling ------------------------------------------------------------------------------- */
 
 static int reg_of(const Code *code, const Scalar *s)
 {
@@ -284,7 +286,7 @@ Code *code_new(Frame *frame, const Scalar *scalar)
     return code;
 }
 
-/* --- running ------------------------------------------------------------------------------------ */
+/* --- running --------------------------------------------------------------------------------- */
 
 static void block_run(Code *code, const Block *block);
 

@@ -13,6 +13,7 @@ Graph *graph_new(Context *context)
     Graph *g = NEW(context_arena(context), Graph);
     g->context = context;
     g->arena = context_arena(context);
+    g->cache = map_new(g->arena);
     return g;
 }
 
@@ -24,6 +25,11 @@ Context *graph_context(Graph *g)
 Arena *graph_arena(Graph *g)
 {
     return g->arena;
+}
+
+Map *graph_cache(Graph *g)
+{
+    return &g->cache;
 }
 
 /* --- hash consing -------------------------------------------------------------------------------- */
@@ -239,8 +245,14 @@ const Node *graph_order(Graph *g, const Node *arg, Span span)
 
 const Node *graph_tag(Graph *g, const Node *arg)
 {
+    return graph_tag_numbered(g, arg, g->n_tags + 1);
+}
+
+const Node *graph_tag_numbered(Graph *g, const Node *arg, uint32_t tag)
+{
+    if (tag > g->n_tags) g->n_tags = tag;
     Node n = {.kind = NODE_TAG, .type = arg->type, .rank = arg->rank, .shape = arg->shape,
-              .arg = arg, .tag = ++g->n_tags, .span = arg->span, .name = arg->name};
+              .arg = arg, .tag = tag, .span = arg->span, .name = arg->name};
     return node_intern(g, n);
 }
 

@@ -13,6 +13,7 @@ struct Graph {
     Node **nodes;
     uint32_t n_nodes, nodes_cap;
     uint32_t n_tags;
+    Map cache;
 };
 
 static inline uint32_t hash_mix(uint32_t hash, uint64_t value)

@@ -271,6 +271,8 @@ struct Node {
 Graph *graph_new(Context *context);
 Context *graph_context(Graph *g);
 Arena *graph_arena(Graph *g);
+/* What was parsed from the compiler's tables (formulas, rules), by the address of the text or table. */
+Map *graph_cache(Graph *g);
 
 const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, const Extent *shape);
 /* An array written in the program. */
@@ -291,6 +293,8 @@ const Node *graph_pieces(Graph *g, ElemType type, int rank, const Extent *shape,
                          int n_pieces, const Piece *pieces, Span span);
 const Node *graph_order(Graph *g, const Node *arg, Span span);
 const Node *graph_tag(Graph *g, const Node *arg);
+/* A certain tag, for graphs that are read. */
+const Node *graph_tag_numbered(Graph *g, const Node *arg, uint32_t tag);
 /* A scalar constant as a node of rank 0. */
 const Node *graph_scalar(Graph *g, const Scalar *value);
 
@@ -322,8 +326,17 @@ void graph_name(const Node *node, Name name);
 
 /* --- print.c, read.c: graphs as .nnd text ------------------------------------------------------------------ */
 
-/* The entry's graph as text; what it prints reads back to the same graph. */
+/* What the roots need as text, a line per node, then the roots, as @result(name, ..) where they have
+ * names (which may be NULL); what it prints reads back to the same graph. */
 void graph_print(StrBuf *out, Graph *g, const Node *const *roots, const Name *names, int n_roots);
+/* Reads such a text. Leaves are looked up by kind and name among `leaves`; those of persistents, fields
+ * and files that are not there are made anew. False after errors, which are reported. */
+typedef struct GraphText {
+    Nodes roots;
+    VEC(Name) names; /* of the roots; NULL: none */
+} GraphText;
+bool graph_read(Graph *g, const char *text, const Node *const *leaves, int n_leaves,
+                GraphText *out);
 /* "[3, batch <= 128]" */
 void shape_print(StrBuf *out, const Node *node);
 /* One scalar, as a formula over the iterators' names (i, j, k, ...) and the nodes' names. */

@@ -1,11 +1,12 @@
 /* stream.c -- splits a computation over a whole split of the data into passes over chunks.
  *
- * In the entry that comes in, the batch axis is the whole split. A node that reduces over it becomes two:
- * its partial result over a chunk, which a pass adds into an accumulator (a PERSIST_SCRATCH tensor), and its
- * value, which later passes and the end make of the accumulators. What it loads may itself hang on such
- * values: the pass of a reduction is the number of reductions over the batch on the longest way to it.
- * Everything else is computed again in each pass that wants it, for the examples of the chunk: an iterator
- * over the batch, where its value counts, becomes its place in the chunk + the chunk's place in the split. */
+ * In the entry that comes in, the batch axis is the whole split. A node that reduces over it
+ * becomes two: its partial result over a chunk, which a pass adds into an accumulator (a
+ * PERSIST_SCRATCH tensor), and its value, which later passes and the end make of the
+ * accumulators. What it loads may itself hang on such values: the pass of a reduction is the
+ * number of reductions over the batch on the longest way to it. Everything else is computed
+ * again in each pass that wants it, for the examples of the chunk: an iterator over the batch,
+ * where its value counts, becomes its place in the chunk + the chunk's place in the split. */
 #include "program.h"
 
 #include <assert.h>
@@ -31,7 +32,7 @@ typedef struct Splitter {
     int n_passes;
 } Splitter;
 
-/* --- the batch axis ------------------------------------------------------------------------------ */
+/* --- the batch axis -------------------------------------------------------------------------- */
 
 static bool scalar_is_leaf(const Scalar *s, LeafKind kind)
 {
@@ -83,7 +84,7 @@ static void refuse(Splitter *s, const char *what)
               "(sum, mean, max, argmax, ...)");
 }
 
-/* --- scalars ---------------------------------------------------------------------------------------- */
+/* --- scalars --------------------------------------------------------------------------------- */
 
 static const Scalar *stream_scalar(Splitter *s, const Scalar *a);
 
@@ -140,7 +141,7 @@ static const Extent *stream_extents(Splitter *s, const Extent *extents, int n)
     return copy;
 }
 
-/* --- accumulators ------------------------------------------------------------------------------------ */
+/* --- accumulators ---------------------------------------------------------------------------- */
 
 static const Node *fill(Splitter *s, const Node *like, ElemType type, double value)
 {
@@ -208,7 +209,7 @@ static const Node *accumulate_position(Splitter *s, const Node *chunk)
     Graph *g = s->g;
     int batch = batch_iter(chunk);
     if (batch != chunk->rank) {
-        refuse(s, "this finds a position by several indices, of which the example is not the first");
+        refuse(s, "this finds a position by several indices, the example not being the first");
         return chunk;
     }
     bool max = chunk->reduce == REDUCE_ARGMAX;
@@ -285,7 +286,7 @@ static const Node *accumulate_node(Splitter *s, const Node *chunk)
     return chunk;
 }
 
-/* --- nodes ---------------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static const Node *stream_scatter(Splitter *s, const Node *node, const Extent *iters,
                                   const Scalar *body, const Scalar *guard)
@@ -350,7 +351,7 @@ static void find_passes(Splitter *s, const Node *const *roots, int n_roots)
     }
 }
 
-/* --- entries ---------------------------------------------------------------------------------------------- */
+/* --- entries --------------------------------------------------------------------------------- */
 
 static Entry *entry_new(Splitter *s, const char *suffix, int number, int64_t batch)
 {

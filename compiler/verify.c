@@ -22,7 +22,7 @@ static void fault(Verifier *v, const char *format, ...)
     va_end(args);
 }
 
-/* --- scalars ---------------------------------------------------------------------------------------- */
+/* --- scalars --------------------------------------------------------------------------------- */
 
 static void verify_load(Verifier *v, const Scalar *s)
 {
@@ -133,7 +133,7 @@ static void verify_extents(Verifier *v, const Extent *extents, int n)
     }
 }
 
-/* --- nodes ------------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 
 static void verify_comp(Verifier *v, const Node *n)
 {
@@ -303,11 +303,10 @@ const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_
     for (int i = 0; i < nodes.len && !message; i++) {
         const Node *n = nodes.data[i];
         verify_node(&v, n);
-        if (v.fault)
-            message = arena_printf(arena, "node %u (%s, %s): %s", (unsigned)n->id,
-                                   n->name ? n->name : "unnamed",
-                                   n->span.line ? span_place(graph_context(g), n->span) : "no place",
-                                   v.fault);
+        if (!v.fault) continue;
+        const char *place = n->span.line ? span_place(graph_context(g), n->span) : "no place";
+        message = arena_printf(arena, "node %u (%s, %s): %s", (unsigned)n->id,
+                               n->name ? n->name : "unnamed", place, v.fault);
     }
     arena_free(scratch);
     return message;

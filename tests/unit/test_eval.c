@@ -61,7 +61,8 @@ static bool gives(const Node *node, int count, const double *expected)
     eval_array_free(out);
     return good;
 }
-#define GIVES(node, ...) CU_ASSERT(gives(node, COUNT(((double[]){__VA_ARGS__})), (double[]){__VA_ARGS__}))
+#define GIVES(node, ...)                                                                           \
+    CU_ASSERT(gives(node, COUNT(((double[]){__VA_ARGS__})), (double[]){__VA_ARGS__}))
 
 static const Node *comp(Reduce reduce, int rank, int n, const int64_t *extents,
                         const Scalar *body, const Scalar *guard)

@@ -1,5 +1,5 @@
-/* test_ops.c -- values of the scalar operators, above all at the edges of ints. Expected numbers are
- * by hand, those of polygamma from Abramowitz & Stegun 6.3 and 6.4. */
+/* test_ops.c -- values of the scalar operators, above all at the edges of ints. Expected numbers
+ * are by hand, those of polygamma from Abramowitz & Stegun 6.3 and 6.4. */
 #include "ir.h"
 #include "unit.h"
 

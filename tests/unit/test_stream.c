@@ -1,5 +1,5 @@
-/* test_stream.c -- a computation split into passes over chunks gives what it gives over all examples
- * at once; both by the reference evaluator, and some by hand. */
+/* test_stream.c -- a computation split into passes over chunks gives what it gives over all
+ * examples at once; both by the reference evaluator, and some by hand. */
 #include "eval.h"
 #include "program.h"
 #include "unit.h"
