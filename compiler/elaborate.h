@@ -259,7 +259,7 @@ Value eval_member(Elab *e, Frame *f, const AstExpr *x);
 const char *expr_text(Elab *e, const AstExpr *x);
 const char *quoted_text(Elab *e, Span span);
 /* The source between the ends of a span, or `otherwise` if it is long. */
-const char *span_text(Elab *e, Span span, const char *otherwise);
+const char *place_text(Elab *e, Span span, const char *otherwise);
 
 /* elaborate_index.c */
 /* The index name in scope, or NULL. */

@@ -19,7 +19,7 @@ static const char *span_inside(Elab *e, Span span, int *length)
     return *length > 0 && *length <= 40 ? line + span.col - 1 : NULL;
 }
 
-const char *span_text(Elab *e, Span span, const char *otherwise)
+const char *place_text(Elab *e, Span span, const char *otherwise)
 {
     int length;
     const char *text = span_inside(e, span, &length);
@@ -28,7 +28,7 @@ const char *span_text(Elab *e, Span span, const char *otherwise)
 
 const char *quoted_text(Elab *e, Span span)
 {
-    const char *text = span_text(e, span, NULL);
+    const char *text = place_text(e, span, NULL);
     return text ? arena_printf(e->arena, "`%s`", text) : "this";
 }
 

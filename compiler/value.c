@@ -109,14 +109,14 @@ bool value_convert(Elab *e, Value *v, ElemType type, Span span)
     if (from == type) return true;
     if (type == TYPE_BOOL) {
         diag_error(e->context, span, "a bool is wanted here, not %s", value_describe(e, v));
-        diag_hint(e->context, "compare it: %s != 0", span_text(e, span, "x"));
+        diag_hint(e->context, "compare it: %s != 0", place_text(e, span, "x"));
         return false;
     }
     if (from > type) {
         diag_error(e->context, span, "%s is wanted here, not %s", type == TYPE_INT ? "an int" : "a u8",
                    value_describe(e, v));
         diag_hint(e->context, "write %s(%s) to truncate it", type_name(type),
-                  span_text(e, span, ".."));
+                  place_text(e, span, ".."));
         return false;
     }
     v->scalar = scalar_convert(e->g, v->scalar, type);
