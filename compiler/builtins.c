@@ -221,12 +221,12 @@ Value draw_value(Elab *e, Frame *f, bool normal, Span span)
 
 static Value builtin_rand(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
-    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, false, call->span) : value_error();
+    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, false, call->call.callee->span) : value_error();
 }
 
 static Value builtin_randn(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
-    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, true, call->span) : value_error();
+    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, true, call->call.callee->span) : value_error();
 }
 
 /* --- sources and what is not reached yet ------------------------------------------------------------------------------ */

@@ -280,6 +280,8 @@ typedef struct BodyInfo {
 const BodyInfo *body_info(Elab *e, const AstItem *item);
 /* How many calls written with the same name stand before this one in the body, plus one. */
 int call_ordinal(Elab *e, const AstItem *item, const AstExpr *call);
+/* The hash of a place in the call path; span is that of the callee's name, for the calls of a pipeline begin
+ * at the same place. */
 uint64_t site_hash(Elab *e, const Frame *f, Span span);
 
 /* elaborate_call.c */
