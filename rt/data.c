@@ -244,6 +244,6 @@ int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int 
     call->total = set < 0 ? 1 : session->sets[set].splits[split].count;
     if (stream->reset != NULL && stream_once(session, stream->reset, call, NULL)) return 1;
     for (int i = 0; i < stream->pass_count; i++)
-        if (stream_pass(session, &stream->passes[i], split, call)) return 1;
+        if (stream_pass(session, stream->passes[i], split, call)) return 1;
     return stream_once(session, stream->finish, call, outputs);
 }

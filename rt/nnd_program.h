@@ -26,10 +26,12 @@ typedef struct NndTensorInfo {
     NndType type;
     int rank;
     int64_t shape[NND_MAX_RANK];
+    size_t offset; /* of its data in the program's model, where there is one */
 } NndTensorInfo;
 
 /* What an entry works on. All arrays are row-major. */
 typedef struct NndCall {
+    const struct NndEntry *entry;
     uint64_t seed;
     int64_t batch;             /* examples in the inputs */
     int64_t total, offset;     /* examples of the split; number of the first one here */
@@ -37,7 +39,7 @@ typedef struct NndCall {
     void *const *tensors;      /* the kept tensors' data, in the order of NndProgram.tensors */
     const void *const *inputs; /* in the order of the entry's inputs */
     void *const *outputs;      /* in the order of the entry's outputs; written */
-    void *work;                /* entry->work bytes, aligned, not initialised */
+    void *model;               /* memory of the program itself, zeroed at start */
     NndError *error;
 } NndCall;
 
@@ -60,13 +62,13 @@ typedef struct NndEntry {
     const NndPort *inputs, *outputs;
     int input_count, output_count;
     int64_t batch; /* the largest batch it may be run on; 0: it has no batch axis */
-    size_t work;
+    const void *data; /* for run, where one function serves many entries */
 } NndEntry;
 
 /* A computation over a whole split: reset, each pass over all chunks, finish. */
 typedef struct NndStreamed {
     const NndEntry *reset, *finish;
-    const NndEntry *passes;
+    const NndEntry *const *passes;
     int pass_count;
 } NndStreamed;
 
@@ -132,6 +134,7 @@ typedef struct NndProgram {
     const char *source; /* model.nnd */
     const char *folder; /* of the .nnd file: relative paths of data begin here */
     NndType real;       /* NND_REAL or NND_F64 */
+    size_t model_size;  /* bytes; 0: the runtime allocates each tensor */
     const NndTensorInfo *tensors;
     int tensor_count;
     const NndFileInfo *files;
@@ -180,8 +183,7 @@ typedef struct NndSession {
     NndTensor *saved;   /* those that are saved; they share their data */
     int saved_count;
     void **data;     /* of each tensor */
-    void *work;      /* of entries; grows */
-    size_t work_size;
+    void *model;     /* of the generated program */
     NndArray *files; /* data is NULL until a file is read */
     NndArray *made;  /* outputs of load */
     NndSet *sets;
@@ -194,7 +196,7 @@ typedef struct NndSession {
 int nnd_program_main(const NndProgram *program, int argc, char **argv);
 /* The same for a command line that has been read. Errors have been printed when it returns. */
 int nnd_program_run(const NndProgram *program, const NndOptions *options);
-/* Runs an entry; sets the call's tensors, work and error. */
+/* Runs an entry; sets the call's entry, tensors, model and error. */
 int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
 /* An array for a port, with n examples if it is batched. */
 int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error);

@@ -158,16 +158,9 @@ int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *er
 
 int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call)
 {
-    if (entry->work > session->work_size) {
-        nnd_free(session->work);
-        session->work = nnd_alloc(entry->work);
-        session->work_size = session->work != NULL ? entry->work : 0;
-        if (session->work == NULL)
-            return nnd_error(&session->error, "out of memory: %.1f MiB of work space",
-                             (double)entry->work / 1048576.0);
-    }
+    call->entry = entry;
     call->tensors = session->data;
-    call->work = session->work;
+    call->model = session->model;
     call->error = &session->error;
     return entry->run(call);
 }
@@ -186,13 +179,23 @@ static int session_open(NndSession *session)
         session->files == NULL || session->sets == NULL || session->folder == NULL)
         return nnd_error(&session->error, "out of memory");
     sprintf(session->folder, "%s.run", program->name);
+    if (program->model_size > 0) {
+        session->model = nnd_alloc(program->model_size);
+        if (session->model == NULL)
+            return nnd_error(&session->error, "out of memory: the program takes %.1f MiB",
+                             (double)program->model_size / 1048576.0);
+        memset(session->model, 0, program->model_size);
+    }
     for (int i = 0; i < program->tensor_count; i++) {
         const NndTensorInfo *info = &program->tensors[i];
         NndTensor *tensor = &session->tensors[i];
         tensor->name = info->name;
         tensor->array = (NndArray){.type = info->type, .rank = info->rank};
         memcpy(tensor->array.shape, info->shape, sizeof info->shape);
-        if (nnd_array_alloc(&tensor->array, &session->error)) return 1;
+        if (session->model != NULL)
+            tensor->array.data = (char *)session->model + info->offset;
+        else if (nnd_array_alloc(&tensor->array, &session->error))
+            return 1;
         session->data[i] = tensor->array.data;
         if (info->kept != NND_SCRATCH) session->saved[session->saved_count++] = *tensor;
     }
@@ -202,9 +205,10 @@ static int session_open(NndSession *session)
 static void session_close(NndSession *session)
 {
     nnd_data_close(session);
-    for (int i = 0; session->tensors != NULL && i < session->program->tensor_count; i++)
+    bool own = session->tensors != NULL && session->model == NULL;
+    for (int i = 0; own && i < session->program->tensor_count; i++)
         nnd_array_free(&session->tensors[i].array);
-    nnd_free(session->work);
+    nnd_free(session->model);
     free(session->tensors);
     free(session->saved);
     free(session->data);
