@@ -1,15 +1,20 @@
 /* driver.h -- the commands of nndc and what they share.
  *
- * A command gets a Driver and returns the exit status: 0 done, 1 the program or its data is wrong,
- * 2 the command line is. What fails below reports to the context or says so itself; main prints the
- * context's diagnostics when the command has returned. */
+ * A command gets a Driver and returns the exit status. What fails below reports to the context or says
+ * so itself; main prints the context's diagnostics when the command has returned. */
 #ifndef NND_DRIVER_H
 #define NND_DRIVER_H
 
 #include "base.h"
 #include "options.h"
+#include "program.h"
 
-enum { STATUS_DONE = 0, STATUS_WRONG = 1, STATUS_USAGE = 2, STATUS_INTERNAL = 3 };
+enum {
+    STATUS_DONE = 0,
+    STATUS_WRONG = 1,   /* the program or its data */
+    STATUS_USAGE = 2,   /* the command line */
+    STATUS_INTERNAL = 3
+};
 
 #define NND_VERSION "0.1"
 
@@ -18,14 +23,43 @@ typedef struct Driver {
     Arena *arena; /* the context's */
     Options options;
     Arguments arguments;
+    const char *command;
     const char *self; /* argv[0]: where the runtime is looked for */
 } Driver;
 
-/* --- driver_check.c ----------------------------------------------------------------------------- */
+/* --- driver_program.c ------------------------------------------------------------------------- */
+
+/* The program of the first argument; NULL after errors, which are in the context. */
+Program *driver_program(Driver *driver);
+/* FILE without .nnd. */
+const char *driver_stem(Driver *driver);
+
+/* --- driver_check.c --------------------------------------------------------------------------- */
 
 int command_check(Driver *driver);
 
-/* --- doc.c -------------------------------------------------------------------------------------- */
+/* --- driver_run.c ------------------------------------------------------------------------------- */
+
+int command_train(Driver *driver);
+int command_build(Driver *driver);
+int command_eval(Driver *driver);
+int command_predict(Driver *driver);
+
+/* --- driver_compile.c ----------------------------------------------------------------------------- */
+
+/* Writes a text to a file, all of it or nothing; false after an error. */
+bool file_write(Driver *driver, const char *path, const char *text);
+/* Makes the folder; one that exists is fine. */
+bool folder_make(Driver *driver, const char *path);
+/* Compiles a trainer's source to an executable; false after an error. */
+bool trainer_compile(Driver *driver, const char *source, const char *executable);
+
+/* --- driver_ir.c ---------------------------------------------------------------------------------- */
+
+int command_ir(Driver *driver);
+int command_passes(Driver *driver);
+
+/* --- doc.c ------------------------------------------------------------------------------------------ */
 
 int command_doc(Driver *driver);
 

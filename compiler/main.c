@@ -15,6 +15,9 @@ static int command_version(Driver *driver);
 
 static const Command commands[] = {
     {"check", "FILE", 1, 1, command_check, "report errors, and a table of the models"},
+    {"train", "FILE", 1, 1, command_train, "train its models; writes FILE.run/"},
+    {"eval", "FILE", 1, 1, command_eval, "the reports, on the test split"},
+    {"predict", "FILE [MODEL]", 1, 2, command_predict, "run a model on data; print or save"},
     {"doc", "[NAME]", 0, 1, command_doc,
      "the library: a list, or one definition with its examples"},
     {"options", "", 0, 0, command_options, "every option, with the commands that take it"},
@@ -139,7 +142,8 @@ int main(int argc, char **argv)
     const Command *command = command_find(argv[1]);
     if (!command) return command_unknown(argv[1]);
     Context *context = context_new();
-    Driver driver = {context, context_arena(context), options_default(), {0}, argv[0]};
+    Driver driver = {context, context_arena(context), options_default(),
+                     {0},     command->name,          argv[0]};
     int status = command_run(&driver, command, argc - 2, argv + 2);
     context_free(context);
     return status;
