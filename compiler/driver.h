@@ -45,14 +45,22 @@ int command_build(Driver *driver);
 int command_eval(Driver *driver);
 int command_predict(Driver *driver);
 
-/* --- driver_compile.c ----------------------------------------------------------------------------- */
+/* --- driver_compile.c ------------------------------------------------------------------------- */
 
+typedef struct Runtime {
+    const char *archive, *headers;
+} Runtime;
+
+/* Finds the runtime's library and the folder of its headers; false if they are not installed. */
+bool runtime_find(Driver *driver, Runtime *runtime);
 /* Writes a text to a file, all of it or nothing; false after an error. */
 bool file_write(Driver *driver, const char *path, const char *text);
 /* Makes the folder; one that exists is fine. */
 bool folder_make(Driver *driver, const char *path);
-/* Compiles a trainer's source to an executable; false after an error. */
-bool trainer_compile(Driver *driver, const char *source, const char *executable);
+/* Compiles a trainer's source to an executable, with the runtime, or, if NULL, a source that contains
+ * it; false after an error. */
+bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
+                     const char *executable);
 
 /* --- driver_ir.c ---------------------------------------------------------------------------------- */
 

@@ -3,8 +3,14 @@
 #include "describe.h"
 #include "driver.h"
 #include "reference.h"
+#include "trainer.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* "examples/mnist_mlp", or "." */
 static const char *source_folder(Driver *driver)
@@ -13,6 +19,9 @@ static const char *source_folder(Driver *driver)
     if (!slash) return ".";
     return arena_printf(driver->arena, "%.*s", slash == path ? 1 : (int)(slash - path), path);
 }
+
+/* --- by the reference evaluator
+ * ------------------------------------------------------------------- */
 
 static int run_reference(Driver *driver, Program *program)
 {
@@ -35,12 +44,142 @@ static int run_reference(Driver *driver, Program *program)
     return reference_run(program, described, &options);
 }
 
+/* --- by a compiled trainer
+ * ---------------------------------------------------------------------------- */
+
+/* Writes the trainer's source, and compiles it unless `executable` is NULL. */
+static bool trainer_make(Driver *driver, Program *program, const DescribeOptions *describe,
+                         const char *source, const char *executable)
+{
+    Runtime runtime;
+    Options options = driver->options;
+    const NndProgram *described = program_describe(program, describe);
+    if (!described) return false;
+    bool installed = runtime_find(driver, &runtime);
+    if (!installed && executable) options.amalgamate = true;
+    const char *text = trainer_text(program, described, &options);
+    if (diag_errors(driver->context) || !file_write(driver, source, text)) return false;
+    if (!executable) return true;
+    return trainer_compile(driver, options.amalgamate ? NULL : &runtime, source, executable);
+}
+
+typedef VEC(char *) Words;
+
+static void word_add(Driver *driver, Words *words, const char *word)
+{
+    vec_push(driver->arena, words, arena_strdup(driver->arena, word));
+}
+
+static void option_add(Driver *driver, Words *words, const char *flag, const char *value)
+{
+    if (!value) return;
+    word_add(driver, words, flag);
+    word_add(driver, words, value);
+}
+
+/* The trainer's command line. */
+static Words trainer_words(Driver *driver, const char *executable)
+{
+    Words words = {0};
+    const Options *o = &driver->options;
+    word_add(driver, &words,
+             strchr(executable, '/') ? executable
+                                     : arena_printf(driver->arena, "./%s", executable));
+    word_add(driver, &words, driver->command);
+    if (driver->arguments.len > 1) word_add(driver, &words, driver->arguments.data[1]);
+    option_add(driver, &words, "-o", o->output);
+    option_add(driver, &words, "--weights", o->weights);
+    option_add(driver, &words, "--input", o->input);
+    option_add(driver, &words, "--only", o->only);
+    option_add(driver, &words, "--trace", o->trace);
+    if (o->seed >= 0)
+        option_add(driver, &words, "--seed", arena_printf(driver->arena, "%d", o->seed));
+    if (o->threads)
+        option_add(driver, &words, "--threads", arena_printf(driver->arena, "%d", o->threads));
+    if (o->resume) word_add(driver, &words, "--resume");
+    if (o->quiet) word_add(driver, &words, "--quiet");
+    if (o->json) word_add(driver, &words, "--json");
+    vec_push(driver->arena, &words, NULL);
+    return words;
+}
+
+/* Runs the trainer and waits. Ctrl-C is the trainer's, which stops in good order. */
+static int trainer_run(char **words)
+{
+    int status;
+    fflush(NULL);
+    void (*before)(int) = signal(SIGINT, SIG_IGN);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGINT, before);
+        execv(words[0], words);
+        fprintf(stderr, "nndc: error: %s: %s\n", words[0], strerror(errno));
+        _exit(STATUS_INTERNAL);
+    }
+    if (child < 0) die("cannot start %s: %s", words[0], strerror(errno));
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) die("cannot wait for %s", words[0]);
+    signal(SIGINT, before);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static bool file_exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* eval and predict: the program is made in a folder that is removed afterwards. */
+static int run_temporary(Driver *driver, Program *program, const DescribeOptions *describe)
+{
+    const char *base = getenv("TMPDIR");
+    char *folder = arena_printf(driver->arena, "%s/nndc-XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(folder)) die("cannot make a folder %s: %s", folder, strerror(errno));
+    const char *source = arena_printf(driver->arena, "%s/trainer.c", folder);
+    const char *executable = arena_printf(driver->arena, "%s/trainer", folder);
+    int status = STATUS_WRONG;
+    if (trainer_make(driver, program, describe, source, executable))
+        status = trainer_run(trainer_words(driver, executable).data);
+    remove(source);
+    remove(executable);
+    rmdir(folder);
+    return status;
+}
+
+/* train: the program stays in the run folder, and replaces this process, so that signals are its
+ * own. */
+static int run_training(Driver *driver, Program *program, const DescribeOptions *describe)
+{
+    const char *folder = driver->options.output;
+    if (!folder) folder = arena_printf(driver->arena, "%s.run", driver_stem(driver));
+    bool made = !file_exists(folder);
+    if (!folder_make(driver, folder)) return STATUS_WRONG;
+    const char *source = arena_printf(driver->arena, "%s/trainer.c", folder);
+    const char *executable = arena_printf(driver->arena, "%s/trainer", folder);
+    if (!trainer_make(driver, program, describe, source, executable)) {
+        if (made) rmdir(folder);
+        return STATUS_WRONG;
+    }
+    Words words = trainer_words(driver, executable);
+    fflush(NULL);
+    execv(words.data[0], words.data);
+    die("cannot start %s: %s", words.data[0], strerror(errno));
+}
+
 static int run(Driver *driver)
 {
     Program *program = driver_program(driver);
     if (!program) return STATUS_WRONG;
+    bool train = !strcmp(driver->command, "train");
+    if (train && !program->trains.len) {
+        diag_error(driver->context, NO_SPAN, "%s has no train block", program->path);
+        return STATUS_WRONG;
+    }
     diag_print(driver->context, stderr); /* warnings, before it runs */
-    return run_reference(driver, program);
+    if (driver->options.eval) return run_reference(driver, program);
+    DescribeOptions describe = {driver_stem(driver), source_folder(driver),
+                                !strcmp(driver->options.real, "f64")};
+    if (train) return run_training(driver, program, &describe);
+    return run_temporary(driver, program, &describe);
 }
 
 int command_train(Driver *driver)
@@ -56,4 +195,38 @@ int command_eval(Driver *driver)
 int command_predict(Driver *driver)
 {
     return run(driver);
+}
+
+/* --- build
+ * ---------------------------------------------------------------------------------------------- */
+
+/* The folder as an absolute path, for a program that may be called from anywhere. */
+static const char *absolute(Driver *driver, const char *path)
+{
+    char *full = realpath(path, NULL);
+    const char *copy = full ? arena_strdup(driver->arena, full) : path;
+    free(full);
+    return copy;
+}
+
+int command_build(Driver *driver)
+{
+    Program *program = driver_program(driver);
+    if (!program) return STATUS_WRONG;
+    diag_print(driver->context, stderr);
+    const char *output = driver->options.output ? driver->options.output : driver_stem(driver);
+    size_t len = strlen(output);
+    bool source_only = len > 2 && !strcmp(output + len - 2, ".c");
+    const char *stem =
+        source_only ? arena_printf(driver->arena, "%.*s", (int)len - 2, output) : output;
+    const char *source = arena_printf(driver->arena, "%s.c", stem);
+    const char *slash = strrchr(stem, '/');
+    const char *folder = source_folder(driver);
+    DescribeOptions describe = {slash ? slash + 1 : stem,
+                                source_only ? folder : absolute(driver, folder),
+                                !strcmp(driver->options.real, "f64")};
+    bool good = trainer_make(driver, program, &describe, source, source_only ? NULL : output);
+    if (good && !driver->options.quiet)
+        printf("%s%s%s\n", source, source_only ? "" : ", ", source_only ? "" : output);
+    return good ? STATUS_DONE : STATUS_WRONG;
 }

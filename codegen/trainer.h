@@ -1,0 +1,14 @@
+/* trainer.h -- a whole program as one C file. */
+#ifndef NND_TRAINER_H
+#define NND_TRAINER_H
+
+#include "nnd_program.h"
+#include "options.h"
+#include "program.h"
+
+/* The text of a C11 program that trains, evaluates and predicts; described: the program's tables.
+ * It includes the runtime's headers and wants its library, or, if options->amalgamate, contains
+ * both. */
+const char *trainer_text(Program *program, const NndProgram *described, const Options *options);
+
+#endif

@@ -1,0 +1,170 @@
+/* driver_compile.c -- files and processes: writes a trainer's source, finds the runtime, calls the
+ * C compiler. The runtime is looked for beside the executable, as `make` leaves it; where it is
+ * not, its sources, which travel inside the compiler, become part of the trainer's text
+ * (--amalgamate). */
+#include "driver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+bool file_write(Driver *driver, const char *path, const char *text)
+{
+    const char *temporary = arena_printf(driver->arena, "%s.tmp%ld", path, (long)getpid());
+    FILE *file = fopen(temporary, "w");
+    bool good = file != NULL;
+    if (good) good = fputs(text, file) != EOF;
+    if (file && fclose(file)) good = false;
+    if (good) good = rename(temporary, path) == 0;
+    if (good) return true;
+    diag_error(driver->context, NO_SPAN, "%s cannot be written: %s", path, strerror(errno));
+    if (file) remove(temporary);
+    return false;
+}
+
+bool folder_make(Driver *driver, const char *path)
+{
+    struct stat status;
+    if (mkdir(path, 0777) == 0 || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+        return true;
+    diag_error(driver->context, NO_SPAN, "the folder %s cannot be made: %s", path, strerror(errno));
+    return false;
+}
+
+/* The folder of this executable, with a slash, or NULL. */
+static const char *self_folder(Driver *driver)
+{
+    char path[4096];
+    ssize_t len = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (len > 0)
+        path[len] = '\0';
+    else if (strchr(driver->self, '/') && strlen(driver->self) < sizeof path)
+        strcpy(path, driver->self);
+    else
+        return NULL;
+    *(strrchr(path, '/') + 1) = '\0';
+    return arena_strdup(driver->arena, path);
+}
+
+bool runtime_find(Driver *driver, Runtime *runtime)
+{
+    static const char *const places[][2] = {{"", "../rt"}, {"../lib/nnd", "../lib/nnd"}};
+    const char *self = self_folder(driver);
+    const char *name = !strcmp(driver->options.blas, "none") ? "libnnd_rt.a" : "libnnd_rt_blas.a";
+    for (int i = 0; self && i < 2; i++) {
+        runtime->archive = arena_printf(driver->arena, "%s%s%s%s", self, places[i][0],
+                                        *places[i][0] ? "/" : "", name);
+        runtime->headers = arena_printf(driver->arena, "%s%s", self, places[i][1]);
+        const char *header = arena_printf(driver->arena, "%s/nnd_rt.h", runtime->headers);
+        if (access(runtime->archive, R_OK) == 0 && access(header, R_OK) == 0) return true;
+    }
+    return false;
+}
+
+typedef VEC(char *) Words;
+
+static void words_add(Driver *driver, Words *words, const char *text)
+{
+    while (*(text += strspn(text, " \t"))) {
+        size_t n = strcspn(text, " \t");
+        vec_push(driver->arena, words, arena_printf(driver->arena, "%.*s", (int)n, text));
+        text += n;
+    }
+}
+
+static void word_add(Driver *driver, Words *words, const char *word)
+{
+    vec_push(driver->arena, words, arena_strdup(driver->arena, word));
+}
+
+/* Whether a command can be found on the PATH. */
+static bool command_exists(Driver *driver, const char *name)
+{
+    const char *path = getenv("PATH");
+    for (const char *at = path ? path : "/usr/bin"; *at; at += *at == ':') {
+        size_t n = strcspn(at, ":");
+        if (access(arena_printf(driver->arena, "%.*s/%s", (int)n, at, name), X_OK) == 0)
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+static const char *compiler_command(Driver *driver)
+{
+    static const char *const usual[] = {"gcc", "clang", "cc"};
+    const char *given = driver->options.cc ? driver->options.cc : getenv("CC");
+    if (given && *given) return given;
+    for (int i = 0; i < 3; i++)
+        if (command_exists(driver, usual[i])) return usual[i];
+    diag_error(driver->context, NO_SPAN, "there is no C compiler: gcc, clang or cc is wanted");
+    diag_hint(driver->context, "`--cc COMMAND` names another; `--eval` needs none, but is slow");
+    return NULL;
+}
+
+/* Runs a command; what it writes to standard error goes to a file. Returns its exit status. */
+static int command_spawn(Driver *driver, char **words, const char *log)
+{
+    int status;
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        if (!freopen(log, "w", stderr)) _exit(127);
+        execvp(words[0], words);
+        fprintf(stderr, "%s: %s\n", words[0], strerror(errno));
+        fflush(stderr);
+        _exit(127);
+    }
+    if (child < 0) die("cannot start %s: %s", words[0], strerror(errno));
+    while (waitpid(child, &status, 0) < 0)
+        if (errno != EINTR) die("cannot wait for %s", words[0]);
+    (void)driver;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128;
+}
+
+static void log_show(const char *path)
+{
+    char line[1000];
+    FILE *log = fopen(path, "r");
+    while (log && fgets(line, sizeof line, log))
+        fputs(line, stderr);
+    if (log) fclose(log);
+}
+
+bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
+                     const char *executable)
+{
+    Words words = {0};
+    const char *command = compiler_command(driver);
+    if (!command) return false;
+    const char *temporary = arena_printf(driver->arena, "%s.tmp%ld", executable, (long)getpid());
+    const char *log = arena_printf(driver->arena, "%s.log%ld", executable, (long)getpid());
+    words_add(driver, &words, command);
+    words_add(driver, &words,
+              "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
+              "-fno-math-errno -march=native");
+    words_add(driver, &words, driver->options.optimize > 0 ? "-O2" : "-O0");
+    if (runtime) {
+        word_add(driver, &words, "-I");
+        word_add(driver, &words, runtime->headers);
+    }
+    word_add(driver, &words, "-o");
+    word_add(driver, &words, temporary);
+    word_add(driver, &words, source);
+    if (runtime) word_add(driver, &words, runtime->archive);
+    if (strcmp(driver->options.blas, "none")) word_add(driver, &words, "-lopenblas");
+    words_add(driver, &words, "-lz -lm");
+    vec_push(driver->arena, &words, NULL);
+    bool good = command_spawn(driver, words.data, log) == 0 && rename(temporary, executable) == 0;
+    if (!good) {
+        log_show(log);
+        diag_error(driver->context, NO_SPAN, "`%s` could not compile %s", command, source);
+        if (strcmp(driver->options.blas, "none"))
+            diag_hint(driver->context, "is OpenBLAS missing? `--blas=none` does without it");
+        remove(temporary);
+    }
+    remove(log);
+    return good;
+}
