@@ -203,10 +203,10 @@ int command_predict(Driver *driver)
 /* The folder as an absolute path, for a program that may be called from anywhere. */
 static const char *absolute(Driver *driver, const char *path)
 {
-    char *full = realpath(path, NULL);
-    const char *copy = full ? arena_strdup(driver->arena, full) : path;
-    free(full);
-    return copy;
+    char here[4096];
+    if (*path == '/' || !getcwd(here, sizeof here)) return path;
+    return !strcmp(path, ".") ? arena_strdup(driver->arena, here)
+                              : arena_printf(driver->arena, "%s/%s", here, path);
 }
 
 int command_build(Driver *driver)
