@@ -383,12 +383,12 @@ static void stage_term(Diff *d, Stage *stage, Adjoint *a, const Points *points, 
     Graph *g = d->g;
     const Domain *domain = &stage->domain;
     const Scalar *own = test_and(g, domain, points->test, term->coefficient.test);
-    bool bijective = load_is_bijective(stage, term->load, d->extra);
-    bool finite = zeroed && scalar_presumed_finite(d, term->coefficient.value);
+    /* A finite coefficient keeps the zeros that arrive: only others need to know where they are. */
+    bool harmless = scalar_presumed_finite(d, term->coefficient.value);
+    bool finite = zeroed && harmless;
     const Scalar *test = at_point(d, stage, a->sum.test), *where = test;
-    bool map = bijective && stage->node->kind == NODE_COMP;
-    if (!map && finite) where = test_equalities(d, domain, test);
-    if (!a->complete && !finite) {
+    if (finite) where = test_equalities(d, domain, test);
+    if (!a->complete && !harmless) {
         const Scalar *full = at_point(d, stage, adjoint_where(d, a));
         where = full ? full : test;
     }
@@ -396,7 +396,7 @@ static void stage_term(Diff *d, Stage *stage, Adjoint *a, const Points *points, 
     Gathered got = gather(d, stage, term->load, m, false);
     bool known = where == test || !finite;
     Flow flow = {.value = got.flow, .from = a, .stage = stage, .load = term->load, .test = own};
-    flow.kind = got.complete && known && (a->complete || !finite) ? FLOW_PLAIN : FLOW_TERM;
+    flow.kind = got.complete && known && (a->complete || !harmless) ? FLOW_PLAIN : FLOW_TERM;
     flow_add(d, term->load->node, flow);
 }
 

@@ -35,8 +35,8 @@ typedef VEC(Term) Terms;
 Terms body_terms(Diff *d, const Domain *domain, const Scalar *body, const Scalar *out,
                  const Scalar *arriving);
 bool node_depends(const Diff *d, const Node *node);
-/* Whether a value is finite wherever it is evaluated, presuming that parameters and states are and
- * that nothing overflows. */
+/* Whether a value is finite wherever it is evaluated, presuming that data, parameters and states are
+ * and that nothing overflows. */
 bool scalar_presumed_finite(Diff *d, const Scalar *a);
 bool node_presumed_finite(Diff *d, const Node *node);
 

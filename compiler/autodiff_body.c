@@ -197,8 +197,8 @@ bool scalar_presumed_finite(Diff *d, const Scalar *a)
 
 static bool leaf_presumed_finite(const Node *node)
 {
-    if (node->leaf->kind == LEAF_PERSIST) return true;
-    if (node->leaf->kind != LEAF_CONST) return false;
+    if (node->leaf->kind == LEAF_INPUT) return false;
+    if (node->leaf->kind != LEAF_CONST) return true;
     int64_t n = node_max_elements(node);
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(node->leaf->values[i])) return false;
@@ -211,6 +211,10 @@ static bool comp_presumed_finite(Diff *d, const Node *node)
         if (node->guard) return false;
         for (int i = node->rank; i < node->n_iters; i++)
             if (node->iters[i].size || node->iters[i].max < 1) return false;
+        /* A window that reaches over the edge: what lies outside is never the extremum. */
+        const Scalar *body = node->body;
+        if (body->kind == SCALAR_LOAD && body->outside && body->outside->kind == SCALAR_CONST)
+            return node_presumed_finite(d, body->node);
     }
     return scalar_presumed_finite(d, node->body);
 }

@@ -205,6 +205,17 @@ static const Scalar *load_outside(Elab *e, const Node *node, const Scalar *const
     return scalar_load(e->g, converted, subs, outside, span);
 }
 
+/* Whether a subscript never leaves its axis, so that what is said to lie outside never counts. */
+static bool subscript_inside(Elab *e, const Scalar *sub, Extent axis, const Value *result)
+{
+    Extent iters[VISIBLE + MAX_RANK] = {{0, NULL}};
+    for (int i = 0; i < e->axes.len; i++)
+        iters[i] = e->axes.data[i].extent;
+    for (int k = 0; k < result->rank; k++)
+        iters[VISIBLE + k] = result->shape[k];
+    return range_within(scalar_range(sub, iters, VISIBLE + result->rank), axis);
+}
+
 Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 {
     Value base = subscript_base(e, f, x->subscript.base);
@@ -252,8 +263,15 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     if (outside.kind == VALUE_ERROR) return outside;
     const Scalar *all[MAX_RANK];
     int leading = load->n_args - base.rank;
+    bool inside = true;
     for (int k = 0; k < load->n_args; k++)
         all[k] = k < leading ? load->args[k] : at[k - leading];
+    for (int k = 0; k < base.rank; k++)
+        inside = inside && subscript_inside(e, at[k], base.shape[k], &result);
+    if (inside && outside.scalar->type == load->type) {
+        result.scalar = scalar_load(e->g, load->node, all, NULL, x->span);
+        return result;
+    }
     result.scalar = load_outside(e, load->node, all, outside.scalar, x->span);
     return result;
 }
