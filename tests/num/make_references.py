@@ -62,8 +62,8 @@ class Case:
         return images(lambda x: F.conv2d(x, w.permute(3, 2, 0, 1).contiguous(), b, **options))
 
     def expect(self, name, value):
-        value = torch.as_tensor(value).detach()
-        self.expected[name] = np.array(value.numpy(), np.float64)
+        value = value.detach().numpy() if isinstance(value, torch.Tensor) else value
+        self.expected[name] = np.array(value, np.float64, order="C")
 
     def weighted(self, name, y):
         """The scalar sum(y * r) with a fixed r, written as a data file."""
