@@ -226,14 +226,27 @@ static const char *formula(CProgram *c, const Node *node)
     return str_text(&s);
 }
 
+/* What an entry's function calls the struct: `m`, unless a tensor is called so. */
+static const char *struct_name(CProgram *c, const Lowered *l)
+{
+    const char *name = "m";
+    for (int i = 0; i < l->buffers.len; i++)
+        if (!strcmp(l->buffers.data[i]->name, name)) {
+            name = arena_printf(c->arena, "%s_", name);
+            i = -1;
+        }
+    return name;
+}
+
 static const char *argument(CProgram *c, const Lowered *l, const CParameter *p)
 {
+    const char *self = struct_name(c, l);
     if (!p->buffer)
-        return strcmp(p->name, "fault") == 0 ? "&m->fault" : "m->seed";
+        return arena_printf(c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault", self);
     const Buffer *b = p->buffer;
     const void *key = b->node;
     switch (b->kind) {
-    case BUFFER_RUN: return arena_printf(c->arena, "m->%s", b->name);
+    case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", self, b->name);
     case BUFFER_CONST: return b->name;
     case BUFFER_ARENA: return b->name;
     case BUFFER_PERSIST: key = b->node->leaf->persistent; break;
@@ -243,7 +256,7 @@ static const char *argument(CProgram *c, const Lowered *l, const CParameter *p)
     }
     const Member *m = member_find(c, key);
     assert(m);
-    return arena_printf(c->arena, "m->%s", m->name);
+    return arena_printf(c->arena, "%s->%s", self, m->name);
 }
 
 /* The memory plan, as pointers into the arena. */
@@ -253,8 +266,8 @@ static void print_plan(Out *out, CProgram *c, const Lowered *l)
         const Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || b->offset < 0) continue;
         const char *type = c_element_type(c->options, b->type);
-        out_line(out, "%s *const %s = (%s *)(void *)(m->arena + %lld); /* %s */", type, b->name,
-                 type, (long long)b->offset, shape_text(c, b->node));
+        out_line(out, "%s *const %s = (%s *)(void *)(%s->arena + %lld); /* %s */", type,
+                 b->name, type, struct_name(c, l), (long long)b->offset, shape_text(c, b->node));
     }
 }
 
@@ -276,10 +289,10 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
         vec_push(c->arena, &functions, f);
         out_blank(out);
     }
-    out_line(out, "static void %s(struct Model *m)", entry->name);
+    out_line(out, "static void %s(struct Model *%s)", entry->name, struct_name(c, l));
     out_open(out, "{");
     print_plan(out, c, l);
-    if (functions.len == 0) out_line(out, "(void)m;");
+    if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
     for (int i = 0; i < functions.len; i++) {
         CFunction *f = functions.data[i];
         StrBuf args = str_new(c->arena);
