@@ -8,6 +8,7 @@
  * over the same points, and becomes a node of its own before it is summed or read at other places.
  */
 #include "autodiff.h"
+#include "simplify.h"
 
 #include <assert.h>
 #include <math.h>
@@ -41,8 +42,7 @@ struct Adjoint {
     const Scalar *where; /* once forced: where it may be other than zero; NULL: everywhere */
 };
 
-/* --- shapes -------------------------------------------------------------------------------------
- */
+/* --- shapes ---------------------------------------------------------------------------------- */
 
 /* a over the node's own iterators becomes a over the extra ones and these. */
 static const Scalar *behind_extra(Diff *d, const Scalar *a, int n)
@@ -83,8 +83,7 @@ static Domain adjoint_domain(Diff *d, const Node *node)
     return domain;
 }
 
-/* --- flows
- * ---------------------------------------------------------------------------------------- */
+/* --- flows ----------------------------------------------------------------------------------- */
 
 static Adjoint *adjoint_of(Diff *d, const Node *node)
 {
@@ -168,8 +167,7 @@ static const Scalar *adjoint_where(Diff *d, Adjoint *a)
     return a->where = where;
 }
 
-/* --- through a comprehension
- * ------------------------------------------------------------------------- */
+/* --- through a comprehension ----------------------------------------------------------------- */
 
 /* Which points of a domain count, and how, before the body's derivative does. A scatter's points
  * with a position outside of its axes add nothing. */
@@ -419,12 +417,14 @@ static void through_domain(Diff *d, Adjoint *a)
     Terms terms = body_terms(d, &stage->domain, body, out, seed);
     if (terms.len == 0) return;
     bool zeroed = stage_arrive(d, stage, arriving, &terms);
-    for (int i = 0; i < terms.len; i++)
+    for (int i = 0; i < terms.len; i++) {
+        Masked *coefficient = &terms.data[i].coefficient;
+        coefficient->value = scalar_simplify(g, coefficient->value, NULL);
         stage_term(d, stage, a, &points, zeroed, &terms.data[i]);
+    }
 }
 
-/* --- through the other nodes
- * ------------------------------------------------------------------------- */
+/* --- through the other nodes ----------------------------------------------------------------- */
 
 static void through_reshape(Diff *d, Adjoint *a)
 {
@@ -486,8 +486,7 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
     }
 }
 
-/* --- the whole
- * ---------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 
 static bool is_wrt(const Node *node, const Node *const *wrt, int n_wrt)
 {

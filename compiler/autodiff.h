@@ -20,8 +20,7 @@ typedef struct Diff {
     char yes, no;
 } Diff;
 
-/* --- autodiff_body.c -----------------------------------------------------------------------------
- */
+/* --- autodiff_body.c ------------------------------------------------------------------------- */
 
 /* The derivative of a scalar body by one of its loads, times what arrives at the body. */
 typedef struct Term {
@@ -40,8 +39,7 @@ bool node_depends(const Diff *d, const Node *node);
 bool scalar_presumed_finite(Diff *d, const Scalar *a);
 bool node_presumed_finite(Diff *d, const Node *node);
 
-/* --- autodiff_gather.c ---------------------------------------------------------------------------
- */
+/* --- autodiff_gather.c ----------------------------------------------------------------------- */
 
 /* A comprehension or scatter whose arriving derivative flows on to what it loads. */
 typedef struct Stage {

@@ -13,8 +13,7 @@ bool node_depends(const Diff *d, const Node *node)
     return map_get(&d->depends, node) != NULL;
 }
 
-/* --- the sweep -----------------------------------------------------------------------------------
- */
+/* --- the sweep ------------------------------------------------------------------------------- */
 
 typedef struct Sweep {
     Diff *d;
@@ -125,8 +124,7 @@ Terms body_terms(Diff *d, const Domain *domain, const Scalar *body, const Scalar
     return terms;
 }
 
-/* --- what is presumed finite
- * ------------------------------------------------------------------------ */
+/* --- what is presumed finite ----------------------------------------------------------------- */
 
 typedef struct Finite {
     Diff *d;

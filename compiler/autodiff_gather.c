@@ -53,8 +53,7 @@ Extent load_extent(Graph *g, const Scalar *load, int k)
     return e;
 }
 
-/* --- the plan ------------------------------------------------------------------------------------
- */
+/* --- the plan -------------------------------------------------------------------------------- */
 
 static void affine_replace(Affine *a, int slot, const Affine *by)
 {
@@ -236,8 +235,7 @@ static bool plan_residue(const Gather *w, Plan *plan, int k, int i, int p, int64
     return true;
 }
 
-/* --- from a plan to a sum
- * --------------------------------------------------------------------------- */
+/* --- from a plan to a sum -------------------------------------------------------------------- */
 
 /* The plan's index space: extra iterators, axes t, free iterators. Where only its axes matter, the
  * plan has no free iterators, and slots that depend on some have no scalar. */
@@ -407,8 +405,7 @@ static Gathered gather_space(const Gather *w, const Plan *plan)
     return (Gathered){term, !guarded && !outside};
 }
 
-/* --- residue classes
- * ---------------------------------------------------------------------------------- */
+/* --- residue classes ------------------------------------------------------------------------- */
 
 /* The plan's axes, with axis k restricted to t_k = size*t' + rho. */
 static Plan plan_split(const Gather *w, Plan plan, int k, int64_t rho, int64_t size)
@@ -482,8 +479,7 @@ static bool gather_plan(const Gather *w, Plan plan, Gathered *result)
     return true;
 }
 
-/* --- scatter
- * --------------------------------------------------------------------------------------------- */
+/* --- scatter --------------------------------------------------------------------------------- */
 
 /* Positions outside of the axes, of loads with `outside`, add nothing. */
 static Gathered gather_scatter(const Gather *w)

@@ -8,8 +8,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-/* --- tests ---------------------------------------------------------------------------------------
- */
+/* --- tests ----------------------------------------------------------------------------------- */
 
 /* Whether subscript k is an iterator that runs over exactly this axis, whose size depends on axes
  * before. */
@@ -100,8 +99,7 @@ bool test_is_equality(const Scalar *test)
     return test->kind == SCALAR_OP && test->op == OP_EQ && test->args[0]->type == TYPE_INT;
 }
 
-/* --- masked values
- * -------------------------------------------------------------------------------- */
+/* --- masked values --------------------------------------------------------------------------- */
 
 const Scalar *masked_scalar(Graph *g, Masked m)
 {
@@ -196,8 +194,7 @@ Masked masked_add(Graph *g, Masked a, Masked b)
     return (Masked){either, scalar_op2(g, OP_ADD, masked_scalar(g, a), masked_scalar(g, b))};
 }
 
-/* --- reductions
- * ------------------------------------------------------------------------------------- */
+/* --- reductions ------------------------------------------------------------------------------ */
 
 const Scalar *reduce_load(Graph *g, Reduce reduce, const Domain *domain, int n_par,
                           const Scalar *body, const Scalar *guard, Span span)
@@ -223,8 +220,7 @@ const Scalar *reduce_load(Graph *g, Reduce reduce, const Domain *domain, int n_p
     return scalar_load(g, node, subs, NULL, span);
 }
 
-/* --- solving equalities
- * ------------------------------------------------------------------------------ */
+/* --- solving equalities ---------------------------------------------------------------------- */
 
 /* An int expression as affine part + sum of coefficient * atom. */
 enum { MAX_ATOMS = 8 };
@@ -446,8 +442,7 @@ int masked_solve(Graph *g, Domain *domain, int n_par, Masked *term, const Scalar
     return before - domain->n;
 }
 
-/* --- sums
- * ---------------------------------------------------------------------------------------------- */
+/* --- sums ------------------------------------------------------------------------------------ */
 
 /* Divides the test into what does not depend on the iterators of the mask and the rest. All stays
  * in the rest where value or tests could not be evaluated without it. */

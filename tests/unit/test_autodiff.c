@@ -192,8 +192,7 @@ static bool derivatives_agree(const Node *y, int order)
 }
 #define AGREES(node, order) CU_ASSERT(derivatives_agree(weighted(node), order))
 
-/* --- reductions
- * -------------------------------------------------------------------------------------- */
+/* --- reductions ------------------------------------------------------------------------------ */
 
 static void test_maps(void)
 {
@@ -329,8 +328,7 @@ static void test_ties(void)
     end();
 }
 
-/* --- windows
- * ------------------------------------------------------------------------------------------ */
+/* --- windows --------------------------------------------------------------------------------- */
 
 /* y[i] = sum[p] x[s*i + d*p - a] outside 0 * w[p]; returns whether both derivatives agree. */
 static bool window_agrees(int64_t s, int64_t d, int64_t a, int64_t size, int64_t window, int64_t n,
@@ -413,8 +411,7 @@ static void test_conv2d(void)
         }
 }
 
-/* --- other subscripts
- * ------------------------------------------------------------------------------------ */
+/* --- other subscripts ------------------------------------------------------------------------ */
 
 static void test_subscripts(void)
 {
@@ -606,9 +603,7 @@ static void test_constants(void)
     end();
 }
 
-/* --- masks
- * -------------------------------------------------------------------------------------------------
- */
+/* --- masks ----------------------------------------------------------------------------------- */
 
 /* Derivatives up to third order of y are finite and, at masked elements of leaf 0, zero. */
 static bool masked_agrees(const Node *y, int order, const char *masked)
@@ -705,8 +700,7 @@ static void test_kinks(void)
     end();
 }
 
-/* --- extra axes
- * ---------------------------------------------------------------------------------------------- */
+/* --- extra axes ------------------------------------------------------------------------------ */
 
 /* The Jacobian of y, by a seed with y's axes twice, against the gradients of its elements one by
  * one. */
