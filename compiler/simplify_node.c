@@ -4,6 +4,7 @@
  * equality is solved for an iterator (masked.c), or, where a tensor read stands on one side and a
  * parallel iterator on the other, becomes a scatter: sum[e where dst[e] == v] m[e] adds each m[e]
  * where dst[e] says. Reductions lose parallel axes on which they do not depend. */
+#include "kernel.h"
 #include "masked.h"
 #include "simplify.h"
 
@@ -286,4 +287,16 @@ static const Node *untag_node(void *data, Rewrite *rewrite, const Node *node)
 bool graph_untag(Graph *g, const Node **roots, int n_roots)
 {
     return roots_rewrite(g, roots, n_roots, untag_node, g);
+}
+
+/* --- passes ---------------------------------------------------------------------------------- */
+
+void pass_untag(Lowered *l)
+{
+    graph_untag(l->g, l->roots, l->n_roots);
+}
+
+void pass_simplify(Lowered *l)
+{
+    graph_simplify(l->g, l->roots, l->n_roots, l->options);
 }
