@@ -226,8 +226,7 @@ static void print_load(Printer *p, const Scalar *s)
     print_name(p, s->node);
     if (s->n_args) print_list(p, s->args, s->n_args, "[", "]");
     if (!s->outside) return;
-    bool bare = s->outside->kind == SCALAR_CONST && strength(p, s->outside) == ATOM &&
-                s->outside->type == TYPE_REAL;
+    bool bare = s->outside->kind == SCALAR_CONST && s->outside->type == TYPE_REAL;
     str_add(p->out, bare ? " outside " : " outside (");
     print(p, s->outside, ANY);
     if (!bare) str_add(p->out, ")");

@@ -17,6 +17,7 @@ typedef struct Reader {
     int n_leaves;
     Map nodes;   /* from Name to Node */
     Map scalars; /* from Name to Scalar: lines s1 = @let(..) */
+    Map taken;   /* leaves that were read */
     Name iters[MAX_ITERS];
     int n_iters; /* named in this statement */
     bool failed;
@@ -373,12 +374,18 @@ static void leaf_object(Reader *r, Leaf *leaf, PersistKind kind, Span span)
     }
 }
 
+/* The first leaf of that kind and name that was not read before: a file read in two places is two
+ * leaves, printed in order. */
 static const Node *leaf_find(Reader *r, LeafKind kind, Name name)
 {
-    for (int i = 0; i < r->n_leaves; i++)
-        if (r->leaves[i]->kind == NODE_LEAF && r->leaves[i]->leaf->kind == kind &&
-            r->leaves[i]->leaf->name == name)
-            return r->leaves[i];
+    for (int i = 0; i < r->n_leaves; i++) {
+        const Node *node = r->leaves[i];
+        if (node->kind != NODE_LEAF || node->leaf->kind != kind || node->leaf->name != name ||
+            map_get(&r->taken, node))
+            continue;
+        map_put(&r->taken, node, (void *)(uintptr_t)node);
+        return node;
+    }
     return NULL;
 }
 
@@ -495,7 +502,8 @@ bool graph_read(Graph *g, const char *text, const Node *const *leaves, int n_lea
     Context *context = graph_context(g);
     Arena *arena = graph_arena(g);
     Reader r = {.g = g, .context = context, .arena = arena, .leaves = leaves,
-                .n_leaves = n_leaves, .nodes = map_new(arena), .scalars = map_new(arena)};
+                .n_leaves = n_leaves, .nodes = map_new(arena), .scalars = map_new(arena),
+                .taken = map_new(arena)};
     *out = (GraphText){0};
     const char *body = arena_printf(arena, "fn graph() {\n%s\n}\n", text);
     const Source *source = source_add(context, "graph", body, strlen(body), true);
