@@ -257,6 +257,7 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
         stream_describe(d, train->fits.data[i], &fits[i]);
     if (report) stream_describe(d, train->report, report);
     *out = (NndTrainInfo){.name = train->name,
+                          .place = span_place(d->program->context, train->span),
                           .losses = losses,
                           .loss_count = train->minimizes.len,
                           .sets = sets,

@@ -324,7 +324,7 @@ static void print_trains(Trainer *t)
         const NndTrainInfo *b = &d->trains[i];
         const char *name = b->name;
         out_open(&t->out, "{");
-        out_line(&t->out, ".name = %s,", quoted(t, name));
+        out_line(&t->out, ".name = %s, .place = %s,", quoted(t, name), quoted(t, b->place));
         if (b->loss_count) out_line(&t->out, ".losses = losses_%s,", name);
         out_line(&t->out, ".loss_count = %d,", b->loss_count);
         if (b->set_count) out_line(&t->out, ".sets = sets_%s,", name);

@@ -1,5 +1,7 @@
 /* driver_ir.c -- `nndc ir`: the graph of each entry as text, or its kernels after a pass; `nndc
  * passes`. */
+#include "c_text.h"
+#include "describe.h"
 #include "driver.h"
 #include "kernel.h"
 
@@ -21,30 +23,52 @@ static void entry_print(Driver *driver, const Program *program, const Entry *ent
     printf("# %s\n%s\n", entry->name, str_text(&out));
 }
 
-static void stream_print(Driver *driver, const Program *program, const Stream *stream)
+/* The kernels of an entry as they are after a pass. */
+static void kernels_print(Driver *driver, Program *program, Entry *entry)
 {
-    if (!stream) return;
-    if (stream->reset) entry_print(driver, program, stream->reset);
-    for (int i = 0; i < stream->passes.len; i++)
-        entry_print(driver, program, stream->passes.data[i]);
-    entry_print(driver, program, stream->finish);
+    Lowered *l = entry_lower(program, entry, &driver->options);
+    for (int i = 0; i < PASS_COUNT; i++) {
+        if (driver->options.optimize >= pass_table[i].level) pass_table[i].run(l);
+        if (!strcmp(pass_table[i].name, driver->options.after)) break;
+    }
+    Out out = out_new(driver->arena);
+    for (int i = 0; i < l->kernels.len; i++) {
+        const Kernel *kernel = l->kernels.data[i];
+        c_kernel(&out, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
+        out_blank(&out);
+    }
+    printf("# %s: %d kernels, %lld bytes of work memory\n%s", entry->name, l->kernels.len,
+           (long long)l->arena_size, str_text(&out.text));
+}
+
+static bool pass_known(const char *name)
+{
+    const char *names[PASS_COUNT];
+    for (int i = 0; i < PASS_COUNT; i++) {
+        names[i] = pass_table[i].name;
+        if (!strcmp(names[i], name)) return true;
+    }
+    const char *near = suggest(name, names, PASS_COUNT);
+    fprintf(stderr, "nndc: error: there is no pass `%s`\n", name);
+    if (near)
+        fprintf(stderr, "hint: did you mean `%s`?\n", near);
+    else
+        fprintf(stderr, "hint: `nndc passes` lists them\n");
+    return false;
 }
 
 int command_ir(Driver *driver)
 {
+    if (driver->options.after && !pass_known(driver->options.after)) return STATUS_USAGE;
     Program *program = driver_program(driver);
     if (!program) return STATUS_WRONG;
-    if (program->init) entry_print(driver, program, program->init);
-    for (int i = 0; i < program->trains.len; i++) {
-        const Train *train = program->trains.data[i];
-        for (int k = 0; k < train->fits.len; k++)
-            stream_print(driver, program, train->fits.data[k]);
-        entry_print(driver, program, train->step);
-        stream_print(driver, program, train->report);
+    Entries entries = program_entries(program);
+    for (int i = 0; i < entries.len; i++) {
+        if (driver->options.after)
+            kernels_print(driver, program, entries.data[i]);
+        else
+            entry_print(driver, program, entries.data[i]);
     }
-    for (int i = 0; i < program->models.len; i++)
-        if (program->models.data[i]->entry)
-            entry_print(driver, program, program->models.data[i]->entry);
     return STATUS_DONE;
 }
 

@@ -31,7 +31,14 @@ static bool unknown_param(Elab *e, const AstItem *item, const CallArg *arg)
     for (int i = 0; i < item->params.len; i++)
         vec_push(e->arena, &names, item->params.data[i].name.name);
     const char *near = suggest(arg->name, names.data, names.len);
-    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+    if (near) {
+        diag_hint(e->context, "did you mean `%s`?", near);
+        return false;
+    }
+    StrBuf list = str_new(e->arena);
+    for (int i = 0; i < names.len; i++)
+        str_printf(&list, "%s`%s`", i ? ", " : "", names.data[i]);
+    diag_hint(e->context, names.len ? "its parameters are %s" : "it has none%s", str_text(&list));
     return false;
 }
 

@@ -202,6 +202,37 @@ void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t 
     }
 }
 
+void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
+                    int64_t offset, int64_t n, NndCall *call)
+{
+    static const char *const names[] = {"train", "valid", "test"};
+    NndError first = session->error;
+    int data_count = session->program->data_count, set = -1;
+    const int64_t **one = calloc((size_t)data_count + 1, sizeof *one);
+    bool found = false;
+    for (int i = 0; i < feed->entry->input_count; i++)
+        if (set < 0) set = feed->entry->inputs[i].set;
+    for (int64_t i = 0; i < n && one != NULL && set >= 0 && !found; i++) {
+        for (int s = 0; s < data_count; s++)
+            one[s] = rows != NULL && rows[s] != NULL ? rows[s] + i : NULL;
+        nnd_feed_fill(session, feed, split, one, offset + i, 1);
+        call->batch = 1;
+        call->offset = offset + i;
+        call->inputs = feed->inputs;
+        found = nnd_entry_run(session, feed->entry, call) != 0;
+        if (!found) continue;
+        const int64_t *kept = session->sets[set].splits[split].rows;
+        long long number = (long long)(one[set] != NULL ? *one[set]
+                                       : kept != NULL   ? kept[offset + i]
+                                                        : offset + i);
+        NndError cause = session->error;
+        nnd_error(&session->error, "%.300s; this is example %lld (from 0) of %s, split %s",
+                  cause.text, number, session->program->data[set].name, names[split]);
+    }
+    free(one);
+    if (!found) session->error = first;
+}
+
 /* One entry of a stream over all chunks of the split. */
 static int stream_pass(NndSession *session, const NndEntry *entry, int split, NndCall *call)
 {
@@ -214,6 +245,7 @@ static int stream_pass(NndSession *session, const NndEntry *entry, int split, Nn
         nnd_feed_fill(session, &feed, split, NULL, offset, call->batch);
         call->inputs = feed.inputs;
         failed = nnd_entry_run(session, entry, call);
+        if (failed) nnd_feed_blame(session, &feed, split, NULL, offset, call->batch, call);
     }
     nnd_feed_close(&feed);
     return failed;

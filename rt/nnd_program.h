@@ -104,7 +104,7 @@ typedef struct NndDataInfo {
 } NndDataInfo;
 
 typedef struct NndTrainInfo {
-    const char *name;
+    const char *name, *place; /* model.nnd:18 */
     const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
     int loss_count;
     const int *sets; /* the data sets; the first one's length is an epoch's */
@@ -232,6 +232,10 @@ void nnd_feed_close(NndFeed *feed);
  * NULL, the ones from `offset` of each set's split. */
 void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
                    int64_t offset, int64_t n);
+/* After an entry failed on n examples (rows and offset as for nnd_feed_fill): finds the first one on
+ * which it fails alone, and adds to the message which one that is. */
+void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
+                    int64_t offset, int64_t n, NndCall *call);
 /* Runs a streamed computation over a split of a data set; outputs are those of finish, or NULL. */
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs);

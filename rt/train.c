@@ -257,7 +257,10 @@ static int training_step(Training *training)
                     .epoch = epoch,
                     .inputs = training->feed.inputs,
                     .outputs = training->outputs};
-    if (nnd_entry_run(training->session, training->info->step, &call)) return 1;
+    if (nnd_entry_run(training->session, training->info->step, &call)) {
+        nnd_feed_blame(training->session, &training->feed, NND_TRAIN, training->rows, 0, n, &call);
+        return 1;
+    }
     if (step_losses(training, n)) return 1;
     double loss = training->info->loss_count > 0 ? nnd_array_value(&training->losses[0], 0) : 0;
     nnd_progress_batch(&training->progress, epoch, training->step % training->per_epoch, n, loss);
@@ -387,6 +390,10 @@ static int train_block(Training *training, const LogNames *names, const NndState
     nnd_report_free(info, last);
     bool stopped = training->stopped;
     training_close(training);
+    if (failed && session->error.text[0] != 0) {
+        NndError cause = session->error;
+        nnd_error(&session->error, "%s: train %s: %.420s", info->place, info->name, cause.text);
+    }
     if (stopped && !failed && !session->options.quiet)
         fprintf(stderr, "stopped at step %lld; the checkpoint is in %s, --resume goes on from it\n",
                 (long long)training->step, training->checkpoint);
