@@ -137,6 +137,7 @@ typedef struct Comp {
     EvalArray *out;
     Op combine; /* of sums and products */
     bool round;
+    bool product; /* a sum of products: its last loop is code_dot */
     double value; /* so far */
     int64_t count, best;
 } Comp;
@@ -187,6 +188,13 @@ static void comp_reduce(void *data)
     }
 }
 
+static void comp_dot(void *data)
+{
+    Comp *c = data;
+    int inner = c->node->n_iters - 1;
+    c->value = code_dot(c->body, inner, domain_extent(&c->domain, inner), c->value);
+}
+
 static void comp_element(void *data)
 {
     Comp *c = data;
@@ -202,7 +210,10 @@ static void comp_element(void *data)
     if (node->reduce == REDUCE_ARGMAX) c->value = -INFINITY;
     if (node->reduce == REDUCE_ARGMIN) c->value = INFINITY;
     c->count = c->best = 0;
-    domain_loop(&c->domain, node->rank, node->n_iters, comp_reduce, c);
+    if (c->product)
+        domain_loop(&c->domain, node->rank, node->n_iters - 1, comp_dot, c);
+    else
+        domain_loop(&c->domain, node->rank, node->n_iters, comp_reduce, c);
     double value = c->value;
     if (node->reduce == REDUCE_MEAN) value = c->count ? value / (double)c->count : 0;
     if (node->reduce == REDUCE_ARGMAX || node->reduce == REDUCE_ARGMIN) value = (double)c->best;
@@ -217,6 +228,8 @@ static void comp_eval(EvalRun *run, Arena *arena, const Node *node, EvalArray *o
     c.guard = node->guard ? code_new(&c.domain.frame, node->guard) : NULL;
     c.combine = node->reduce == REDUCE_PROD ? OP_MUL : OP_ADD;
     c.round = run->env->f32 && node->type == TYPE_REAL;
+    c.product = node->reduce == REDUCE_SUM && node->type == TYPE_REAL && !c.guard &&
+                node->n_iters > node->rank && code_is_product(c.body);
     domain_loop(&c.domain, 0, node->rank, comp_element, &c);
 }
 

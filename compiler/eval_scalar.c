@@ -395,6 +395,37 @@ double code_eval(Code *code)
     return code->regs[code->result];
 }
 
+bool code_is_product(const Code *code)
+{
+    const Instr *instrs = code->main->instrs.data;
+    if (code->main->instrs.len != 3 || code->frame->run->env->f32) return false;
+    for (int i = 0; i < 2; i++)
+        if (instrs[i].kind != INSTR_LOAD || !instrs[i].load->flat) return false;
+    return instrs[2].kind == INSTR_MUL && instrs[2].args[0] != instrs[2].args[1];
+}
+
+/* Where a flat load is at inner = 0, and how far it moves with it. */
+static const double *load_start(const Load *load, int64_t *iter, int inner, int64_t *step)
+{
+    *step = 0;
+    for (int t = 0; t < load->address.n_terms; t++)
+        if (load->address.terms[t].iter == inner) *step = load->address.terms[t].coefficient;
+    iter[inner] = 0;
+    return load->data + sum_eval(&load->address, iter);
+}
+
+double code_dot(const Code *code, int inner, int64_t n, double value)
+{
+    int64_t *iter = code->frame->iter, x_step, y_step;
+    const Instr *instrs = code->main->instrs.data;
+    if (n <= 0) return value;
+    const double *x = load_start(instrs[0].load, iter, inner, &x_step);
+    const double *y = load_start(instrs[1].load, iter, inner, &y_step);
+    for (int64_t i = 0; i < n; i++)
+        value += x[i * x_step] * y[i * y_step];
+    return value;
+}
+
 int64_t extent_eval(Frame *frame, Extent extent, Code *code)
 {
     if (!code) return extent.max;

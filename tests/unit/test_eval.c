@@ -82,6 +82,16 @@ static void test_product(void)
     const Scalar *body = OP2(MUL, LOAD(x, I(0), I(2)), LOAD(w, I(2), I(1)));
     GIVES(comp(REDUCE_SUM, 2, EXTENTS(2, 2, 3), body, NULL), 5, 11, 14, 23);
     GIVES(comp(REDUCE_SUM, 0, EXTENTS(2, 3), LOAD(x, I(0), I(1)), NULL), 21);
+    GIVES(comp(REDUCE_SUM, 1, EXTENTS(2, 0), OP2(MUL, LOAD(x, I(0), I(1)), LOAD(x, I(0), INT(0))),
+               NULL), 0, 0);
+    const Scalar *back = LOAD(x, I(0), OP2(SUB, INT(2), I(1)));
+    GIVES(comp(REDUCE_SUM, 1, EXTENTS(2, 3), OP2(MUL, LOAD(x, I(0), I(1)), back), NULL), 10, 73);
+    env.f32 = true; /* (1 + 2^-30) * 2^30 - 2^30 needs doubles */
+    const Node *y = VECTOR(TYPE_REAL, 1 + 0x1p-30, 1), *z = VECTOR(TYPE_REAL, 0x1p30, -0x1p30);
+    body = OP2(MUL, LOAD(y, I(0)), LOAD(z, I(0)));
+    GIVES(comp(REDUCE_SUM, 0, EXTENTS(2), body, NULL), 0);
+    env.f32 = false;
+    GIVES(comp(REDUCE_SUM, 0, EXTENTS(2), body, NULL), 1);
     end();
 }
 
