@@ -5,31 +5,38 @@
 #include "driver.h"
 #include "kernel.h"
 
-static void entry_print(Driver *driver, const Program *program, const Entry *entry)
+/* The graph of an entry with these roots: its outputs, then the values of its updates. */
+static void graph_text(Driver *driver, const Program *program, const Entry *entry,
+                       const Node *const *roots)
 {
-    VEC(const Node *) roots = {0};
-    VEC(Name) names = {0};
+    int n = entry->outputs.len + entry->updates.len;
+    Name *names = NEW_ARRAY(driver->arena, Name, n + 1);
     StrBuf out = str_new(driver->arena);
-    for (int i = 0; i < entry->outputs.len; i++) {
-        vec_push(driver->arena, &roots, entry->outputs.data[i].node);
-        vec_push(driver->arena, &names, entry->outputs.data[i].name);
-    }
-    for (int i = 0; i < entry->updates.len; i++) {
-        vec_push(driver->arena, &roots, entry->updates.data[i].value);
-        vec_push(driver->arena, &names, entry->updates.data[i].target->path);
-    }
-    if (!roots.len) return;
-    graph_print(&out, program->graph, roots.data, names.data, roots.len);
+    if (!n) return;
+    for (int i = 0; i < n; i++)
+        names[i] = i < entry->outputs.len
+                       ? entry->outputs.data[i].name
+                       : entry->updates.data[i - entry->outputs.len].target->path;
+    graph_print(&out, program->graph, roots, names, n);
     printf("# %s\n%s\n", entry->name, str_text(&out));
 }
 
-/* The kernels of an entry as they are after a pass. */
-static void kernels_print(Driver *driver, Program *program, Entry *entry)
+static void entry_print(Driver *driver, Program *program, Entry *entry)
+{
+    graph_text(driver, program, entry, entry_lower(program, entry, &driver->options)->roots);
+}
+
+/* An entry as it is after a pass: its graph, or its kernels where there are some. */
+static void after_print(Driver *driver, Program *program, Entry *entry)
 {
     Lowered *l = entry_lower(program, entry, &driver->options);
     for (int i = 0; i < PASS_COUNT; i++) {
         if (driver->options.optimize >= pass_table[i].level) pass_table[i].run(l);
         if (!strcmp(pass_table[i].name, driver->options.after)) break;
+    }
+    if (!l->kernels.len) {
+        graph_text(driver, program, entry, l->roots);
+        return;
     }
     Out out = out_new(driver->arena);
     for (int i = 0; i < l->kernels.len; i++) {
@@ -65,7 +72,7 @@ int command_ir(Driver *driver)
     Entries entries = program_entries(program);
     for (int i = 0; i < entries.len; i++) {
         if (driver->options.after)
-            kernels_print(driver, program, entries.data[i]);
+            after_print(driver, program, entries.data[i]);
         else
             entry_print(driver, program, entries.data[i]);
     }
