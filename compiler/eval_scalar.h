@@ -42,7 +42,8 @@ Code *code_new(Frame *frame, const Scalar *scalar);
 double code_eval(Code *code);
 /* Whether it is nothing but the product of two loads that stay inside. */
 bool code_is_product(const Code *code);
-/* value + the products for n values, from 0, of the frame's iterator `inner`, added in this order. */
+/* value + the products for n values, from 0, of the frame's iterator `inner`, added in this
+ * order. */
 double code_dot(const Code *code, int inner, int64_t n, double value);
 /* The size of an extent at the frame's iterators; `code` is NULL for a fixed one. */
 int64_t extent_eval(Frame *frame, Extent extent, Code *code);

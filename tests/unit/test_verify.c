@@ -1,5 +1,5 @@
-/* test_verify.c -- the verifier finds each kind of violation, and says which. The graphs are made by
- * the constructors, which check little. */
+/* test_verify.c -- the verifier finds each kind of violation, and says which. The graphs are
+ * made by the constructors, which check little. */
 #include "ir.h"
 #include "unit.h"
 
