@@ -105,8 +105,9 @@ static int builtin_print(const char *name)
     for (int i = 1; i < REDUCE_COUNT; i++)
         if (!strcmp(name, reduce_table[i].name)) {
             printf("%s", found++ ? "\n" : "");
-            printf("%s[index, ...] value, %s(x)\n\n    %s\n\n    a reduction, built in\n", name,
-                   name, reduce_table[i].doc);
+            printf("%s[index, ...] value, %s(x)\n\n    %s\n    example: %s\n\n"
+                   "    a reduction, built in\n",
+                   name, name, reduce_table[i].doc, reduce_table[i].example);
         }
     return found;
 }

@@ -44,6 +44,17 @@ int command_train(Driver *driver);
 int command_build(Driver *driver);
 int command_eval(Driver *driver);
 int command_predict(Driver *driver);
+/* Writes the trainer's source, and compiles it unless `executable` is NULL. */
+struct DescribeOptions;
+bool trainer_make(Driver *driver, Program *program, const struct DescribeOptions *describe,
+                  const char *source, const char *executable);
+/* Runs a trainer and waits; returns its exit status. Ctrl-C is the trainer's, which stops in good
+ * order. */
+int trainer_run(const char *const *words);
+
+/* --- selfcheck.c ------------------------------------------------------------------------------ */
+
+int command_self_check(Driver *driver);
 
 /* --- driver_compile.c ------------------------------------------------------------------------- */
 
@@ -57,6 +68,9 @@ bool runtime_find(Driver *driver, Runtime *runtime);
 bool file_write(Driver *driver, const char *path, const char *text);
 /* Makes the folder; one that exists is fine. */
 bool folder_make(Driver *driver, const char *path);
+/* A new folder for what is removed afterwards, with folder_remove. */
+const char *folder_temporary(Driver *driver);
+void folder_remove(Driver *driver, const char *path);
 /* Compiles a trainer's source to an executable, with the runtime, or, if NULL, a source that contains
  * it; false after an error. */
 bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,

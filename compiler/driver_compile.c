@@ -4,6 +4,7 @@
  * (--amalgamate). */
 #include "driver.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -31,6 +32,26 @@ bool folder_make(Driver *driver, const char *path)
         return true;
     diag_error(driver->context, NO_SPAN, "the folder %s cannot be made: %s", path, strerror(errno));
     return false;
+}
+
+const char *folder_temporary(Driver *driver)
+{
+    const char *base = getenv("TMPDIR");
+    char *folder = arena_printf(driver->arena, "%s/nndc-XXXXXX", base && *base ? base : "/tmp");
+    if (!mkdtemp(folder)) die("cannot make a folder %s: %s", folder, strerror(errno));
+    return folder;
+}
+
+void folder_remove(Driver *driver, const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder && (entry = readdir(folder)) != NULL;) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        const char *inside = arena_printf(driver->arena, "%s/%s", path, entry->d_name);
+        if (remove(inside)) folder_remove(driver, inside);
+    }
+    if (folder) closedir(folder);
+    rmdir(path);
 }
 
 /* The folder of this executable, with a slash, or NULL. */

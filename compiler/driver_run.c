@@ -47,9 +47,8 @@ static int run_reference(Driver *driver, Program *program)
 /* --- by a compiled trainer
  * ---------------------------------------------------------------------------- */
 
-/* Writes the trainer's source, and compiles it unless `executable` is NULL. */
-static bool trainer_make(Driver *driver, Program *program, const DescribeOptions *describe,
-                         const char *source, const char *executable)
+bool trainer_make(Driver *driver, Program *program, const DescribeOptions *describe,
+                  const char *source, const char *executable)
 {
     Runtime runtime;
     Options options = driver->options;
@@ -63,7 +62,7 @@ static bool trainer_make(Driver *driver, Program *program, const DescribeOptions
     return trainer_compile(driver, options.amalgamate ? NULL : &runtime, source, executable);
 }
 
-typedef VEC(char *) Words;
+typedef VEC(const char *) Words;
 
 static void word_add(Driver *driver, Words *words, const char *word)
 {
@@ -103,8 +102,7 @@ static Words trainer_words(Driver *driver, const char *executable)
     return words;
 }
 
-/* Runs the trainer and waits. Ctrl-C is the trainer's, which stops in good order. */
-static int trainer_run(char **words)
+int trainer_run(const char *const *words)
 {
     int status;
     fflush(NULL);
@@ -112,7 +110,7 @@ static int trainer_run(char **words)
     pid_t child = fork();
     if (child == 0) {
         signal(SIGINT, before);
-        execv(words[0], words);
+        execv(words[0], (char **)(uintptr_t)words);
         fprintf(stderr, "nndc: error: %s: %s\n", words[0], strerror(errno));
         _exit(STATUS_INTERNAL);
     }
@@ -131,17 +129,13 @@ static bool file_exists(const char *path)
 /* eval and predict: the program is made in a folder that is removed afterwards. */
 static int run_temporary(Driver *driver, Program *program, const DescribeOptions *describe)
 {
-    const char *base = getenv("TMPDIR");
-    char *folder = arena_printf(driver->arena, "%s/nndc-XXXXXX", base && *base ? base : "/tmp");
-    if (!mkdtemp(folder)) die("cannot make a folder %s: %s", folder, strerror(errno));
+    const char *folder = folder_temporary(driver);
     const char *source = arena_printf(driver->arena, "%s/trainer.c", folder);
     const char *executable = arena_printf(driver->arena, "%s/trainer", folder);
     int status = STATUS_WRONG;
     if (trainer_make(driver, program, describe, source, executable))
         status = trainer_run(trainer_words(driver, executable).data);
-    remove(source);
-    remove(executable);
-    rmdir(folder);
+    folder_remove(driver, folder);
     return status;
 }
 
@@ -161,7 +155,7 @@ static int run_training(Driver *driver, Program *program, const DescribeOptions 
     }
     Words words = trainer_words(driver, executable);
     fflush(NULL);
-    execv(words.data[0], words.data);
+    execv(words.data[0], (char **)(uintptr_t)words.data);
     die("cannot start %s: %s", words.data[0], strerror(errno));
 }
 

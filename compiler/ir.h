@@ -96,6 +96,7 @@ typedef struct ReduceInfo {
     double empty;         /* over nothing; also where the accumulation starts (argmax: see doc) */
     const char *combine;  /* C expression over float x, y; "" if special (mean, argmax, argmin) */
     const char *doc;
+    const char *example;  /* a true equation */
 } ReduceInfo;
 
 extern const ReduceInfo reduce_table[REDUCE_COUNT];

@@ -25,6 +25,8 @@ static const Command commands[] = {
      "the library: a list, or one definition with its examples"},
     {"passes", "", 0, 0, command_passes, "what happens between the graph and the code"},
     {"options", "", 0, 0, command_options, "every option, with the commands that take it"},
+    {"--self-check", "", 0, 0, command_self_check,
+     "test the operators and the library by their examples"},
     {"--version", "", 0, 0, command_version, "the version"},
     {"--help", "[COMMAND]", 0, 1, command_help, "this text, or the options of one command"},
 };

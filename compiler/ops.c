@@ -24,10 +24,10 @@ const OpInfo op_table[OP_COUNT] = {
 };
 
 const ReduceInfo reduce_table[REDUCE_COUNT] = {
-    [REDUCE_NONE] = {"NONE", "", 0, "", "no reduction"},
+    [REDUCE_NONE] = {"NONE", "", 0, "", "no reduction", NULL},
 #define SCALAR(...)
-#define REDUCTION(ID, NAME, EMPTY, COMBINE, DOC)                                                   \
-    [REDUCE_##ID] = {#ID, NAME, EMPTY, COMBINE, DOC},
+#define REDUCTION(ID, NAME, EMPTY, COMBINE, DOC, EXAMPLE)                                          \
+    [REDUCE_##ID] = {#ID, NAME, EMPTY, COMBINE, DOC, EXAMPLE},
 #include "ops.def"
 #undef SCALAR
 #undef REDUCTION

@@ -161,6 +161,7 @@ typedef struct NndOptions {
     int64_t seed;         /* -1: the program's */
     int threads;          /* 0: all */
     bool quiet, json, resume;
+    bool all;             /* predict: every model without inputs, a line each */
 } NndOptions;
 
 typedef struct NndSplit { /* as it is used */

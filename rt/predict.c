@@ -11,6 +11,7 @@ typedef struct Prediction {
     NndArray *inputs;   /* whole */
     const void **ports; /* their data, or that of a data set */
     int64_t count;      /* examples */
+    FILE *out;
 } Prediction;
 
 static const char *port_text(char *text, size_t size, const NndPort *port)
@@ -288,13 +289,11 @@ static const NndModelInfo *model_find(NndSession *session)
     return NULL;
 }
 
-int nnd_predict(NndSession *session)
+static int predict_model(NndSession *session, const NndModelInfo *model,
+                         int (*show)(Prediction *, NndArray *), FILE *out)
 {
-    Prediction prediction = {.session = session, .model = model_find(session), .count = 1};
-    if (prediction.model == NULL) return 1;
-    bool wanted = session->saved_count > 0 || session->options.weights != NULL;
-    if (wanted && nnd_weights_load(session)) return 1;
-    const NndEntry *entry = prediction.model->entry;
+    Prediction prediction = {.session = session, .model = model, .count = 1, .out = out};
+    const NndEntry *entry = model->entry;
     bool has_inputs = false;
     prediction.inputs = calloc((size_t)entry->input_count + 1, sizeof *prediction.inputs);
     prediction.ports = calloc((size_t)entry->input_count + 1, sizeof *prediction.ports);
@@ -315,7 +314,7 @@ int nnd_predict(NndSession *session)
         failed = session->options.input != NULL ? inputs_from_files(&prediction)
                                                 : inputs_from_data(&prediction);
     if (!failed) failed = prediction_run(&prediction, results);
-    if (!failed) failed = prediction_show(&prediction, results);
+    if (!failed) failed = show(&prediction, results);
     for (int i = 0; results != NULL && i < entry->output_count; i++)
         nnd_array_free(&results[i]);
     for (int i = 0; prediction.inputs != NULL && i < entry->input_count; i++)
@@ -324,4 +323,43 @@ int nnd_predict(NndSession *session)
     free(prediction.ports);
     free(results);
     return failed;
+}
+
+/* "NAME rank extents... values...", of the first result. */
+static int prediction_line(Prediction *prediction, NndArray *results)
+{
+    fprintf(prediction->out, "%s %d", prediction->model->name, results[0].rank);
+    for (int k = 0; k < results[0].rank; k++)
+        fprintf(prediction->out, " %lld", (long long)results[0].shape[k]);
+    for (int64_t i = 0; i < nnd_array_size(&results[0]); i++)
+        fprintf(prediction->out, " %.17g", nnd_array_value(&results[0], i));
+    fprintf(prediction->out, "\n");
+    return 0;
+}
+
+static int predict_all(NndSession *session)
+{
+    const char *path = session->options.output;
+    FILE *out = path != NULL ? fopen(path, "w") : stdout;
+    int failed = out == NULL ? nnd_error(&session->error, "%s: cannot be written", path) : 0;
+    for (int i = 0; i < session->program->model_count && !failed; i++) {
+        const NndModelInfo *model = &session->program->models[i];
+        bool alone = model->entry->output_count > 0;
+        for (int k = 0; k < model->entry->input_count; k++)
+            if (model->entry->inputs[k].set != NND_FILE) alone = false;
+        if (alone) failed = predict_model(session, model, prediction_line, out);
+    }
+    if (out != NULL && out != stdout && fclose(out) != 0 && !failed)
+        failed = nnd_error(&session->error, "%s: cannot be written", path);
+    return failed;
+}
+
+int nnd_predict(NndSession *session)
+{
+    const NndModelInfo *model = session->options.all ? NULL : model_find(session);
+    bool wanted = session->saved_count > 0 || session->options.weights != NULL;
+    if (model == NULL && !session->options.all) return 1;
+    if (wanted && nnd_weights_load(session)) return 1;
+    return model != NULL ? predict_model(session, model, prediction_show, stdout)
+                         : predict_all(session);
 }

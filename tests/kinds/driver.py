@@ -206,6 +206,11 @@ def test_ir_unknown_pass():
     return must(common.nndc("ir", "m.nnd", "--after", "plam", cwd=program()), 2, "plam", "`plan`")
 
 
+def test_self_check():
+    result = common.nndc("--self-check")
+    return must(result, 0, " passed, 0 failed") or (result.text() if result.err else None)
+
+
 # --- train, build, eval, predict ---------------------------------------------------------------------------
 
 def test_train_writes():
