@@ -170,6 +170,7 @@ static void print_loop(CKernel *k, Stmt *s)
     const char *var = k->var_name[s->var];
     Extent outer = k->var_extent[s->var];
     k->var_extent[s->var] = s->extent;
+    k->unsafe = map_new(k->arena); /* what is known depends on the extents */
     if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
     if (s->loop == LOOP_VECTOR) out_line(k->out, "SIMD");
     if (s->step == 1)
@@ -402,6 +403,8 @@ CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name
     CKernel k = {.l = l, .kernel = kernel, .out = &body, .arena = arena,
                  .f64 = strcmp(l->options->real, "f64") == 0, .buffer_name = map_new(arena),
                  .uses = map_new(arena), .unsafe = map_new(arena)};
+    for (int i = 0; i < MAX_ITERS; i++)
+        k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
     parameters_collect(&k, f);
     variables_name(&k);
     print_block(&k, &kernel->body);
