@@ -8,7 +8,7 @@ const Node *node_over_context(Elab *e, const Value *v, Span span)
 {
     int depth = e->axes.len;
     Axis saved[MAX_CONTEXT];
-    memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
+    if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
     Value all = axes_pop(e, 0, v);
     for (int i = 0; i < depth; i++)
         vec_push(e->arena, &e->axes, saved[i]);
@@ -96,7 +96,7 @@ static const Node *init_node(Elab *e, Frame *f, const AstExpr *x, Name path, Ele
 {
     Axis saved[MAX_CONTEXT];
     int depth = e->axes.len;
-    memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
+    if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
     uint64_t site = f->site;
     bool initialising = e->initialising;
     f->site = path_hash(path);
