@@ -392,6 +392,12 @@ static void stage_term(Diff *d, Stage *stage, Adjoint *a, const Points *points, 
     }
     Masked m = {test_and(g, domain, where, own), term->coefficient.value};
     Gathered got = gather(d, stage, term->load, m, false);
+    if (finite && where && !got.solved) {
+        /* The equalities are of no use. */
+        m.test = own;
+        got = gather(d, stage, term->load, m, false);
+        where = NULL;
+    }
     bool known = where == test || !finite;
     Flow flow = {.value = got.flow, .from = a, .stage = stage, .load = term->load, .test = own};
     flow.kind = got.complete && known && (a->complete || !harmless) ? FLOW_PLAIN : FLOW_TERM;

@@ -34,8 +34,8 @@ typedef VEC(Term) Terms;
 Terms body_terms(Diff *d, const Domain *domain, const Scalar *body, const Scalar *out,
                  const Scalar *arriving);
 bool node_depends(const Diff *d, const Node *node);
-/* Whether a value is finite wherever it is evaluated, presuming that data, parameters and states are
- * and that nothing overflows. */
+/* Whether a value is finite wherever it is evaluated, presuming that data, parameters and states
+ * are and that nothing overflows. */
 bool scalar_presumed_finite(Diff *d, const Scalar *a);
 bool node_presumed_finite(Diff *d, const Node *node);
 
@@ -54,7 +54,18 @@ typedef struct Stage {
 typedef struct Gathered {
     Masked flow;   /* over the extra axes and those of the node loaded */
     bool complete; /* nothing but the flow's test makes it zero */
+    bool solved;   /* an equality of the test chose an iterator's value */
 } Gathered;
+
+/* One load on the way back to its node T. */
+typedef struct Gather {
+    Diff *d;
+    const Stage *stage;
+    const Scalar *load;
+    Masked term;
+    bool count;
+    int n_old, rank; /* iterators of the domain; axes of T */
+} Gather;
 
 /* What arrives at the node of the load: at position t the sum of term over all points whose load is
  * at t. With `count`, no sum but whether there is a point where the term's test holds: in
@@ -64,5 +75,55 @@ Gathered gather(Diff *d, const Stage *stage, const Scalar *load, Masked term, bo
 void adjoint_shape(Diff *d, const Node *node, Extent *shape);
 /* The extent of axis k of a load, at its subscripts. */
 Extent load_extent(Graph *g, const Scalar *load, int k);
+
+/* --- autodiff_plan.c ------------------------------------------------------------------------- */
+
+enum { MAX_SLOTS = MAX_ITERS };
+
+/* A solution outside `extent` is no point of the domain. */
+typedef struct Bound {
+    int slot; /* the iterator that was solved */
+    Affine index;
+    Extent extent;
+} Bound;
+
+/* A slot for (t - constant) // size, or for the remainder, of an axis t. */
+typedef struct Tile {
+    int axis;
+    int64_t constant, size;
+    bool remainder;
+} Tile;
+
+/* Slots 0 .. domain.n-1 are the iterators of the domain, then come the axes t of T, then tiles.
+ * Solving expresses slots by others; a slot may also change its meaning (p becomes p', t becomes
+ * t'). */
+typedef struct Plan {
+    int n_slots;
+    uint64_t free;            /* iterators not solved */
+    Affine slot[MAX_SLOTS];   /* every original slot in terms of the present ones */
+    Extent extent[MAX_SLOTS]; /* of free iterators, sizes in terms of original slots */
+    bool affine[MAX_RANK], done[MAX_RANK], split[MAX_RANK];
+    Affine equation[MAX_RANK]; /* a_k - t_k = 0 */
+    int64_t split_extent[MAX_RANK];
+    Bound bounds[MAX_SLOTS + MAX_RANK];
+    int n_bounds;
+    Tile tiles[MAX_SLOTS]; /* of slots behind those of the axes */
+} Plan;
+
+Plan plan_new(const Gather *w);
+/* Solves one more equation for an iterator with coefficient 1 or -1; false if there is none. */
+bool plan_step(const Gather *w, Plan *plan);
+/* An equation t = s*i + d*p + c that needs residue classes: sets the slots of i, p (-1: none). */
+bool plan_window(const Gather *w, const Plan *plan, int *equation, int *i, int *p);
+/* Restricts the plan to t_k = |s|*t' + rho; false if no point falls there. */
+bool plan_residue(const Gather *w, Plan *plan, int k, int i, int p, int64_t rho);
+/* The plan's axes, with axis k restricted to t_k = size*t' + rho. */
+Plan plan_split(const Gather *w, Plan plan, int k, int64_t rho, int64_t size);
+/* Solves all equations by quotients and remainders; false if windows overlap or iterators remain
+ * free. */
+bool plan_tile(const Gather *w, Plan *plan);
+/* Whether iterators are left in an equation that could not be solved. */
+bool plan_stuck(const Gather *w, const Plan *plan);
+bool slot_parallel(const Gather *w, int slot);
 
 #endif
