@@ -220,17 +220,26 @@ static const Scalar *row_number(Diff *d, const Node *node)
     return number;
 }
 
-/* Only the first maximiser counts; none if nothing was greater than -inf. */
-static const Scalar *extremum_test(Diff *d, const Node *node)
+static const Scalar *load_outside(Graph *g, const Scalar *load, const Scalar *outside)
+{
+    return scalar_load(g, load->node, load->args, outside, load->span);
+}
+
+/* Only the first maximiser counts; none if nothing was greater than -inf. The test may be evaluated
+ * outside of the node's axes, where it fails. */
+static const Scalar *extremum_test(Diff *d, Stage *stage)
 {
     Graph *g = d->g;
+    const Node *node = stage->node;
     bool max = node->reduce == REDUCE_MAX;
     if (node->n_iters == node->rank && !node->guard) return NULL;
-    const Node *arg = graph_comp(g, max ? REDUCE_ARGMAX : REDUCE_ARGMIN, node->rank, node->n_iters,
-                                 node->iters, node->body, node->guard, node->span);
-    const Scalar *test = scalar_op2(g, OP_EQ, row_number(d, node), load_result(d, arg));
+    stage->arg = graph_comp(g, max ? REDUCE_ARGMAX : REDUCE_ARGMIN, node->rank, node->n_iters,
+                            node->iters, node->body, node->guard, node->span);
+    const Scalar *arg = load_outside(g, load_result(d, stage->arg), scalar_int(g, -1));
+    const Scalar *test = scalar_op2(g, OP_EQ, row_number(d, node), arg);
     if (node_presumed_finite(d, node)) return test;
-    const Scalar *empty = scalar_real(g, max ? -INFINITY : INFINITY), *out = load_result(d, node);
+    const Scalar *empty = scalar_real(g, max ? -INFINITY : INFINITY);
+    const Scalar *out = load_outside(g, load_result(d, node), empty);
     const Scalar *some = scalar_op2(g, OP_LT, max ? empty : out, max ? out : empty);
     return scalar_op2(g, OP_AND, some, test);
 }
@@ -263,7 +272,7 @@ static const Scalar *product_of_others(Diff *d, const Node *node)
     return behind_extra(d, reduce_load(g, REDUCE_PROD, &domain, n, body, guard, node->span), n);
 }
 
-static Points points_of(Diff *d, const Stage *stage)
+static Points points_of(Diff *d, Stage *stage)
 {
     Graph *g = d->g;
     const Domain *domain = &stage->domain;
@@ -280,7 +289,7 @@ static Points points_of(Diff *d, const Stage *stage)
     if (node->kind != NODE_COMP) return points;
     if (node->reduce == REDUCE_PROD) points.factor = product_of_others(d, node);
     if (node->reduce == REDUCE_MAX || node->reduce == REDUCE_MIN)
-        points.test = test_and(g, domain, points.test, extremum_test(d, node));
+        points.test = test_and(g, domain, points.test, extremum_test(d, stage));
     return points;
 }
 

@@ -48,6 +48,7 @@ typedef struct Stage {
     const Node *hole; /* in coefficients, loads of it stand for the arriving derivative */
     const Scalar *subs[MAX_RANK]; /* of the hole: where in the node's axes a point's result lies */
     const Scalar *value;          /* the arriving derivative over extra and own axes */
+    const Node *arg;              /* of a maximum or minimum: which point it is; or NULL */
     const Node *whole;            /* the node that value is the load of, or NULL */
 } Stage;
 

@@ -115,15 +115,21 @@ static Space space_new(const Gather *w, const Plan *plan)
 
 typedef struct Fill {
     const Gather *w;
+    const Domain *domain;
     bool outside;
 } Fill;
 
-/* What arrives at the stage takes the place of the hole. */
+/* What arrives at the stage takes the place of the hole. Loads of a stage's results say what lies
+ * outside of its axes: nothing, where they are known to stay inside. */
 static const Scalar *hole_fill(void *data, const Scalar *load)
 {
     const Fill *fill = data;
     const Stage *stage = fill->w->stage;
     Graph *g = fill->w->d->g;
+    if (load->outside && (load->node == stage->arg || load->node == stage->node)) {
+        const Scalar *plain = scalar_load(g, load->node, load->args, NULL, load->span);
+        return loads_proven(fill->domain, plain) ? plain : NULL;
+    }
     if (load->node != stage->hole) return NULL;
     if (!stage->whole) return scalar_substitute(g, stage->value, load->args, load->n_args);
     const Scalar *zero = fill->outside ? scalar_real(g, 0) : NULL;
@@ -133,14 +139,21 @@ static const Scalar *hole_fill(void *data, const Scalar *load)
 static const Scalar *hole_one(void *data, const Scalar *load)
 {
     const Gather *w = data;
-    return load->node == w->stage->hole ? scalar_real(w->d->g, 2) : NULL;
+    const Stage *stage = w->stage;
+    bool result = load->outside && (load->node == stage->arg || load->node == stage->node);
+    return load->node == stage->hole || result ? scalar_const(w->d->g, load->type, 2) : NULL;
 }
 
-/* The iterators that something other than the load of the arriving derivative depends on. */
-static uint64_t iters_beside_hole(const Gather *w, const Plan *plan)
+/* The iterators on which something depends that cannot be read outside the stage's axes. */
+static uint64_t iters_kept_inside(const Gather *w, const Plan *plan)
 {
-    uint64_t used = w->term.test ? w->term.test->iters : 0;
-    used |= scalar_replace_loads(w->d->g, w->term.value, hole_one, (void *)(uintptr_t)w)->iters;
+    const Stage *stage = w->stage;
+    Graph *g = w->d->g;
+    void *data = (void *)(uintptr_t)w;
+    if (w->count) return ~(uint64_t)0;
+    if (!stage->whole && (!stage->arg || stage->value->kind != SCALAR_CONST)) return ~(uint64_t)0;
+    uint64_t used = scalar_replace_loads(g, w->term.value, hole_one, data)->iters;
+    if (w->term.test) used |= scalar_replace_loads(g, w->term.test, hole_one, data)->iters;
     for (int i = 0; i < w->n_old; i++)
         if (plan->free >> i & 1 && plan->extent[i].size) used |= plan->extent[i].size->iters;
     for (int k = 0; k < w->rank; k++)
@@ -156,7 +169,7 @@ static const Scalar *space_test(const Gather *w, const Plan *plan, const Space *
     Graph *g = w->d->g;
     const Domain *domain = &space->domain;
     const Scalar *test = space->test;
-    uint64_t beside = w->count || !w->stage->whole ? ~(uint64_t)0 : iters_beside_hole(w, plan);
+    uint64_t inside = iters_kept_inside(w, plan);
     *outside = false;
     for (int b = 0; b < plan->n_bounds; b++) {
         const Bound *bound = &plan->bounds[b];
@@ -165,7 +178,7 @@ static const Scalar *space_test(const Gather *w, const Plan *plan, const Space *
         const Scalar *in = test_in_range(g, domain, &w->d->facts, index, extent);
         bool axis = slot_parallel(w, bound->slot) && bound->slot >= w->d->extra &&
                     extent_equal(bound->extent, w->stage->domain.iters[bound->slot]);
-        if (in && axis && !(beside >> bound->slot & 1))
+        if (in && axis && !(inside >> bound->slot & 1))
             *outside = true;
         else
             test = test_and(g, domain, test, in);
@@ -194,6 +207,8 @@ static Gathered gather_space(const Gather *w, const Plan *plan)
         term.test = test;
     }
     term.value = scalar_substitute(g, term.value, space.map, w->n_old);
+    Fill fill = {w, &space.domain, outside};
+    if (term.test) term.test = scalar_replace_loads(g, term.test, hole_fill, &fill);
     if (w->count) {
         masked_solve(g, &space.domain, space.n_par, &term, NULL, 0, &w->d->facts);
         if (term.test && space.domain.n > space.n_par)
@@ -201,7 +216,6 @@ static Gathered gather_space(const Gather *w, const Plan *plan)
                 reduce_load(g, REDUCE_ANY, &space.domain, space.n_par, term.test, NULL, span);
         return (Gathered){term, true, false};
     }
-    Fill fill = {w, outside};
     term.value = scalar_replace_loads(g, term.value, hole_fill, &fill);
     term = masked_sum(g, &space.domain, space.n_par, term, &w->d->facts, span, &guarded, &solved);
     return (Gathered){term, !guarded && !outside, solved};
@@ -283,7 +297,8 @@ static Gathered gather_scatter(const Gather *w)
         position[i] = scalar_iter(g, i);
     for (int k = 0; k < w->rank; k++)
         position[n_extra + k] = w->load->args[k];
-    Fill fill = {w, false};
+    Fill fill = {w, &domain, false};
+    if (term.test) term.test = scalar_replace_loads(g, term.test, hole_fill, &fill);
     term.value =
         w->count ? scalar_real(g, 1) : scalar_replace_loads(g, term.value, hole_fill, &fill);
     term = masked_split(g, &domain, term);
