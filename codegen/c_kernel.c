@@ -321,10 +321,10 @@ static void print_gemm(CKernel *k, Stmt *s)
     c_count(k, (const Scalar *[]){g->a_at, g->b_at, g->c_at}, 3);
     const char *a = address(k, g->a, g->a_at), *b = address(k, g->b, g->b_at);
     const char *c = address(k, g->c, g->c_at);
-    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, false);",
+    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
              g->ta ? "true" : "false", g->tb ? "true" : "false", c_extent(k, g->m).s,
              c_extent(k, g->n).s, c_extent(k, g->k).s, a, (long long)g->lda, b, (long long)g->ldb,
-             c, (long long)g->ldc);
+             c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
 static void print_block(CKernel *k, const Block *block)

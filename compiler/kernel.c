@@ -52,6 +52,14 @@ Stmt *stmt_local(Lowered *l, const Node *local)
     return s;
 }
 
+Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span)
+{
+    Stmt *s = stmt_new(l, STMT_GEMM);
+    s->gemm = arena_copy(l->arena, gemm, sizeof *gemm);
+    s->span = span;
+    return s;
+}
+
 void block_add(Lowered *l, Block *block, Stmt *stmt)
 {
     vec_push(l->arena, block, stmt);
@@ -136,6 +144,7 @@ void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), voi
     visit(data, &s->gemm->a_at);
     visit(data, &s->gemm->b_at);
     visit(data, &s->gemm->c_at);
+    if (s->gemm->accumulate) visit(data, &s->gemm->accumulate);
     Extent *extents[] = {&s->gemm->m, &s->gemm->n, &s->gemm->k};
     for (int i = 0; i < 3; i++)
         if (extents[i]->size) visit(data, &extents[i]->size);

@@ -64,6 +64,7 @@ typedef struct Gemm {
     const Node *a, *b, *c;
     const Scalar *a_at, *b_at, *c_at; /* offsets of the first elements */
     int64_t lda, ldb, ldc;
+    const Scalar *accumulate; /* where it holds, added to C; NULL: never */
 } Gemm;
 
 struct Stmt {
@@ -118,6 +119,7 @@ Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int 
 /* A new local scalar (n = 1) or array of n elements; its node has rank 0 or 1. */
 const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name);
 Stmt *stmt_local(Lowered *l, const Node *local);
+Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span);
 void block_add(Lowered *l, Block *block, Stmt *stmt);
 Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name);
 /* The buffer that holds a node's value; views share their operand's. NULL: none yet. */
@@ -135,6 +137,11 @@ void kernels_verify(const Lowered *l, const char *when);
 
 /* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
+
+/* --- contract.c ------------------------------------------------------------------------------------ */
+
+/* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body. */
+bool contract_gemm(Lowered *l, const Node *node, Block *body);
 
 /* --- pipeline.c: the passes (passes.def) --------------------------------------------------------------- */
 

@@ -177,6 +177,13 @@ static const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
 static void lower_comp(Lowered *l, const Node *node)
 {
     Kernel *k = kernel_new(l, node);
+    if (l->options->optimize > 0) {
+        Block product = {0};
+        if (contract_gemm(l, node, &product)) {
+            k->body = product;
+            return;
+        }
+    }
     Block *body = loops_add(l, &k->body, node->iters, 0, node->rank, LOOP_PARALLEL, node->span);
     const Scalar *value = node->reduce == REDUCE_NONE ? node->body : lower_reduction(l, body, node);
     store_at_iters(l, body, node, value);

@@ -180,7 +180,7 @@ static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool f
         }
     }
     fclose(f);
-    snprintf(command, sizeof command, "%s.exe < %s.in > %s.out", c->path, c->path, c->path);
+    snprintf(command, sizeof command, "timeout 60 %s.exe < %s.in > %s.out", c->path, c->path, c->path);
     if (system(command) != 0) return false;
     const Node *roots[64];
     int n = 0;
