@@ -1,0 +1,406 @@
+/* fuse.c -- merges kernels whose outer parallel loops are equal, and turns what is then used in one kernel
+ * only into local variables and small arrays.
+ *
+ * A kernel may join an earlier one if nothing between them depends on either, and if their loops can be one:
+ * every tensor that one writes and the other touches must be accessed at the same value of the loop's
+ * variable on both sides, so that no iteration sees another's results (Kennedy and McKinley 1993, Maximizing
+ * loop parallelism and improving data locality via loop fusion and distribution). Inner loops merge by the
+ * same rule. Afterwards an axis of an intermediate that is always subscripted by the variable of one and the
+ * same loop is dropped (array contraction). */
+#include "kernel.h"
+
+#include <assert.h>
+
+enum {
+    MAX_FUSED = 24,        /* nodes in one kernel */
+    MAX_LOCAL = 1024,      /* elements of a local array */
+    MAX_SEARCH = 64        /* kernels to look back */
+};
+
+/* --- accesses ------------------------------------------------------------------------------------- */
+
+typedef struct Access {
+    const Node *node;
+    const Scalar *const *subs;
+    bool write;
+} Access;
+typedef VEC(Access) Accesses;
+
+typedef struct Collect {
+    Lowered *l;
+    Accesses *list;
+    bool opaque; /* holds a call, whose accesses are not known */
+} Collect;
+
+static void collect_load(void *data, const Scalar *s)
+{
+    Collect *c = data;
+    if (s->kind != SCALAR_LOAD) return;
+    Access a = {s->node, s->args, false};
+    vec_push(c->l->arena, c->list, a);
+}
+
+static void collect_scalar(void *data, const Scalar **s)
+{
+    scalar_visit(*s, collect_load, data);
+}
+
+static void collect_stmt(void *data, Stmt *s)
+{
+    Collect *c = data;
+    stmt_scalars(s, collect_scalar, c);
+    if (s->kind == STMT_GEMM) c->opaque = true;
+    if (s->kind != STMT_STORE) return;
+    Access a = {s->target, s->subs, true};
+    vec_push(c->l->arena, c->list, a);
+}
+
+static Accesses accesses_of(Lowered *l, Stmt *s, bool *opaque)
+{
+    Accesses list = {0};
+    Collect c = {l, &list, false};
+    collect_stmt(&c, s);
+    block_visit(&s->body, collect_stmt, &c);
+    if (opaque) *opaque = c.opaque;
+    return list;
+}
+
+/* Whether two parts of a program must keep their order. */
+static bool nodes_conflict(Lowered *l, const Nodes *writes, const Nodes *others)
+{
+    for (int i = 0; i < writes->len; i++)
+        for (int k = 0; k < others->len; k++)
+            if (buffer_get(l, writes->data[i]) == buffer_get(l, others->data[k])) return true;
+    return false;
+}
+
+static bool stmts_conflict(Lowered *l, Stmt *a, Stmt *b)
+{
+    Nodes ar = {0}, aw = {0}, br = {0}, bw = {0};
+    stmt_accesses(l, a, &ar, &aw);
+    stmt_accesses(l, b, &br, &bw);
+    return nodes_conflict(l, &aw, &br) || nodes_conflict(l, &aw, &bw) ||
+           nodes_conflict(l, &ar, &bw);
+}
+
+/* --- merging of loops -------------------------------------------------------------------------------- */
+
+static bool loops_alike(const Stmt *a, const Stmt *b)
+{
+    return a->kind == STMT_LOOP && b->kind == STMT_LOOP && a->loop == LOOP_PARALLEL &&
+           b->loop == LOOP_PARALLEL && a->var == b->var && extent_equal(a->extent, b->extent) &&
+           !a->lo && !a->hi && !b->lo && !b->hi && a->step == 1 && b->step == 1;
+}
+
+static int64_t axis_stride(const Node *node, int axis)
+{
+    int64_t stride = 1;
+    for (int k = node->rank - 1; k > axis; k--)
+        stride *= node->shape[k].max;
+    return stride;
+}
+
+/* The axis of an access whose subscript is the variable itself, or -1. */
+static int aligned_axis(const Access *a, int var)
+{
+    for (int k = 0; k < a->node->rank; k++)
+        if (a->subs[k]->kind == SCALAR_ITER && a->subs[k]->iter == var) return k;
+    return -1;
+}
+
+static bool pair_aligned(const Access *a, const Access *b, int var)
+{
+    int i = aligned_axis(a, var), k = aligned_axis(b, var);
+    if (i < 0 || i != k || axis_stride(a->node, i) != axis_stride(b->node, k)) return false;
+    return i == 0 || shape_equal(a->node, b->node);
+}
+
+/* Whether one loop may run both bodies. */
+static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
+{
+    bool a_opaque, b_opaque;
+    Accesses x = accesses_of(l, a, &a_opaque), y = accesses_of(l, b, &b_opaque);
+    if (a_opaque || b_opaque) return false;
+    for (int i = 0; i < x.len; i++)
+        for (int k = 0; k < y.len; k++) {
+            if (!x.data[i].write && !y.data[k].write) continue;
+            if (buffer_get(l, x.data[i].node) != buffer_get(l, y.data[k].node)) continue;
+            if (!pair_aligned(&x.data[i], &y.data[k], a->var)) return false;
+        }
+    return true;
+}
+
+/* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
+static void block_join(Lowered *l, Block *block, Stmt *s)
+{
+    for (int i = block->len - 1; i >= 0; i--) {
+        Stmt *old = block->data[i];
+        if (loops_alike(old, s) && loops_mergeable(l, old, s)) {
+            for (int k = 0; k < s->body.len; k++)
+                block_join(l, &old->body, s->body.data[k]);
+            return;
+        }
+        if (stmts_conflict(l, old, s)) break;
+    }
+    block_add(l, block, s);
+}
+
+/* --- merging of kernels --------------------------------------------------------------------------------- */
+
+static Stmt kernel_stmt(const Kernel *k)
+{
+    return (Stmt){.kind = STMT_IF, .body = k->body};
+}
+
+static bool shares_data(Lowered *l, const Kernel *a, const Kernel *b)
+{
+    Nodes ar = {0}, aw = {0}, br = {0}, bw = {0};
+    Stmt x = kernel_stmt(a), y = kernel_stmt(b);
+    stmt_accesses(l, &x, &ar, &aw);
+    stmt_accesses(l, &y, &br, &bw);
+    if (nodes_conflict(l, &aw, &br)) return true;
+    for (int i = 0; i < ar.len; i++) {
+        Buffer *buffer = buffer_get(l, ar.data[i]);
+        if (buffer->kind == BUFFER_RUN || buffer->elements < 64) continue;
+        for (int k = 0; k < br.len; k++)
+            if (buffer_get(l, br.data[k]) == buffer) return true;
+        for (int k = 0; k < bw.len; k++)
+            if (buffer_get(l, bw.data[k]) == buffer) return true;
+    }
+    return false;
+}
+
+static bool has_parallel_loop(const Kernel *k)
+{
+    for (int i = 0; i < k->body.len; i++) {
+        const Stmt *s = k->body.data[i];
+        if (s->kind == STMT_GEMM || (s->kind == STMT_LOOP && s->loop != LOOP_SEQUENTIAL))
+            return true;
+    }
+    return false;
+}
+
+static bool kernel_join(Lowered *l, Kernel *a, Kernel *b)
+{
+    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(l, a, b)) return false;
+    bool numbers = !has_parallel_loop(a) && !has_parallel_loop(b);
+    if (!numbers) {
+        if (a->body.len != 1 || b->body.len != 1) return false;
+        if (!loops_alike(a->body.data[0], b->body.data[0])) return false;
+        if (!loops_mergeable(l, a->body.data[0], b->body.data[0])) return false;
+    }
+    for (int i = 0; i < b->body.len; i++)
+        block_join(l, &a->body, b->body.data[i]);
+    for (int i = 0; i < b->nodes.len; i++)
+        vec_push(l->arena, &a->nodes, b->nodes.data[i]);
+    if (b->n_vars > a->n_vars) a->n_vars = b->n_vars;
+    return true;
+}
+
+static bool kernels_conflict(Lowered *l, const Kernel *a, const Kernel *b)
+{
+    Stmt x = kernel_stmt(a), y = kernel_stmt(b);
+    return stmts_conflict(l, &x, &y);
+}
+
+void pass_fuse(Lowered *l)
+{
+    int kept = 0;
+    for (int i = 0; i < l->kernels.len; i++) {
+        Kernel *k = l->kernels.data[i];
+        bool joined = false;
+        for (int p = kept - 1; p >= 0 && p >= kept - MAX_SEARCH && !joined; p--) {
+            Kernel *old = l->kernels.data[p];
+            joined = kernel_join(l, old, k);
+            if (joined || kernels_conflict(l, old, k)) break;
+        }
+        if (!joined) l->kernels.data[kept++] = k;
+    }
+    l->kernels.len = kept;
+}
+
+/* --- contraction of arrays -------------------------------------------------------------------------------- */
+
+/* Where a buffer is used inside one kernel: the innermost block around all uses, and the loops to it. */
+typedef struct Home {
+    Block *block;
+    uint64_t vars;  /* of the loops around the block */
+} Home;
+
+static bool stmt_uses(Lowered *l, Stmt *s, const Buffer *b)
+{
+    Nodes reads = {0}, writes = {0};
+    stmt_accesses(l, s, &reads, &writes);
+    for (int i = 0; i < reads.len; i++)
+        if (buffer_get(l, reads.data[i]) == b) return true;
+    for (int i = 0; i < writes.len; i++)
+        if (buffer_get(l, writes.data[i]) == b) return true;
+    return false;
+}
+
+static Home home_find(Lowered *l, Block *block, const Buffer *b)
+{
+    Home home = {block, 0};
+    for (;;) {
+        Stmt *only = NULL;
+        int users = 0;
+        for (int i = 0; i < home.block->len; i++)
+            if (stmt_uses(l, home.block->data[i], b)) {
+                only = home.block->data[i];
+                users++;
+            }
+        if (users != 1 || (only->kind != STMT_LOOP && only->kind != STMT_IF)) return home;
+        Stmt head = *only; /* a use in the bounds or the condition ends the descent */
+        head.body.len = 0;
+        if (stmt_uses(l, &head, b)) return home;
+        if (only->kind == STMT_LOOP) home.vars |= (uint64_t)1 << only->var;
+        home.block = &only->body;
+    }
+}
+
+typedef struct Contract {
+    Lowered *l;
+    const Buffer *buffer;
+    const Node *node;      /* through which it is accessed */
+    uint64_t vars;
+    bool fits;
+    bool drop[MAX_RANK];   /* axes subscripted by the variable drop_var everywhere */
+    int drop_var[MAX_RANK];
+    bool first;
+    const Node *local;
+} Contract;
+
+static void contract_access(Contract *c, const Access *a)
+{
+    if (buffer_get(c->l, a->node) != c->buffer) return;
+    if (a->node != c->node) c->fits = false;
+    for (int k = 0; c->fits && k < a->node->rank; k++) {
+        const Scalar *s = a->subs[k];
+        bool home = s->kind == SCALAR_ITER && (c->vars >> s->iter & 1);
+        if (c->first) {
+            c->drop[k] = home;
+            c->drop_var[k] = home ? s->iter : -1;
+        } else if (!home || c->drop_var[k] != s->iter) {
+            c->drop[k] = false;
+        }
+    }
+    c->first = false;
+}
+
+/* The subscript into the local array: the axes that are kept, row-major. */
+static const Scalar *local_subscript(Contract *c, const Scalar *const *subs)
+{
+    Graph *g = c->l->g;
+    const Scalar *at = scalar_int(g, 0);
+    for (int k = 0; k < c->node->rank; k++) {
+        if (c->drop[k]) continue;
+        at = scalar_op2(g, OP_MUL, at, scalar_int(g, c->node->shape[k].max));
+        at = scalar_op2(g, OP_ADD, at, subs[k]);
+    }
+    return at;
+}
+
+static const Scalar *replace_load(void *data, const Scalar *load)
+{
+    Contract *c = data;
+    if (load->node != c->node) return NULL;
+    const Scalar *sub = local_subscript(c, load->args);
+    return scalar_load(c->l->g, c->local, &sub, NULL, load->span);
+}
+
+static void replace_scalar(void *data, const Scalar **s)
+{
+    Contract *c = data;
+    *s = scalar_replace_loads(c->l->g, *s, replace_load, c);
+}
+
+static void replace_stmt(void *data, Stmt *s)
+{
+    Contract *c = data;
+    stmt_scalars(s, replace_scalar, c);
+    if (s->kind != STMT_STORE || s->target != c->node) return;
+    const Scalar *sub = local_subscript(c, s->subs);
+    s->target = c->local;
+    s->n_subs = c->local->rank;
+    s->subs[0] = sub;
+}
+
+static bool load_has_outside(void *data, const Scalar *s)
+{
+    Contract *c = data;
+    return s->kind == SCALAR_LOAD && s->node == c->node && s->outside;
+}
+
+typedef struct AnyOutside {
+    Contract *c;
+    bool found;
+} AnyOutside;
+
+static void find_outside(void *data, const Scalar *s)
+{
+    AnyOutside *a = data;
+    if (load_has_outside(a->c, s)) a->found = true;
+}
+
+static void find_outside_scalar(void *data, const Scalar **s)
+{
+    scalar_visit(*s, find_outside, data);
+}
+
+static void find_outside_stmt(void *data, Stmt *s)
+{
+    stmt_scalars(s, find_outside_scalar, data);
+}
+
+static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
+{
+    Home home = home_find(l, &kernel->body, b);
+    Contract c = {.l = l, .buffer = b, .node = b->node, .vars = home.vars, .fits = true,
+                  .first = true};
+    AnyOutside outside = {&c, false};
+    for (int i = 0; i < home.block->len; i++) {
+        bool opaque;
+        Accesses list = accesses_of(l, home.block->data[i], &opaque);
+        for (int k = 0; k < list.len; k++)
+            contract_access(&c, &list.data[k]);
+        if (opaque && stmt_uses(l, home.block->data[i], b)) c.fits = false;
+        find_outside_stmt(&outside, home.block->data[i]);
+        block_visit(&home.block->data[i]->body, find_outside_stmt, &outside);
+    }
+    int64_t n = 1;
+    int dropped = 0;
+    for (int k = 0; k < b->node->rank; k++) {
+        dropped += c.drop[k];
+        if (!c.drop[k]) n *= b->node->shape[k].max;
+    }
+    bool worth = dropped > 0 || (b->node->rank == 0 && !has_parallel_loop(kernel));
+    if (!c.fits || !worth || outside.found || n > MAX_LOCAL || n < 1) return;
+    c.local = local_new(l, b->type, n, b->name);
+    for (int i = 0; i < home.block->len; i++) {
+        replace_stmt(&c, home.block->data[i]);
+        block_visit(&home.block->data[i]->body, replace_stmt, &c);
+    }
+    int at = 0;
+    while (!stmt_uses(l, home.block->data[at], buffer_get(l, c.local)))
+        at++;
+    block_add(l, home.block, NULL);
+    for (int i = home.block->len - 1; i > at; i--)
+        home.block->data[i] = home.block->data[i - 1];
+    home.block->data[at] = stmt_local(l, c.local);
+}
+
+void pass_contract(Lowered *l)
+{
+    int n = l->buffers.len;
+    int *users = NEW_ARRAY(l->arena, int, n + 1), *user = NEW_ARRAY(l->arena, int, n + 1);
+    for (int k = 0; k < l->kernels.len; k++) {
+        Stmt all = kernel_stmt(l->kernels.data[k]);
+        for (int i = 0; i < n; i++)
+            if (l->buffers.data[i]->kind == BUFFER_ARENA && stmt_uses(l, &all, l->buffers.data[i])) {
+                users[i]++;
+                user[i] = k;
+            }
+    }
+    for (int i = 0; i < n; i++)
+        if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i]);
+}
