@@ -79,6 +79,16 @@ static void hoist_scalar(Hoist *h, const Scalar *s)
     if (s->outside) hoist_scalar(h, s->outside);
 }
 
+/* Sets a variable's range; what is known of subscripts depends on it. */
+static Extent range_set(CKernel *k, int var, Extent extent)
+{
+    Extent old = k->var_extent[var];
+    if (extent_equal(old, extent)) return old;
+    k->var_extent[var] = extent;
+    k->unsafe = map_new(k->arena);
+    return old;
+}
+
 static void hoist_ref(void *data, const Scalar **s)
 {
     hoist_scalar(data, *s);
@@ -97,7 +107,10 @@ static void hoist_block(Hoist *h, const Block *block)
             if (s->kind == STMT_LOOP && (s->extent.size || s->lo || s->hi || s->extent.max < 1))
                 h->sure = false;
         }
+        Extent old = {0};
+        if (s->kind == STMT_LOOP) old = range_set(h->k, s->var, s->extent);
         hoist_block(h, &s->body);
+        if (s->kind == STMT_LOOP) range_set(h->k, s->var, old);
         h->sure = sure;
     }
 }
@@ -114,7 +127,9 @@ static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
                .seen = map_new(k->arena)};
     h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
     block_visit(&loop->body, bound_vars, &h.inner);
+    Extent old = range_set(k, loop->var, loop->extent);
     hoist_block(&h, &loop->body);
+    range_set(k, loop->var, old);
     if (h.found.len == 0) return;
     c_count(k, h.found.data, h.found.len);
     for (int i = 0; i < h.found.len; i++)
@@ -153,6 +168,32 @@ static const char *loop_end(CKernel *k, const Stmt *s)
     return name;
 }
 
+typedef struct Simple {
+    CKernel *k;
+    bool simple;
+} Simple;
+
+static void simple_scalar(void *data, const Scalar **s)
+{
+    Simple *x = data;
+    if (c_unsafe(x->k, *s)) x->simple = false;
+}
+
+static void simple_stmt(void *data, Stmt *s)
+{
+    Simple *x = data;
+    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM) x->simple = false;
+    stmt_scalars(s, simple_scalar, x);
+}
+
+/* Whether the loop is vector code: innermost, independent, and without checks. */
+static bool loop_is_vector(CKernel *k, Stmt *s)
+{
+    Simple x = {k, s->loop == LOOP_VECTOR || s->loop == LOOP_PARALLEL};
+    if (x.simple) block_visit(&s->body, simple_stmt, &x);
+    return x.simple;
+}
+
 static void print_loop(CKernel *k, Stmt *s)
 {
     Nodes reads = {0}, writes = {0};
@@ -168,11 +209,9 @@ static void print_loop(CKernel *k, Stmt *s)
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
     hoist(k, s, &writes);
     const char *var = k->var_name[s->var];
-    Extent outer = k->var_extent[s->var];
-    k->var_extent[s->var] = s->extent;
-    k->unsafe = map_new(k->arena); /* what is known depends on the extents */
+    Extent outer = range_set(k, s->var, s->extent);
     if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
-    if (s->loop == LOOP_VECTOR) out_line(k->out, "SIMD");
+    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
     if (s->step == 1)
         out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
     else
@@ -180,7 +219,7 @@ static void print_loop(CKernel *k, Stmt *s)
                  (long long)s->step);
     print_scope(k, &s->body);
     out_close(k->out, "}");
-    k->var_extent[s->var] = outer;
+    range_set(k, s->var, outer);
     if (k->named.len > scope) k->named.len = scope;
     k->taken.len = names;
 }

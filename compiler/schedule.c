@@ -1,0 +1,393 @@
+/* schedule.c -- how the loops of a kernel run: lanes of vectors, threads.
+ *
+ * A reduction inside a parallel loop whose variable has unit stride becomes a block of lanes: the loop is
+ * cut into blocks of W iterations, every local variable becomes an array of W, and the iterations of a block
+ * are the innermost loop everywhere, so that `acc[lane] += x[k * n + j + lane]` is vector code. A reduction
+ * along contiguous elements gets W partial results that are combined in order at the end. Both depend on the
+ * shape alone, never on the number of threads. The outermost parallel loop is divided among threads if the
+ * kernel is worth it. */
+#include "kernel.h"
+
+#include <assert.h>
+#include <math.h>
+
+enum {
+    LANES = 64,           /* of a block */
+    PARTS = 16,           /* partial results of a reduction */
+    THREAD_WORK = 30000   /* operations from which on threads pay */
+};
+
+/* --- strides ------------------------------------------------------------------------------------ */
+
+/* The stride of a load in a variable; false if it is not affine. */
+static bool load_stride(const Scalar *load, int var, int64_t *stride)
+{
+    *stride = 0;
+    int64_t step = 1;
+    for (int k = load->n_args - 1; k >= 0; k--) {
+        Affine a;
+        bool in = load->args[k]->iters >> var & 1;
+        if (in && !affine_of(load->args[k], &a)) return false;
+        if (in) *stride += a.coefficient[var] * step;
+        step *= load->node->shape[k].max;
+    }
+    return true;
+}
+
+typedef struct Strides {
+    int var;
+    int unit, zero, other; /* loads by their stride in var */
+} Strides;
+
+static void strides_scalar(void *data, const Scalar *s)
+{
+    Strides *x = data;
+    int64_t stride;
+    if (s->kind != SCALAR_LOAD || s->node->rank == 0) return;
+    if (!load_stride(s, x->var, &stride)) x->other++;
+    else if (stride == 1) x->unit++;
+    else if (stride == 0) x->zero++;
+    else x->other++;
+}
+
+static void strides_ref(void *data, const Scalar **s)
+{
+    scalar_visit(*s, strides_scalar, data);
+}
+
+static void strides_stmt(void *data, Stmt *s)
+{
+    if (s->kind == STMT_STORE) strides_ref(data, &s->value);
+    if (s->kind == STMT_IF) strides_ref(data, &s->cond);
+}
+
+/* Of the loads in the innermost sequential loops of a block. */
+static Strides strides_of(Stmt *loop, int var)
+{
+    Strides x = {.var = var};
+    block_visit(&loop->body, strides_stmt, &x);
+    return x;
+}
+
+/* --- blocks of lanes ------------------------------------------------------------------------------- */
+
+typedef struct Lanes {
+    Lowered *l;
+    int var, lane;          /* the loop's variable, the lane's */
+    const Scalar *at;       /* the value of var */
+    int64_t width;
+    Map arrays;             /* from a local scalar to its array */
+} Lanes;
+
+static const Scalar *lane_load(void *data, const Scalar *load)
+{
+    Lanes *x = data;
+    const Node *array = map_get(&x->arrays, load->node);
+    if (!array) return NULL;
+    const Scalar *sub = scalar_iter(x->l->g, x->lane);
+    return scalar_load(x->l->g, array, &sub, NULL, load->span);
+}
+
+static void lane_scalar(void *data, const Scalar **s)
+{
+    Lanes *x = data;
+    const Scalar *map[MAX_ITERS] = {0};
+    map[x->var] = x->at;
+    *s = scalar_substitute(x->l->g, *s, map, MAX_ITERS);
+    *s = scalar_replace_loads(x->l->g, *s, lane_load, x);
+}
+
+static void lane_local(Lanes *x, Block *out, const Stmt *s)
+{
+    const Buffer *b = buffer_get(x->l, s->target);
+    const Node *array = local_new(x->l, b->type, x->width, b->name);
+    map_put(&x->arrays, s->target, (void *)(uintptr_t)array);
+    block_add(x->l, out, stmt_local(x->l, array));
+}
+
+static Stmt *lane_clone(Lanes *x, Block *locals, const Stmt *s)
+{
+    Stmt *copy = arena_copy(x->l->arena, s, sizeof *s);
+    copy->body = (Block){0};
+    for (int i = 0; i < s->body.len; i++) {
+        if (s->body.data[i]->kind == STMT_LOCAL) lane_local(x, locals, s->body.data[i]);
+        else block_add(x->l, &copy->body, lane_clone(x, locals, s->body.data[i]));
+    }
+    stmt_scalars(copy, lane_scalar, x);
+    const Node *array = copy->kind == STMT_STORE ? map_get(&x->arrays, copy->target) : NULL;
+    if (array) {
+        copy->target = array;
+        copy->n_subs = 1;
+        copy->subs[0] = scalar_iter(x->l->g, x->lane);
+    }
+    return copy;
+}
+
+static void run_flush(Lanes *x, Block *out, Block *run)
+{
+    if (run->len == 0) return;
+    Stmt *loop = stmt_loop(x->l, x->lane, LOOP_VECTOR, extent_fixed(x->width), run->data[0]->span);
+    loop->body = *run;
+    block_add(x->l, out, loop);
+    *run = (Block){0};
+}
+
+/* The statements of a block for all lanes: loops outside, lanes inside. */
+static Block lanes_distribute(Lanes *x, const Block *in)
+{
+    Block out = {0}, run = {0};
+    for (int i = 0; i < in->len; i++) {
+        const Stmt *s = in->data[i];
+        if (s->kind == STMT_LOCAL) {
+            lane_local(x, &out, s);
+        } else if (s->kind == STMT_LOOP) {
+            run_flush(x, &out, &run);
+            Stmt head = *s;
+            head.body = (Block){0};
+            Stmt *loop = lane_clone(x, &out, &head);
+            loop->body = lanes_distribute(x, &s->body);
+            block_add(x->l, &out, loop);
+        } else {
+            block_add(x->l, &run, lane_clone(x, &out, s));
+        }
+    }
+    run_flush(x, &out, &run);
+    return out;
+}
+
+typedef struct Shape {
+    int loops, others; /* sequential loops; statements that cannot be distributed */
+    uint64_t loop_vars;
+    bool bounds_vary;
+    int var;
+} Shape;
+
+static void shape_stmt(void *data, Stmt *s)
+{
+    Shape *x = data;
+    if (s->kind == STMT_GEMM || (s->kind == STMT_LOCAL && s->target->rank > 0)) x->others++;
+    if (s->kind == STMT_IF)
+        for (int i = 0; i < s->body.len; i++)
+            x->others += s->body.data[i]->kind == STMT_LOOP;
+    if (s->kind != STMT_LOOP) return;
+    if (s->loop != LOOP_SEQUENTIAL) x->others++;
+    x->loops++;
+    x->loop_vars |= (uint64_t)1 << s->var;
+    uint64_t bounds = (s->extent.size ? s->extent.size->iters : 0) | (s->lo ? s->lo->iters : 0) |
+                      (s->hi ? s->hi->iters : 0);
+    if (bounds >> x->var & 1) x->bounds_vary = true;
+}
+
+static bool lanes_pay(Stmt *loop)
+{
+    Shape shape = {.var = loop->var};
+    block_visit(&loop->body, shape_stmt, &shape);
+    if (shape.others || shape.loops == 0 || shape.bounds_vary || loop->extent.size) return false;
+    if (loop->lo || loop->hi || loop->extent.max < 4) return false;
+    Strides along = strides_of(loop, loop->var);
+    return along.unit > 0 && along.other == 0;
+}
+
+/* Puts the blocks of the loop at block->data[at] in its place. */
+static void lanes_apply(Lowered *l, Kernel *k, Block *block, int at)
+{
+    Stmt *loop = block->data[at];
+    int64_t extent = loop->extent.max;
+    int64_t width = extent < LANES ? extent : LANES, blocks = extent / width;
+    int lane = k->n_vars++;
+    const Scalar *one = scalar_iter(l->g, lane);
+    const Scalar *start = scalar_op2(l->g, OP_MUL, scalar_iter(l->g, loop->var),
+                                     scalar_int(l->g, width));
+    Lanes x = {.l = l, .var = loop->var, .lane = lane, .width = width, .arrays = map_new(l->arena)};
+    x.at = blocks > 1 ? scalar_op2(l->g, OP_ADD, start, one) : one;
+    Block inside = lanes_distribute(&x, &loop->body);
+    Block out = {0};
+    for (int i = 0; i < at; i++)
+        block_add(l, &out, block->data[i]);
+    if (blocks > 1) {
+        Stmt *outer = stmt_loop(l, loop->var, loop->loop, extent_fixed(blocks), loop->span);
+        outer->body = inside;
+        block_add(l, &out, outer);
+    } else {
+        for (int i = 0; i < inside.len; i++)
+            block_add(l, &out, inside.data[i]);
+    }
+    if (extent % width) {
+        Lanes rest = {.l = l, .var = loop->var, .lane = lane, .width = extent % width,
+                      .arrays = map_new(l->arena)};
+        rest.at = scalar_op2(l->g, OP_ADD, one, scalar_int(l->g, blocks * width));
+        Block tail = lanes_distribute(&rest, &loop->body);
+        for (int i = 0; i < tail.len; i++)
+            block_add(l, &out, tail.data[i]);
+    }
+    for (int i = at + 1; i < block->len; i++)
+        block_add(l, &out, block->data[i]);
+    *block = out;
+}
+
+/* --- partial results -------------------------------------------------------------------------------- */
+
+static bool scalar_loads_node(const Scalar *s, const Node *node)
+{
+    if (s->kind == SCALAR_LOAD && s->node == node) return true;
+    for (int i = 0; i < s->n_args; i++)
+        if (scalar_loads_node(s->args[i], node)) return true;
+    return s->outside && scalar_loads_node(s->outside, node);
+}
+
+/* acc + v, or the larger or smaller of both: v, or NULL. */
+static const Scalar *reduction_term(const Stmt *s, bool *sum)
+{
+    const Scalar *v = s->value, *term = NULL;
+    if (s->kind != STMT_STORE || s->target->rank != 0 || v->kind != SCALAR_OP ||
+        v->type != TYPE_REAL)
+        return NULL;
+    *sum = v->op == OP_ADD;
+    if (v->op == OP_ADD)
+        term = v->args[0]->kind == SCALAR_LOAD && v->args[0]->node == s->target ? v->args[1]
+                                                                                : v->args[0];
+    if (v->op == OP_SELECT && v->args[0]->kind == SCALAR_OP && v->args[0]->op == OP_LT &&
+        v->args[2]->kind == SCALAR_LOAD && v->args[2]->node == s->target)
+        term = v->args[1];
+    bool other = term && v->op == OP_ADD && !scalar_loads_node(v, s->target);
+    return !term || other || scalar_loads_node(term, s->target) ? NULL : term;
+}
+
+static Stmt *part_store(Lanes *x, const Stmt *s)
+{
+    Block none = {0};
+    return lane_clone(x, &none, s);
+}
+
+/* The loop at block->data[at] as partial results: parts, whole blocks, the rest, and the end. */
+static void parts_apply(Lowered *l, Kernel *k, Block *block, int at, bool sum)
+{
+    Stmt *loop = block->data[at], *store = loop->body.data[0];
+    Graph *g = l->g;
+    int lane = k->n_vars++;
+    int64_t extent = loop->extent.max, blocks = extent / PARTS;
+    const Scalar *one = scalar_iter(g, lane);
+    const Node *array = local_new(l, store->target->type, PARTS, "part");
+    Lanes x = {.l = l, .var = loop->var, .lane = lane, .width = PARTS, .arrays = map_new(l->arena)};
+    map_put(&x.arrays, store->target, (void *)(uintptr_t)array);
+    x.at = scalar_op2(g, OP_ADD, one,
+                      scalar_op2(g, OP_MUL, scalar_iter(g, loop->var), scalar_int(g, PARTS)));
+    Block out = {0};
+    for (int i = 0; i < at; i++)
+        block_add(l, &out, block->data[i]);
+    const Scalar *acc = scalar_load(g, store->target, NULL, NULL, NO_SPAN);
+    const Scalar *start = sum ? scalar_real(g, 0) : acc;
+    block_add(l, &out, stmt_local(l, array));
+    Stmt *init = stmt_loop(l, lane, LOOP_VECTOR, extent_fixed(PARTS), loop->span);
+    block_add(l, &init->body, stmt_store(l, array, &one, 1, start));
+    block_add(l, &out, init);
+    Stmt *main = stmt_loop(l, loop->var, LOOP_SEQUENTIAL, extent_fixed(blocks), loop->span);
+    Stmt *lanes = stmt_loop(l, lane, LOOP_VECTOR, extent_fixed(PARTS), loop->span);
+    block_add(l, &lanes->body, part_store(&x, store));
+    block_add(l, &main->body, lanes);
+    block_add(l, &out, main);
+    if (extent % PARTS) {
+        Lanes rest = {.l = l, .var = loop->var, .lane = lane, .arrays = map_new(l->arena)};
+        rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, blocks * PARTS));
+        Stmt *tail =
+            stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(extent % PARTS), loop->span);
+        block_add(l, &tail->body, part_store(&rest, store));
+        block_add(l, &out, tail);
+    }
+    Stmt *end = stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(PARTS), loop->span);
+    const Scalar *part = scalar_load(g, array, &one, NULL, NO_SPAN);
+    const Scalar *both = sum ? scalar_op2(g, OP_ADD, acc, part)
+                             : scalar_select(g, store->value->args[0]->args[0] == acc
+                                                    ? scalar_op2(g, OP_LT, acc, part)
+                                                    : scalar_op2(g, OP_LT, part, acc),
+                                             part, acc);
+    block_add(l, &end->body, stmt_store(l, store->target, NULL, 0, both));
+    block_add(l, &out, end);
+    for (int i = at + 1; i < block->len; i++)
+        block_add(l, &out, block->data[i]);
+    *block = out;
+}
+
+static bool parts_pay(Stmt *s, bool *sum)
+{
+    if (s->kind != STMT_LOOP || s->loop != LOOP_SEQUENTIAL || s->body.len != 1) return false;
+    if (s->extent.size || s->lo || s->hi || s->extent.max < 2 * PARTS) return false;
+    const Scalar *term = reduction_term(s->body.data[0], sum);
+    if (!term) return false;
+    Strides along = strides_of(s, s->var);
+    return along.unit > 0 && along.other == 0;
+}
+
+static void vectors(Lowered *l, Kernel *k, Block *block)
+{
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        int before = block->len;
+        bool sum;
+        if (k->n_vars >= MAX_ITERS - 1) return;
+        if (s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL && lanes_pay(s)) {
+            lanes_apply(l, k, block, i);
+            i += block->len - before;
+        } else if (parts_pay(s, &sum)) {
+            parts_apply(l, k, block, i, sum);
+            i += block->len - before;
+        } else {
+            vectors(l, k, &s->body);
+        }
+    }
+}
+
+/* --- threads -------------------------------------------------------------------------------------------- */
+
+static void work_scalar(void *data, const Scalar *s)
+{
+    double *work = data;
+    if (s->kind == SCALAR_DRAW) *work += 20;
+    else if (s->kind == SCALAR_OP && op_table[s->op].result == RESULT_REAL && s->op != OP_DIV)
+        *work += 10;
+    else if (s->kind == SCALAR_OP || s->kind == SCALAR_LOAD) *work += 1;
+}
+
+static void work_ref(void *data, const Scalar **s)
+{
+    scalar_visit(*s, work_scalar, data);
+}
+
+/* Operations of a block, at the largest extents. */
+static double work_of(const Block *block)
+{
+    double work = 0;
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        double inside = work_of(&s->body);
+        if (s->kind == STMT_STORE) work_ref(&work, &s->value);
+        if (s->kind == STMT_IF) work_ref(&work, &s->cond);
+        if (s->kind == STMT_GEMM)
+            work += (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max;
+        if (s->kind == STMT_LOOP) inside *= (double)s->extent.max;
+        work += inside;
+    }
+    return work;
+}
+
+static void threads(Block *block)
+{
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        if (s->kind != STMT_LOOP) continue;
+        bool product = s->body.len == 1 && s->body.data[0]->kind == STMT_GEMM && s->extent.max < 8;
+        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && !product) {
+            double work = work_of(&s->body) * (double)s->extent.max;
+            if (work >= THREAD_WORK) s->loop = LOOP_THREADS;
+        }
+    }
+}
+
+void pass_schedule(Lowered *l)
+{
+    for (int i = 0; i < l->kernels.len; i++) {
+        Kernel *k = l->kernels.data[i];
+        vectors(l, k, &k->body);
+        threads(&k->body);
+    }
+}
