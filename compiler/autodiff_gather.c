@@ -7,6 +7,7 @@
  * `outside 0`, else a test remains. Equations without a free iterator become tests. Where an
  * equation cannot be solved (subscripts read from data, // and %), the adjoint is a scatter. */
 #include "autodiff.h"
+#include "simplify.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -349,4 +350,27 @@ Gathered gather(Diff *d, const Stage *stage, const Scalar *load, Masked term, bo
     Gathered result;
     if (gather_plan(&w, plan_new(&w), &result)) return result;
     return gather_scatter(&w);
+}
+
+const Node *scatter_in_gather_form(Graph *g, const Node *scatter)
+{
+    if (scatter->type != TYPE_REAL) return NULL;
+    Arena *scratch = arena_new();
+    Diff d = {.g = g, .scratch = scratch};
+    Leaf leaf = {.kind = LEAF_INPUT, .name = name_of(graph_context(g), "scattered")};
+    const Node *target = graph_leaf(g, &leaf, TYPE_REAL, scatter->rank, scatter->shape);
+    Stage stage = {.node = scatter, .domain.n = scatter->n_iters};
+    memcpy(stage.domain.iters, scatter->iters, sizeof(Extent) * (size_t)scatter->n_iters);
+    Gather w = {.d = &d,
+                .stage = &stage,
+                .n_old = scatter->n_iters,
+                .rank = scatter->rank,
+                .load = scalar_load(g, target, scatter->position, NULL, scatter->span),
+                .term = {scatter->guard, scatter->body}};
+    Gathered got;
+    bool good = gather_plan(&w, plan_new(&w), &got);
+    arena_free(scratch);
+    if (!good) return NULL;
+    const Scalar *value = got.flow.value ? masked_scalar(g, got.flow) : scalar_real(g, 0);
+    return graph_map(g, scatter->rank, scatter->shape, value, scatter->span);
 }

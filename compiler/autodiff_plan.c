@@ -90,6 +90,14 @@ static void equation_solve(Plan *plan, int k, int slot, int rank)
     plan_solve(plan, slot, index, rank);
 }
 
+/* Whether an equation of two iterators is better solved by residue classes for the other one, which
+ * has the larger extent. */
+static bool plan_prefers_window(const Gather *w, const Plan *plan, int k, int slot, int other)
+{
+    return llabs(plan->equation[k].coefficient[other]) > 1 && !w->load->node->shape[k].size &&
+           plan->extent[other].max > plan->extent[slot].max;
+}
+
 /* First those with a single free
  * iterator, then for parallel ones, then, in equations without parallel ones, for reducing ones. */
 bool plan_step(const Gather *w, Plan *plan)
@@ -106,6 +114,8 @@ bool plan_step(const Gather *w, Plan *plan)
                 any_parallel = any_parallel || parallel;
                 if (llabs(plan->equation[k].coefficient[slots[j]]) != 1) continue;
                 if (phase == 1 && !parallel) continue;
+                if (phase == 2 && n == 2 && plan_prefers_window(w, plan, k, slots[j], slots[!j]))
+                    continue;
                 if (best < 0 || plan->extent[slots[j]].max > plan->extent[best].max)
                     best = slots[j];
             }

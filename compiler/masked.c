@@ -277,6 +277,19 @@ static const Scalar *linear_scalar(Graph *g, const Linear *sum, int64_t sign)
     return result;
 }
 
+const Scalar *equality_solve(Graph *g, const Scalar *equality, int iter)
+{
+    Linear sum = {0};
+    if (!linear_add(&sum, equality->args[0], 1) || !linear_add(&sum, equality->args[1], -1))
+        return NULL;
+    int64_t sign = sum.affine.coefficient[iter];
+    if (sign != 1 && sign != -1) return NULL;
+    for (int i = 0; i < sum.n_atoms; i++)
+        if (sum.atom[i]->iters >> iter & 1) return NULL;
+    sum.affine.coefficient[iter] = 0;
+    return linear_scalar(g, &sum, -sign);
+}
+
 typedef struct Solver {
     Graph *g;
     Domain *domain;

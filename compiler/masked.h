@@ -38,6 +38,9 @@ Scalars test_parts(Arena *arena, const Scalar *test);
 /* Whether the test compares two ints for equality: what a sum can be solved by. */
 bool test_is_equality(const Scalar *test);
 
+/* The value that the equality gives an iterator, or NULL if it does not determine it. */
+const Scalar *equality_solve(Graph *g, const Scalar *equality, int iter);
+
 /* if test then value else 0 */
 const Scalar *masked_scalar(Graph *g, Masked m);
 /* Moves choices between something and zero at the root of the value into the test. */

@@ -33,4 +33,14 @@ bool graph_simplify(Graph *g, const Node **roots, int n_roots, const Options *op
 /* Takes out what only differentiation needs: NODE_TAG and OP_STOP. */
 bool graph_untag(Graph *g, const Node **roots, int n_roots);
 
+/* --- simplify_outside.c ---------------------------------------------------------------------- */
+
+/* A sum with loads `outside 0` instead of tests that they stay inside, where that is the same. */
+const Node *sum_widen(Graph *g, const Node *node);
+
+/* --- autodiff_gather.c ----------------------------------------------------------------------- */
+
+/* A scatter whose positions can be solved for its iterators, as sums (and pieces); else NULL. */
+const Node *scatter_in_gather_form(Graph *g, const Node *scatter);
+
 #endif

@@ -46,24 +46,45 @@ static const Scalar *scalar_rewrite(Simplify *s, const Scalar *a)
 
 /* --- sums that are scatters ------------------------------------------------------------------ */
 
-/* The equality `iterator == place` with a parallel iterator that occurs nowhere else and a place
- * read from data at the points of the sum: the number of the part, or -1. */
-static int scatter_part(const Node *node, const Scalars *parts, int *axis, const Scalar **place)
+/* How an equality may choose the place where a point of a sum counts. */
+typedef enum Chosen {
+    CHOSEN_BY_ANY,   /* any expression of the reducing iterators */
+    CHOSEN_BY_WINDOW /* s*i + d*p + c with a stride: solved for neither i nor p */
+} Chosen;
+
+static bool place_fits(const Node *node, const Scalar *place, Chosen chosen)
+{
+    Affine a;
+    bool stride = false;
+    if (chosen == CHOSEN_BY_ANY) return place->iters >> node->rank;
+    if (!affine_of(place, &a)) return false;
+    int count = 0;
+    for (int i = node->rank; i < node->n_iters; i++) {
+        count += a.coefficient[i] != 0;
+        stride = stride || a.coefficient[i] > 1 || a.coefficient[i] < -1;
+    }
+    return stride && count > 1;
+}
+
+/* An equality that gives a parallel iterator which occurs nowhere else the value `place`, at each
+ * point of the sum: the number of the part, or -1. */
+static int scatter_part(Simplify *s, const Node *node, const Scalars *parts, Chosen chosen,
+                        int *axis, const Scalar **place)
 {
     uint64_t sizes = node->body->iters;
     for (int i = 0; i < node->n_iters; i++)
         if (node->iters[i].size) sizes |= node->iters[i].size->iters;
     for (int i = 0; i < parts->len; i++) {
         if (!test_is_equality(parts->data[i])) continue;
-        for (int side = 0; side < 2; side++) {
-            const Scalar *a = parts->data[i]->args[side], *b = parts->data[i]->args[!side];
-            if (a->kind != SCALAR_ITER || a->iter >= node->rank) continue;
-            uint64_t others = sizes | b->iters;
-            for (int j = 0; j < parts->len; j++)
-                if (j != i) others |= parts->data[j]->iters;
-            if (others >> a->iter & 1 || !(b->iters >> node->rank)) continue;
-            *axis = a->iter;
-            *place = b;
+        uint64_t others = sizes;
+        for (int j = 0; j < parts->len; j++)
+            if (j != i) others |= parts->data[j]->iters;
+        for (int k = 0; k < node->rank; k++) {
+            if (others >> k & 1 || !(parts->data[i]->iters >> k & 1)) continue;
+            const Scalar *value = equality_solve(s->g, parts->data[i], k);
+            if (!value || !place_fits(node, value, chosen)) continue;
+            *axis = k;
+            *place = value;
             return i;
         }
     }
@@ -71,7 +92,7 @@ static int scatter_part(const Node *node, const Scalars *parts, int *axis, const
 }
 
 /* Several axes may be chosen by data at once; at the end every equality found is a position. */
-static const Node *sum_to_scatter(Simplify *s, const Node *node)
+static const Node *sum_to_scatter(Simplify *s, const Node *node, Chosen chosen)
 {
     Graph *g = s->g;
     if (!node->guard) return NULL;
@@ -80,7 +101,7 @@ static const Node *sum_to_scatter(Simplify *s, const Node *node)
     const Scalar *places[MAX_RANK] = {0}, *place;
     uint64_t gone = 0;
     int axis, part;
-    while ((part = scatter_part(node, &parts, &axis, &place)) >= 0) {
+    while ((part = scatter_part(s, node, &parts, chosen, &axis, &place)) >= 0) {
         places[axis] = place;
         gone |= (uint64_t)1 << axis;
         for (int i = part; i + 1 < parts.len; i++)
@@ -115,11 +136,11 @@ static const Node *mean_to_scatter(Simplify *s, const Node *node)
     const Scalar *one = scalar_int(g, 1);
     const Node *sum = graph_comp(g, REDUCE_SUM, node->rank, node->n_iters, node->iters, node->body,
                                  node->guard, node->span);
-    sum = sum_to_scatter(s, sum);
+    sum = sum_to_scatter(s, sum, CHOSEN_BY_ANY);
     if (!sum) return NULL;
     const Node *count = graph_comp(g, REDUCE_SUM, node->rank, node->n_iters, node->iters, one,
                                    node->guard, node->span);
-    count = sum_to_scatter(s, count);
+    count = sum_to_scatter(s, count, CHOSEN_BY_ANY);
     if (!count) return NULL;
     const Scalar *n = scalar_load_at(g, count, 0);
     const Scalar *mean =
@@ -147,16 +168,43 @@ static bool axes_used(const Node *node)
     return true;
 }
 
+/* A scatter, in gather form where that is possible. */
+static const Node *scatter_best(Simplify *s, const Node *scatter)
+{
+    const Node *gathered = scatter ? scatter_in_gather_form(s->g, scatter) : NULL;
+    return gathered ? gathered : scatter;
+}
+
+static const Node *widen_node(void *data, Rewrite *rewrite, const Node *node)
+{
+    Simplify *s = data;
+    const Node *made = rewrite_operands(rewrite, node);
+    bool sum = made->kind == NODE_COMP && made->reduce == REDUCE_SUM && made->guard;
+    return sum ? sum_widen(s->g, made) : made;
+}
+
+/* The sums of which a window consists. */
+static const Node *sums_widen(Simplify *s, const Node *node)
+{
+    graph_rewrite(s->g, &node, 1, widen_node, s);
+    return node;
+}
+
 static const Node *simplify_sum(Simplify *s, const Node *node, const Domain *domain)
 {
     Graph *g = s->g;
     bool guarded, solved;
+    const Node *window = sum_to_scatter(s, node, CHOSEN_BY_WINDOW);
+    if (window) window = scatter_best(s, window);
+    if (window && window->kind != NODE_SCATTER) return sums_widen(s, window);
     Masked term = {node->guard, node->body};
     term = masked_sum(g, domain, node->rank, term, NULL, node->span, &guarded, &solved);
     if (!term.value) return map_of(s, node, scalar_const(g, node->type, 0));
     if (guarded && term.value->kind == SCALAR_LOAD) {
         const Scalar *load = term.value;
-        const Node *scatter = sum_to_scatter(s, load->node);
+        const Node *wide = sum_widen(g, load->node);
+        if (wide != load->node) term.value = scalar_load(g, wide, load->args, NULL, node->span);
+        const Node *scatter = scatter_best(s, sum_to_scatter(s, load->node, CHOSEN_BY_ANY));
         if (scatter) term.value = scalar_load(g, scatter, load->args, NULL, node->span);
     }
     return map_of(s, node, scalar_simplify(g, masked_scalar(g, term), s->options));
@@ -197,8 +245,8 @@ static const Node *simplify_scatter(Simplify *s, const Node *node)
     term = masked_split(g, &domain, term);
     if (!term.value) return map_of(s, node, scalar_const(g, node->type, 0));
     masked_solve(g, &domain, 0, &term, position, node->rank, NULL);
-    return graph_scatter(g, node->rank, node->shape, position, domain.n, domain.iters, term.value,
-                         term.test, node->span);
+    return scatter_best(s, graph_scatter(g, node->rank, node->shape, position, domain.n,
+                                         domain.iters, term.value, term.test, node->span));
 }
 
 static const Node *simplify_node(void *data, Rewrite *rewrite, const Node *node)

@@ -275,7 +275,7 @@ static void test_sums(void)
     /* coefficient 2: not solved, but every r has one place */
     n = simplified(
         comp(REDUCE_SUM, 1, DIMS(5, 3), LOAD(v, I(1)), OP2(EQ, OP2(MUL, INT(2), I(1)), I(0))));
-    CU_ASSERT(n && n->kind == NODE_SCATTER && n->n_iters == 1);
+    CU_ASSERT(n && n->kind == NODE_PIECES && most_iters(n) == 1);
     /* nothing depends on the reducing iterator; never; a reduction over fewer axes */
     n = simplified(comp(REDUCE_SUM, 1, DIMS(3, 4), LOAD(v, I(0)), NULL));
     CU_ASSERT(n && most_iters(n) == 1);
@@ -313,6 +313,33 @@ static void test_scatters(void)
     end();
 }
 
+/* y[o] = sum[i, p where s*i + p - a == o] x[i] * w[p]: pieces of convolutions, never a loop over
+ * all of i. */
+static void test_transposed(void)
+{
+    for (int64_t s = 1; s <= 4; s++)
+        for (int64_t d = 1; d <= 2; d++)
+            for (int64_t a = 0; a <= 2; a++) {
+                begin();
+                const Node *x = constant(TYPE_REAL, DIMS(7), (double[]){1, -2, 3, 4, -5, 6, 7});
+                const Node *w = constant(TYPE_REAL, DIMS(3), (double[]){2, -1, 5});
+                const Scalar *at = OP2(ADD, OP2(MUL, INT(s), I(1)), OP2(MUL, INT(d), I(2)));
+                const Scalar *body = OP2(MUL, LOAD(x, I(1)), LOAD(w, I(2)));
+                int64_t size = 6 * s + 2 * d + 1 - a;
+                const Scalar *here = OP2(EQ, OP2(SUB, at, INT(a)), I(0));
+                const Node *n = simplified(comp(REDUCE_SUM, 1, DIMS(size, 7, 3), body, here));
+                CU_ASSERT(n && most_iters(n) <= 2 && count_kind(n, NODE_SCATTER) == 0);
+                /* windows without overlap need no pieces */
+                bool tiles = d == 1 && s >= 3;
+                CU_ASSERT(n && count_kind(n, NODE_PIECES) == (s > 1 && !tiles));
+                Nodes nodes = graph_reach(graph_arena(g), &n, 1);
+                for (int i = 0; i < nodes.len; i++)
+                    if (nodes.data[i]->n_iters > 1)
+                        CU_ASSERT(nodes.data[i]->iters[1].max <= 3 && !nodes.data[i]->guard);
+                end();
+            }
+}
+
 static void test_loads(void)
 {
     begin();
@@ -343,7 +370,8 @@ static void test_untag(void)
     end();
 }
 
-static const UnitTest tests[] = {{"rules", test_rules}, {"rules_fire", test_rules_fire},
-                                 {"sums", test_sums},   {"scatters", test_scatters},
-                                 {"loads", test_loads}, {"untag", test_untag}};
+static const UnitTest tests[] = {
+    {"rules", test_rules},       {"rules_fire", test_rules_fire}, {"sums", test_sums},
+    {"scatters", test_scatters}, {"transposed", test_transposed}, {"loads", test_loads},
+    {"untag", test_untag}};
 UNIT_MAIN("simplify", tests)
