@@ -209,7 +209,7 @@ static void function_add(SelfCheck *s, const char *what, const char *expression,
     str_printf(&s->text,
                "model A%d() {\n"
                "    param x: [8] = [-1.7, -0.6, -0.2, 0.3, 0.8, 0.85, 2.4, 1.3]\n"
-               "    param y: [8] = [0.7, -1.1, 1.6, 2.3, 0.35, -0.45, 1.2, 3.0]\n"
+               "    param y: [8] = [0.7, -1.1, 1.6, 2.3, 0.35, -0.45, 1.15, 3.0]\n"
                "    param z: [8] = [2.5, 0.1, -0.9, 1.4, -2.2, 0.6, 0.35, -1.5]\n"
                "    return [%s%s]\n}\n",
                number, moved(s, name, 3, ""), str_text(&rows));
