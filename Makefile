@@ -2,6 +2,8 @@
 #   make            build nndc and the runtime library
 #   make deps       install what the build, the tests and the examples need (Debian packages)
 #   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
+#   make test-all   the rest, too: every example trained to its figure
+#   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
 #   make demo       train examples/mnist_mlp and print its test accuracy
 BUILD   ?= build
 CC      ?= gcc
@@ -83,8 +85,12 @@ $(BUILD)/tests/test_rt_gemm_blas: tests/unit/test_rt_gemm.c $(BUILD)/libnnd_rt_b
 
 unit: $(UNIT)
 
+# Programs that the tests compile use the same compiler and sanitizers.
 test: all unit
-	tests/run --build $(BUILD) $(T)
+	CC="$(CC) $(SANITIZE)" tests/run --build $(BUILD) $(KINDS) $(T)
+
+test-all: all unit
+	CC="$(CC) $(SANITIZE)" tests/run --build $(BUILD) --all
 
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
@@ -96,5 +102,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test demo deps clean
+.PHONY: all unit test test-all demo deps clean
 .SECONDARY:

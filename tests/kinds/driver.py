@@ -367,7 +367,7 @@ def test_build_amalgamated():
                                cwd=work))
     if problem:
         return problem
-    compiled = common.run(os.environ.get("CC", "cc"), "-std=c11", "-O1", "-Wall", "-Wextra",
+    compiled = common.run(*os.environ.get("CC", "cc").split(), "-std=c11", "-O1", "-Wall", "-Wextra",
                           "line.c", "-o", "line", "-lz", "-lm", cwd=work)
     if compiled.status or compiled.err:
         return compiled.text()
