@@ -360,7 +360,7 @@ Program *program_elaborate(Context *context, const Source *source, const Elabora
     items_elaborate(e, scope, AST_CONST);
     for (int i = 0; i < e->files.len; i++)
         items_elaborate(e, e->files.data[i], AST_DATA);
-    if (!diag_errors(context)) items_elaborate(e, scope, AST_TRAIN);
+    items_elaborate(e, scope, AST_TRAIN);
     if (!diag_errors(context)) elaborate_models(e);
     for (int i = 0; i < e->files.len; i++)
         names_check(e, e->files.data[i]);

@@ -122,10 +122,14 @@ static Field *field_find(const Split *split, Name name)
     return NULL;
 }
 
-static void field_add(Elab *e, Frame *f, Split *split, AstName name, const char *where)
+static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName name,
+                      const char *where)
 {
     Local *local = local_find(f, name.name);
-    if (!local || local->value.kind == VALUE_ERROR) return;
+    if (!local || local->value.kind == VALUE_ERROR) {
+        vec_push(e->arena, &data->failed, name.name);
+        return;
+    }
     Value v = local->value;
     if (v.kind != VALUE_TENSOR && !value_tensor(e, &v, name.span)) return;
     if (v.rank == 0) return; /* a number that other fields use */
@@ -140,6 +144,7 @@ static void field_add(Elab *e, Frame *f, Split *split, AstName name, const char 
         const Field *first = split->fields.data[0];
         diag_error(e->context, name.span, "`%s` has %lld examples, but `%s` has %lld", name.name,
                    (long long)v.shape[0].max, first->name, (long long)split->count);
+        vec_push(e->arena, &data->failed, name.name);
         return;
     }
     split->present = true;
@@ -149,7 +154,8 @@ static void field_add(Elab *e, Frame *f, Split *split, AstName name, const char 
     vec_push(e->arena, &split->fields, field);
 }
 
-static void data_statement(Elab *e, Frame *f, const AstStmt *s, Split *split, const char *where)
+static void data_statement(Elab *e, Frame *f, DataSet *data, const AstStmt *s, Split *split,
+                           const char *where)
 {
     if (s->kind != AST_ASSIGN && s->kind != AST_INDEX_DEF) {
         if (s->kind == AST_FEED) elab_unsupported(e, s->span, "`feed`");
@@ -158,7 +164,7 @@ static void data_statement(Elab *e, Frame *f, const AstStmt *s, Split *split, co
     }
     exec_stmt(e, f, s);
     for (int i = 0; i < s->names.len; i++)
-        field_add(e, f, split, s->names.data[i], where);
+        field_add(e, f, data, split, s->names.data[i], where);
 }
 
 static void data_fractions(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
@@ -267,10 +273,11 @@ void elaborate_data(Elab *e, Definition *definition)
                 local_bind(e, f, (AstName){common->order.data[k]->name, common->order.data[k]->span},
                            &common->order.data[k]->value);
             for (int k = 0; k < s->body.len; k++)
-                data_statement(e, f, s->body.data[k], split, "this part");
+                data_statement(e, f, data, s->body.data[k], split, "this part");
         } else {
             Split unused = {0};
-            data_statement(e, common, s, parts ? &unused : &data->splits[SPLIT_TRAIN], "the data");
+            data_statement(e, common, data, s, parts ? &unused : &data->splits[SPLIT_TRAIN],
+                           "the data");
         }
     }
     e->initialising = initialising;

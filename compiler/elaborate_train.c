@@ -370,7 +370,11 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
     Frame *f = frame_new(e, FRAME_TRAIN, w->definition->scope);
     f->item = w->item;
     f->training = training;
+    Value failed = value_error();
     for (int d = 0; d < w->train->data.len; d++) {
+        const DataSet *data = w->train->data.data[d];
+        for (int i = 0; i < data->failed.len; i++)
+            local_bind(e, f, (AstName){data->failed.data[i], NO_SPAN}, &failed);
         const Split *split = &w->train->data.data[d]->splits[SPLIT_TRAIN];
         for (int i = 0; i < split->fields.len; i++) {
             const Field *field = split->fields.data[i];

@@ -63,6 +63,7 @@ typedef struct DataSet {
      * which example belongs to which split. */
     bool drawn;
     double fractions[SPLIT_COUNT];
+    VEC(Name) failed; /* fields whose definitions have errors: their uses stay silent */
     int index;
 } DataSet;
 
