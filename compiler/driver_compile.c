@@ -165,7 +165,7 @@ bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
     words_add(driver, &words, command);
     words_add(driver, &words,
               "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
-              "-fno-math-errno -march=native");
+              "-fno-math-errno -fno-trapping-math -march=native -mprefer-vector-width=512");
     words_add(driver, &words, driver->options.optimize > 0 ? "-O2" : "-O0");
     if (runtime) {
         word_add(driver, &words, "-I");

@@ -159,6 +159,7 @@ typedef struct NndBits {
 static inline NndBits nnd_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
                                  uint32_t k1)
 {
+    _Pragma("GCC unroll 10") /* -O2 leaves it a loop, and then makes no vectors around it */
     for (int round = 0; round < 10; round++) {
         uint64_t p0 = (uint64_t)0xD2511F53u * c0;
         uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
