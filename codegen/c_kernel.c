@@ -102,7 +102,7 @@ static void hoist_block(Hoist *h, const Block *block)
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
-        } else if (s->kind != STMT_GEMM) {
+        } else if (s->kind != STMT_GEMM && !s->tile) {
             stmt_scalars(s, hoist_ref, h);
             if (s->kind == STMT_LOOP && (s->extent.size || s->lo || s->hi || s->extent.max < 1))
                 h->sure = false;
@@ -182,7 +182,7 @@ static void simple_scalar(void *data, const Scalar **s)
 static void simple_stmt(void *data, Stmt *s)
 {
     Simple *x = data;
-    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM) x->simple = false;
+    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM || s->tile) x->simple = false;
     stmt_scalars(s, simple_scalar, x);
 }
 
@@ -366,6 +366,14 @@ static void print_gemm(CKernel *k, Stmt *s)
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
+static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, const Tile *t))
+{
+    Nodes reads = {0}, writes = {0};
+    print(k, s->tile);
+    stmt_accesses(k->l, s, &reads, &writes);
+    names_forget(k, &writes);
+}
+
 static void print_block(CKernel *k, const Block *block)
 {
     for (int i = 0; i < block->len; i++)
@@ -375,6 +383,9 @@ static void print_block(CKernel *k, const Block *block)
         case STMT_LOCAL: i = print_local(k, block, i); break;
         case STMT_STORE: print_store(k, block, i); break;
         case STMT_GEMM: print_gemm(k, block->data[i]); break;
+        case STMT_TILE_BEGIN: print_tile(k, block->data[i], c_tile_begin); break;
+        case STMT_TILE_ADD: print_tile(k, block->data[i], c_tile_add); break;
+        case STMT_TILE_END: print_tile(k, block->data[i], c_tile_end); break;
         }
 }
 

@@ -60,6 +60,12 @@ const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */
 bool c_unsafe(CKernel *k, const Scalar *s);
 
+/* --- c_tile.c ------------------------------------------------------------------------------------------- */
+
+void c_tile_begin(CKernel *k, const Tile *t);
+void c_tile_add(CKernel *k, const Tile *t);
+void c_tile_end(CKernel *k, const Tile *t);
+
 /* --- c_kernel.c ---------------------------------------------------------------------------------------- */
 
 /* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how

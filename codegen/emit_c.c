@@ -149,8 +149,8 @@ static void print_struct(Out *out, CProgram *c)
     out_line(out, "int32_t batch, total, offset, step, epoch;");
     out_line(out, "uint64_t seed;");
     out_line(out, "struct Fault fault;");
-    out_line(out, "_Alignas(64) unsigned char arena[%lld];",
-             (long long)(c->arena_size ? c->arena_size : 64));
+    out_line(out, "_Alignas(64) unsigned char arena[%lld]; /* vectors may read beyond */",
+             (long long)(c->arena_size + 64));
     out_close(out, "};");
     out_blank(out);
 }
@@ -173,6 +173,28 @@ void c_program_head(Out *out, CProgram *c)
         "#define THREADS",
         "#define SIMD",
         "#define ONE",
+        "#endif",
+        "",
+        "/* Vectors of 16, 8, 4 floats; U: anywhere in memory. FMA: a * b + c with one rounding. */",
+        "#define UNROLL _Pragma(\"GCC unroll 16\")",
+        "#define VECTOR(n)                                                                          \\",
+        "    typedef float V##n __attribute__((vector_size(4 * n)));                                \\",
+        "    typedef float U##n __attribute__((vector_size(4 * n), aligned(4), may_alias));",
+        "VECTOR(16)",
+        "VECTOR(8)",
+        "VECTOR(4)",
+        "#ifdef __FMA__",
+        "#include <immintrin.h>",
+        "#define FMA4(a, b, c) ((V4)_mm_fmadd_ps(_mm_set1_ps(a), (__m128)(b), (__m128)(c)))",
+        "#define FMA8(a, b, c) ((V8)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)(b), (__m256)(c)))",
+        "#else",
+        "#define FMA4(a, b, c) ((a) * (b) + (c))",
+        "#define FMA8(a, b, c) ((a) * (b) + (c))",
+        "#endif",
+        "#ifdef __AVX512F__",
+        "#define FMA16(a, b, c) ((V16)_mm512_fmadd_ps(_mm512_set1_ps(a), (__m512)(b), (__m512)(c)))",
+        "#else",
+        "#define FMA16(a, b, c) ((a) * (b) + (c))",
         "#endif",
         "",
         "/* The first subscript that left its tensor: where it stands in the source. */",

@@ -9,23 +9,7 @@
 
 #include <assert.h>
 
-enum { IN_A = 1, IN_B = 2, IN_C = 4, CLASS_M = IN_A | IN_C, CLASS_N = IN_B | IN_C,
-       CLASS_K = IN_A | IN_B, CLASS_BATCH = IN_A | IN_B | IN_C };
-
 enum { MIN_WORK = 4096 }; /* multiplications below which plain loops are as good */
-
-typedef struct Operand {
-    const Node *node;
-    int64_t stride[MAX_ITERS];
-    int64_t offset;
-} Operand;
-
-typedef struct Contraction {
-    const Node *node;
-    Operand a, b, c;
-    int class[MAX_ITERS];
-    bool used[MAX_ITERS]; /* by M, N or K */
-} Contraction;
 
 /* One axis of the matrix product: a group of iterators. */
 typedef struct Axis {
@@ -38,7 +22,7 @@ typedef struct Axis {
 /* The load's address as strides of the iterators; false if it is not affine or may be out of bounds. */
 static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Operand *out)
 {
-    *out = (Operand){.node = load->node};
+    *out = (Operand){.node = load->node, .load = load};
     if (load->kind != SCALAR_LOAD || load->outside || load->type != TYPE_REAL) return false;
     int64_t stride = 1;
     for (int k = load->n_args - 1; k >= 0; k--) {
@@ -52,7 +36,7 @@ static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Ope
     return true;
 }
 
-static bool classify(Contraction *x, const Node *node)
+bool contraction_of(Contraction *x, const Node *node)
 {
     *x = (Contraction){.node = node};
     const Scalar *body = node->body;
@@ -78,7 +62,7 @@ static bool classify(Contraction *x, const Node *node)
 }
 
 /* M and N change places: C is computed as it lies in memory. */
-static void operands_swap(Contraction *x)
+void contraction_swap(Contraction *x)
 {
     Operand a = x->a;
     x->a = x->b;
@@ -138,7 +122,7 @@ static bool axes_choose(Contraction *x, Axis *m, Axis *n, Axis *k)
     for (int i = 0; i < x->node->rank; i++)
         if (x->c.stride[i] == 1 && x->node->iters[i].max > 1) lane = i;
     if (lane < 0 || x->class[lane] == CLASS_BATCH) return false;
-    if (x->class[lane] == CLASS_M) operands_swap(x);
+    if (x->class[lane] == CLASS_M) contraction_swap(x);
     *n = axis_grow(x, lane);
     int row = innermost(x, CLASS_M, &x->c);
     if (row < 0) return false;
@@ -181,7 +165,7 @@ bool contract_gemm(Lowered *l, const Node *node, Block *body)
     Contraction x;
     Axis m, n, k;
     Gemm gemm = {0};
-    if (strcmp(l->options->real, "f32") != 0 || !classify(&x, node)) return false;
+    if (strcmp(l->options->real, "f32") != 0 || !contraction_of(&x, node)) return false;
     if (!axes_choose(&x, &m, &n, &k) || !gemm_strides(&m, &n, &k, &gemm)) return false;
     if (m.max * n.max * k.max < MIN_WORK || m.max < 2 || n.max < 2) return false;
     gemm.m = axis_extent(l, &m);

@@ -50,8 +50,9 @@ static void collect_stmt(void *data, Stmt *s)
     Collect *c = data;
     stmt_scalars(s, collect_scalar, c);
     if (s->kind == STMT_GEMM) c->opaque = true;
-    if (s->kind != STMT_STORE) return;
-    Access a = {s->target, s->subs, true};
+    if (s->kind != STMT_STORE && s->kind != STMT_TILE_END && s->kind != STMT_TILE_BEGIN) return;
+    bool tile = s->kind != STMT_STORE;
+    Access a = {tile ? s->tile->c : s->target, tile ? s->tile->c_subs : s->subs, true};
     vec_push(c->l->arena, c->list, a);
 }
 
@@ -318,6 +319,10 @@ static void replace_stmt(void *data, Stmt *s)
 {
     Contract *c = data;
     stmt_scalars(s, replace_scalar, c);
+    if (s->tile && s->tile->c == c->node) {
+        s->tile->c_subs[0] = local_subscript(c, s->tile->c_subs);
+        s->tile->c = c->local;
+    }
     if (s->kind != STMT_STORE || s->target != c->node) return;
     const Scalar *sub = local_subscript(c, s->subs);
     s->target = c->local;

@@ -60,6 +60,14 @@ Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span)
     return s;
 }
 
+Stmt *stmt_tile(Lowered *l, StmtKind kind, Tile *tile, Span span)
+{
+    Stmt *s = stmt_new(l, kind);
+    s->tile = tile;
+    s->span = span;
+    return s;
+}
+
 void block_add(Lowered *l, Block *block, Stmt *stmt)
 {
     vec_push(l->arena, block, stmt);
@@ -140,6 +148,13 @@ void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), voi
     for (int k = 0; k < s->n_subs; k++)
         visit(data, &s->subs[k]);
     if (s->value) visit(data, &s->value);
+    if (s->kind == STMT_TILE_ADD) {
+        visit(data, &s->tile->a);
+        visit(data, &s->tile->b);
+    }
+    if (s->kind == STMT_TILE_BEGIN || s->kind == STMT_TILE_END)
+        for (int k = 0; k < s->tile->c->rank; k++)
+            visit(data, &s->tile->c_subs[k]);
     if (!s->gemm) return;
     visit(data, &s->gemm->a_at);
     visit(data, &s->gemm->b_at);
@@ -178,6 +193,8 @@ static void access_stmt(void *data, Stmt *s)
     Accesses *a = data;
     stmt_scalars(s, access_scalar, data);
     if (s->kind == STMT_STORE) access_add(a->l, a->writes, s->target);
+    if (s->kind == STMT_TILE_END) access_add(a->l, a->writes, s->tile->c);
+    if (s->kind == STMT_TILE_BEGIN && s->tile->resume) access_add(a->l, a->reads, s->tile->c);
     if (s->kind != STMT_GEMM) return;
     access_add(a->l, a->reads, s->gemm->a);
     access_add(a->l, a->reads, s->gemm->b);
@@ -227,7 +244,10 @@ static void check_block(Check *c, const Block *block)
 {
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
+        uint64_t bound = c->bound;
+        if (s->tile) c->bound |= (uint64_t)1 << s->tile->row | (uint64_t)1 << s->tile->lane;
         stmt_scalars(s, check_scalar, c);
+        c->bound = bound;
         if (s->target && !buffer_get(c->l, s->target)) check_fail(c, "a store without buffer");
         if (s->kind == STMT_STORE && s->target->type != s->value->type)
             check_fail(c, "a store of another type");

@@ -46,7 +46,10 @@ typedef enum StmtKind {
     STMT_IF,    /* if (cond) body */
     STMT_LOCAL, /* declares the local buffer of target */
     STMT_STORE, /* target[subs] = value */
-    STMT_GEMM   /* a matrix product of the runtime */
+    STMT_GEMM,  /* a matrix product of the runtime */
+    STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
+    STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
+    STMT_TILE_END    /* C = tile */
 } StmtKind;
 
 typedef enum LoopKind {
@@ -67,6 +70,21 @@ typedef struct Gemm {
     const Scalar *accumulate; /* where it holds, added to C; NULL: never */
 } Gemm;
 
+enum { MAX_COLUMNS = 4 };
+
+/* A block of rows x lanes of a sum of products, held in vector registers. The variables row and lane are
+ * bound by the tile's statements themselves. */
+typedef struct Tile {
+    int row, rows;
+    int lane, lanes;          /* lanes that count; the vectors may be wider */
+    int n_columns;
+    int width[MAX_COLUMNS];   /* of the vectors */
+    const Scalar *a, *b;      /* loads: b has unit stride in lane, a does not depend on it */
+    const Node *c;
+    const Scalar *c_subs[MAX_RANK];
+    bool resume;              /* begins with what C holds */
+} Tile;
+
 struct Stmt {
     StmtKind kind;
     Span span;
@@ -86,6 +104,7 @@ struct Stmt {
     int n_subs;
     const Scalar *value;
     Gemm *gemm;
+    Tile *tile;
 };
 
 typedef struct Kernel {
@@ -120,6 +139,7 @@ Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int 
 const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name);
 Stmt *stmt_local(Lowered *l, const Node *local);
 Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span);
+Stmt *stmt_tile(Lowered *l, StmtKind kind, Tile *tile, Span span);
 void block_add(Lowered *l, Block *block, Stmt *stmt);
 Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name);
 /* The buffer that holds a node's value; views share their operand's. NULL: none yet. */
@@ -138,10 +158,45 @@ void kernels_verify(const Lowered *l, const char *when);
 /* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
 
-/* --- contract.c ------------------------------------------------------------------------------------ */
+/* --- contract.c: sums of products -------------------------------------------------------------------- */
 
+enum {
+    IN_A = 1,
+    IN_B = 2,
+    IN_C = 4,
+    CLASS_M = IN_A | IN_C,
+    CLASS_N = IN_B | IN_C,
+    CLASS_K = IN_A | IN_B,
+    CLASS_BATCH = IN_A | IN_B | IN_C
+};
+
+/* An operand of a product, or its result: strides of the iterators. */
+typedef struct Operand {
+    const Node *node;
+    const Scalar *load; /* NULL: the result */
+    int64_t stride[MAX_ITERS];
+    int64_t offset;
+} Operand;
+
+/* out[P] = sum[R] a * b, each iterator of one of the classes. */
+typedef struct Contraction {
+    const Node *node;
+    Operand a, b, c;
+    int class[MAX_ITERS];
+    bool used[MAX_ITERS]; /* by M, N or K of a matrix product */
+} Contraction;
+
+/* Whether the node is such a sum, of reals, with affine subscripts inside their tensors. */
+bool contraction_of(Contraction *x, const Node *node);
+/* Makes a b and b a, and M N. */
+void contraction_swap(Contraction *x);
 /* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body. */
 bool contract_gemm(Lowered *l, const Node *node, Block *body);
+
+/* --- tile.c --------------------------------------------------------------------------------------------- */
+
+/* Adds the node as loops around register tiles, if it is a sum of products that these suit. */
+bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 
 /* --- pipeline.c: the passes (passes.def) --------------------------------------------------------------- */
 

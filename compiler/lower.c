@@ -183,6 +183,7 @@ static void lower_comp(Lowered *l, const Node *node)
             k->body = product;
             return;
         }
+        if (contract_tiles(l, k, node, &k->body)) return;
     }
     Block *body = loops_add(l, &k->body, node->iters, 0, node->rank, LOOP_PARALLEL, node->span);
     const Scalar *value = node->reduce == REDUCE_NONE ? node->body : lower_reduction(l, body, node);

@@ -165,7 +165,7 @@ typedef struct Shape {
 static void shape_stmt(void *data, Stmt *s)
 {
     Shape *x = data;
-    if (s->kind == STMT_GEMM || (s->kind == STMT_LOCAL && s->target->rank > 0)) x->others++;
+    if (s->kind == STMT_GEMM || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0)) x->others++;
     if (s->kind == STMT_IF)
         for (int i = 0; i < s->body.len; i++)
             x->others += s->body.data[i]->kind == STMT_LOOP;
@@ -364,6 +364,7 @@ static double work_of(const Block *block)
         if (s->kind == STMT_IF) work_ref(&work, &s->cond);
         if (s->kind == STMT_GEMM)
             work += (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max;
+        if (s->kind == STMT_TILE_ADD) work += s->tile->rows * s->tile->n_columns;
         if (s->kind == STMT_LOOP) inside *= (double)s->extent.max;
         work += inside;
     }

@@ -1,0 +1,105 @@
+/* c_tile.c -- register tiles as C: arrays of vectors with literal bounds, which compilers keep in registers
+ * if every loop over them is unrolled. */
+#include "c_text.h"
+
+static const char *column_name(CKernel *k, int column)
+{
+    return arena_printf(k->arena, "acc%d", column);
+}
+
+/* A scalar with the tile's lane at the column's first. */
+static const Scalar *at_lane(CKernel *k, const Tile *t, const Scalar *s, int lane)
+{
+    const Scalar *map[MAX_ITERS] = {0};
+    map[t->lane] = scalar_int(k->l->g, lane);
+    return scalar_substitute(k->l->g, s, map, MAX_ITERS);
+}
+
+/* "y + i * 64 + 16": where the lanes of a column lie in C. */
+static const char *column_place(CKernel *k, const Tile *t, int lane)
+{
+    const Scalar *subs[MAX_RANK];
+    for (int i = 0; i < t->c->rank; i++)
+        subs[i] = at_lane(k, t, t->c_subs[i], lane);
+    return arena_printf(k->arena, "&%s", c_place(k, t->c, subs).s);
+}
+
+static Extent rows_open(CKernel *k, const Tile *t)
+{
+    Extent old = k->var_extent[t->row];
+    k->var_extent[t->row] = extent_fixed(t->rows);
+    out_line(k->out, "UNROLL");
+    out_open(k->out, "for (long %s = 0; %s < %d; %s++) {", k->var_name[t->row],
+             k->var_name[t->row], t->rows, k->var_name[t->row]);
+    return old;
+}
+
+static void rows_close(CKernel *k, const Tile *t, Extent old)
+{
+    out_close(k->out, "}");
+    k->var_extent[t->row] = old;
+}
+
+static int lanes_valid(const Tile *t, int lane, int width)
+{
+    return t->lanes - lane < width ? t->lanes - lane : width;
+}
+
+void c_tile_begin(CKernel *k, const Tile *t)
+{
+    for (int c = 0; c < t->n_columns; c++)
+        out_line(k->out, "V%d %s[%d];", t->width[c], column_name(k, c), t->rows);
+    Extent old = rows_open(k, t);
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        int valid = lanes_valid(t, lane, t->width[c]);
+        if (!t->resume || valid < t->width[c])
+            out_line(k->out, "%s[%s] = (V%d){0};", acc, row, t->width[c]);
+        if (t->resume && valid < t->width[c])
+            out_line(k->out, "memcpy(&%s[%s], %s, %d * sizeof(float));", acc, row,
+                     column_place(k, t, lane), valid);
+        if (t->resume && valid == t->width[c])
+            out_line(k->out, "%s[%s] = *(const U%d *)%s;", acc, row, t->width[c],
+                     column_place(k, t, lane));
+    }
+    rows_close(k, t, old);
+}
+
+void c_tile_add(CKernel *k, const Tile *t)
+{
+    int names = k->taken.len;
+    const char *b[MAX_COLUMNS];
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        b[c] = c_name(k, "lanes");
+        const Scalar *load = at_lane(k, t, t->b, lane);
+        out_line(k->out, "const V%d %s = *(const U%d *)&%s;", t->width[c], b[c], t->width[c],
+                 c_place(k, load->node, load->args).s);
+    }
+    Extent old = rows_open(k, t);
+    c_count(k, &t->a, 1);
+    const char *a = c_name(k, "factor");
+    out_line(k->out, "const float %s = %s;", a, c_value(k, t->a).s);
+    for (int c = 0; c < t->n_columns; c++) {
+        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        out_line(k->out, "%s[%s] = FMA%d(%s, %s, %s[%s]);", acc, row, t->width[c], a, b[c], acc,
+                 row);
+    }
+    rows_close(k, t, old);
+    k->taken.len = names;
+}
+
+void c_tile_end(CKernel *k, const Tile *t)
+{
+    Extent old = rows_open(k, t);
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        int valid = lanes_valid(t, lane, t->width[c]);
+        if (valid < t->width[c])
+            out_line(k->out, "memcpy(%s, &%s[%s], %d * sizeof(float));", column_place(k, t, lane),
+                     acc, row, valid);
+        else
+            out_line(k->out, "*(U%d *)%s = %s[%s];", t->width[c], column_place(k, t, lane), acc,
+                     row);
+    }
+    rows_close(k, t, old);
+}

@@ -1,0 +1,240 @@
+/* tile.c -- sums of products as register tiles.
+ *
+ * Convolutions and their derivatives are contractions whose operands overlap, so no matrix product is made
+ * of them; but the innermost work is the same: a tile of rows x lanes of the result is held in vector
+ * registers while the reduction runs, and each step loads the lanes of b, broadcasts one number of a for
+ * each row, and multiplies and adds. Lanes run along the axis in which the result and b have unit stride,
+ * rows along another axis that only a and the result have (neighbouring pixels, or input channels).
+ * Rows are split evenly, so that there are at most two sizes of tile. See van Zee and van de Geijn 2015,
+ * BLIS: a framework for rapidly instantiating BLAS functionality. */
+#include "kernel.h"
+
+#include <assert.h>
+
+enum {
+    MIN_TILE_WORK = 4096,        /* multiplications below which plain loops are as good */
+    VECTOR = 16,                 /* lanes of the widest vector */
+    RESIDENT = 512 * 1024,       /* bytes of operands that stay in the cache over a whole reduction */
+    RESIDENT_OUT = 64 * 1024     /* elements of a result that stay there */
+};
+
+typedef struct Tiling {
+    Lowered *l;
+    Kernel *kernel;
+    Contraction x;
+    int lane, row;          /* iterators; row -1: none */
+    int split;              /* the reducing iterator outside of the tiles, or -1 */
+    int order[MAX_ITERS];   /* the other reducing iterators, outermost first */
+    int n_order;
+} Tiling;
+
+static int64_t extent_of(const Tiling *t, int i)
+{
+    return t->x.node->iters[i].max;
+}
+
+/* --- choices ------------------------------------------------------------------------------------ */
+
+/* The innermost iterator of M with at least four values, or else the longest. */
+static int row_choose(const Tiling *t)
+{
+    int best = -1;
+    for (int i = t->x.node->rank - 1; i >= 0; i--) {
+        if (t->x.class[i] != CLASS_M || t->x.node->iters[i].size || extent_of(t, i) < 2) continue;
+        if (extent_of(t, i) >= 4) return i;
+        if (best < 0 || extent_of(t, i) > extent_of(t, best)) best = i;
+    }
+    return best;
+}
+
+/* Reducing iterators by their stride in a, the longest outermost. */
+static void order_choose(Tiling *t)
+{
+    for (int i = t->x.node->rank; i < t->x.node->n_iters; i++) {
+        int at = t->n_order++;
+        for (; at > 0 && t->x.a.stride[t->order[at - 1]] < t->x.a.stride[i]; at--)
+            t->order[at] = t->order[at - 1];
+        t->order[at] = i;
+    }
+}
+
+/* Where both operands are long and the result is small, the outermost reducing iterator runs outside, so
+ * that a part of the operands is used for all of the result before the next. */
+static void split_choose(Tiling *t)
+{
+    const Node *node = t->x.node;
+    int64_t bytes = 4 * (node_max_elements(t->x.a.node) + node_max_elements(t->x.b.node));
+    t->split = -1;
+    if (t->n_order < 2 || bytes <= RESIDENT || node_max_elements(node) > RESIDENT_OUT) return;
+    int outer = t->order[0];
+    if (!t->x.a.stride[outer] || !t->x.b.stride[outer]) return;
+    t->split = outer;
+    t->n_order--;
+    for (int i = 0; i < t->n_order; i++)
+        t->order[i] = t->order[i + 1];
+}
+
+/* Vectors that cover n lanes; returns how many lanes they cover. */
+static int columns_choose(Tile *tile, int64_t n)
+{
+    tile->n_columns = 0;
+    int covered = 0;
+    while (covered < n && tile->n_columns < MAX_COLUMNS) {
+        int64_t rest = n - covered;
+        int width = rest > 8 ? VECTOR : rest > 4 ? 8 : 4;
+        tile->width[tile->n_columns++] = width;
+        covered += width;
+    }
+    return covered < n ? covered : (int)n;
+}
+
+/* Rows that fit the registers beside the vectors of b. */
+static int rows_most(int n_columns)
+{
+    static const int most[] = {14, 14, 14, 8, 6};
+    return most[n_columns];
+}
+
+/* --- building ---------------------------------------------------------------------------------------- */
+
+static Block *loop_add(Tiling *t, Block *block, int iter, LoopKind kind, Extent extent)
+{
+    Stmt *loop = stmt_loop(t->l, iter, kind, extent, t->x.node->span);
+    block_add(t->l, block, loop);
+    return &loop->body;
+}
+
+/* One tile at row = row_at, lane = lane_at (in terms of the tile's variables and those around). */
+static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
+                     const Scalar *lane_at)
+{
+    Lowered *l = t->l;
+    const Node *node = t->x.node;
+    Tile *tile = arena_copy(l->arena, &shape, sizeof shape);
+    const Scalar *map[MAX_ITERS] = {0};
+    if (t->row >= 0) map[t->row] = row_at;
+    map[t->lane] = lane_at;
+    tile->a = scalar_substitute(l->g, t->x.a.load, map, MAX_ITERS);
+    tile->b = scalar_substitute(l->g, t->x.b.load, map, MAX_ITERS);
+    tile->c = node;
+    for (int k = 0; k < node->rank; k++)
+        tile->c_subs[k] = scalar_substitute(l->g, scalar_iter(l->g, k), map, MAX_ITERS);
+    tile->resume = t->split >= 0;
+    block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, node->span));
+    Block *body = block;
+    for (int i = 0; i < t->n_order; i++)
+        body = loop_add(t, body, t->order[i], LOOP_SEQUENTIAL, node->iters[t->order[i]]);
+    block_add(l, body, stmt_tile(l, STMT_TILE_ADD, tile, node->span));
+    block_add(l, block, stmt_tile(l, STMT_TILE_END, tile, node->span));
+}
+
+/* `blocks` tiles of `rows` rows from row `first` on. */
+static void row_blocks(Tiling *t, Block *block, Tile shape, int64_t first, int64_t blocks, int rows,
+                       const Scalar *lane_at)
+{
+    if (blocks == 0) return;
+    Graph *g = t->l->g;
+    shape.rows = rows;
+    const Scalar *at = scalar_op2(g, OP_ADD, scalar_iter(g, shape.row), scalar_int(g, first));
+    if (blocks > 1) {
+        const Scalar *start =
+            scalar_op2(g, OP_MUL, scalar_iter(g, t->row), scalar_int(g, rows));
+        at = scalar_op2(g, OP_ADD, at, start);
+        block = loop_add(t, block, t->row, LOOP_PARALLEL, extent_fixed(blocks));
+    }
+    tile_add(t, block, shape, at, lane_at);
+}
+
+/* All rows of one group of lanes. */
+static void rows_add(Tiling *t, Block *block, Tile shape, const Scalar *lane_at)
+{
+    shape.rows = 1;
+    if (t->row < 0) {
+        tile_add(t, block, shape, NULL, lane_at);
+        return;
+    }
+    int64_t extent = extent_of(t, t->row), most = rows_most(shape.n_columns);
+    int64_t tiles = (extent + most - 1) / most, rows = (extent + tiles - 1) / tiles;
+    int64_t large = extent - tiles * (rows - 1); /* tiles of `rows`; the others have one less */
+    row_blocks(t, block, shape, 0, large, (int)rows, lane_at);
+    row_blocks(t, block, shape, large * rows, tiles - large, (int)rows - 1, lane_at);
+}
+
+/* Groups of at most four vectors along the lanes. */
+static void groups_add(Tiling *t, Block *block)
+{
+    Graph *g = t->l->g;
+    Tile shape = {.row = t->kernel->n_vars++, .lane = t->kernel->n_vars++};
+    int64_t extent = extent_of(t, t->lane);
+    int64_t width = MAX_COLUMNS * VECTOR, groups = extent / width;
+    const Scalar *lane = scalar_iter(g, shape.lane);
+    if (groups > 0) {
+        shape.lanes = columns_choose(&shape, width);
+        const Scalar *start =
+            scalar_op2(g, OP_MUL, scalar_iter(g, t->lane), scalar_int(g, width));
+        Block *inside = block;
+        if (groups > 1)
+            inside = loop_add(t, block, t->lane, LOOP_PARALLEL, extent_fixed(groups));
+        rows_add(t, inside, shape, groups > 1 ? scalar_op2(g, OP_ADD, start, lane) : lane);
+    }
+    if (extent % width == 0) return;
+    shape.lanes = columns_choose(&shape, extent % width);
+    rows_add(t, block, shape, scalar_op2(g, OP_ADD, lane, scalar_int(g, groups * width)));
+}
+
+static void zero_add(Tiling *t, Block *block, int from)
+{
+    const Node *node = t->x.node;
+    const Scalar *subs[MAX_RANK];
+    for (int k = 0; k < node->rank; k++)
+        subs[k] = scalar_iter(t->l->g, k);
+    for (int i = from; i < node->rank; i++)
+        block = loop_add(t, block, i, LOOP_PARALLEL, node->iters[i]);
+    block_add(t->l, block,
+              stmt_store(t->l, node, subs, node->rank, scalar_real(t->l->g, 0)));
+}
+
+static bool tiling_choose(Tiling *t, const Node *node)
+{
+    if (!contraction_of(&t->x, node) || node->rank < 1) return false;
+    t->lane = node->rank - 1;
+    if (t->x.class[t->lane] == CLASS_M) contraction_swap(&t->x);
+    if (t->x.class[t->lane] != CLASS_N || node->iters[t->lane].size) return false;
+    if (t->x.b.stride[t->lane] != 1 || extent_of(t, t->lane) < 3) return false;
+    double work = 1;
+    for (int i = 0; i < node->n_iters; i++)
+        work *= (double)extent_of(t, i);
+    if (work < MIN_TILE_WORK || node->n_iters == node->rank) return false;
+    bool over = extent_of(t, t->lane) % 4 != 0; /* vectors read past the end of b */
+    if (over && t->x.b.node->kind == NODE_LEAF && t->x.b.node->leaf->kind != LEAF_PERSIST)
+        return false;
+    t->row = row_choose(t);
+    order_choose(t);
+    split_choose(t);
+    return true;
+}
+
+bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
+{
+    Tiling t = {.l = l, .kernel = kernel};
+    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 4) return false;
+    if (!tiling_choose(&t, node)) return false;
+    bool first = true;
+    for (int i = 0; i < node->rank; i++) {
+        if (i == t.row || i == t.lane) continue;
+        body = loop_add(&t, body, i, LOOP_PARALLEL, node->iters[i]);
+        if (!first || t.split < 0 || i != 0) continue;
+        first = false;
+        zero_add(&t, body, 1);
+        body = loop_add(&t, body, t.split, LOOP_SEQUENTIAL, node->iters[t.split]);
+    }
+    if (first && t.split >= 0) {
+        t.order[t.n_order++] = 0; /* no loop to stand in: part of the tile's reduction, outermost */
+        for (int k = t.n_order - 1; k > 0; k--)
+            t.order[k] = t.order[k - 1];
+        t.order[0] = t.split;
+        t.split = -1;
+    }
+    groups_add(&t, body);
+    return true;
+}
