@@ -232,16 +232,23 @@ static Text affine_text(CKernel *k, const Affine *a)
     return sum_finish(k, &sum, a->constant);
 }
 
+/* x // c and x % c where x is known not to be negative: C's own operators. */
+static bool plain_division(CKernel *k, const Scalar *s)
+{
+    if ((s->op != OP_IDIV && s->op != OP_MOD) || s->type != TYPE_INT) return false;
+    if (s->args[1]->kind != SCALAR_CONST || s->args[1]->value <= 0) return false;
+    return scalar_range(s->args[0], k->var_extent, MAX_ITERS).lo >= 0;
+}
+
 static Text index_op(CKernel *k, const Scalar *s)
 {
     const char *sign = s->op == OP_ADD ? "+" : s->op == OP_SUB ? "-" : s->op == OP_MUL ? "*" : NULL;
     int prec = s->op == OP_MUL ? PREC_MUL : PREC_ADD;
-    if (s->op == OP_IDIV || s->op == OP_MOD) {
-        Range r = scalar_range(s->args[0], k->var_extent, MAX_ITERS);
-        if (s->args[1]->kind == SCALAR_CONST && s->args[1]->value > 0 && r.lo >= 0) {
-            sign = s->op == OP_IDIV ? "/" : "%";
-            prec = PREC_MUL;
-        }
+    if (plain_division(k, s)) {
+        Text x = c_index(k, s->args[0]);
+        return (Text){arena_printf(k->arena, "%s %s %lld", wrap(k, x, PREC_MUL),
+                                   s->op == OP_IDIV ? "/" : "%", (long long)s->args[1]->value),
+                      PREC_MUL};
     }
     if (!sign) return c_value(k, s);
     Text a = c_index(k, s->args[0]), b = c_index(k, s->args[1]);
@@ -515,6 +522,8 @@ static Text convert_text(CKernel *k, const Scalar *s)
 
 static Text operator_text(CKernel *k, const Scalar *s)
 {
+    if (plain_division(k, s))
+        return (Text){arena_printf(k->arena, "(int32_t)(%s)", index_op(k, s).s), PREC_UNARY};
     const OpInfo *info = &op_table[s->op];
     ElemType operand = s->args[info->result == RESULT_PICK]->type;
     int n;

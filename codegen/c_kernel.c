@@ -366,7 +366,7 @@ static void print_gemm(CKernel *k, Stmt *s)
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
-static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, const Tile *t))
+static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, Tile *t))
 {
     Nodes reads = {0}, writes = {0};
     print(k, s->tile);

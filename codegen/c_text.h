@@ -62,9 +62,9 @@ bool c_unsafe(CKernel *k, const Scalar *s);
 
 /* --- c_tile.c ------------------------------------------------------------------------------------------- */
 
-void c_tile_begin(CKernel *k, const Tile *t);
-void c_tile_add(CKernel *k, const Tile *t);
-void c_tile_end(CKernel *k, const Tile *t);
+void c_tile_begin(CKernel *k, Tile *t);
+void c_tile_add(CKernel *k, Tile *t);
+void c_tile_end(CKernel *k, Tile *t);
 
 /* --- c_kernel.c ---------------------------------------------------------------------------------------- */
 

@@ -2,11 +2,6 @@
  * if every loop over them is unrolled. */
 #include "c_text.h"
 
-static const char *column_name(CKernel *k, int column)
-{
-    return arena_printf(k->arena, "acc%d", column);
-}
-
 /* A scalar with the tile's lane at the column's first. */
 static const Scalar *at_lane(CKernel *k, const Tile *t, const Scalar *s, int lane)
 {
@@ -45,19 +40,26 @@ static int lanes_valid(const Tile *t, int lane, int width)
     return t->lanes - lane < width ? t->lanes - lane : width;
 }
 
-void c_tile_begin(CKernel *k, const Tile *t)
+void c_tile_begin(CKernel *k, Tile *t)
 {
-    for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "V%d %s[%d];", t->width[c], column_name(k, c), t->rows);
+    for (int c = 0; c < t->n_columns; c++) {
+        t->names[c] = c_name(k, "acc");
+        out_line(k->out, "V%d %s[%d];", t->width[c], t->names[c], t->rows);
+    }
     Extent old = rows_open(k, t);
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        const char *acc = t->names[c], *row = k->var_name[t->row];
         int valid = lanes_valid(t, lane, t->width[c]);
-        if (!t->resume || valid < t->width[c])
-            out_line(k->out, "%s[%s] = (V%d){0};", acc, row, t->width[c]);
-        if (t->resume && valid < t->width[c])
-            out_line(k->out, "memcpy(&%s[%s], %s, %d * sizeof(float));", acc, row,
+        if (!t->resume) out_line(k->out, "%s[%s] = (V%d){0};", acc, row, t->width[c]);
+        if (t->resume && valid < t->width[c]) {
+            int names = k->taken.len;
+            const char *part = c_name(k, "part"); /* the address of acc would keep it in memory */
+            out_line(k->out, "V%d %s = {0};", t->width[c], part);
+            out_line(k->out, "memcpy(&%s, %s, %d * sizeof(float));", part,
                      column_place(k, t, lane), valid);
+            out_line(k->out, "%s[%s] = %s;", acc, row, part);
+            k->taken.len = names;
+        }
         if (t->resume && valid == t->width[c])
             out_line(k->out, "%s[%s] = *(const U%d *)%s;", acc, row, t->width[c],
                      column_place(k, t, lane));
@@ -65,7 +67,7 @@ void c_tile_begin(CKernel *k, const Tile *t)
     rows_close(k, t, old);
 }
 
-void c_tile_add(CKernel *k, const Tile *t)
+void c_tile_add(CKernel *k, Tile *t)
 {
     int names = k->taken.len;
     const char *b[MAX_COLUMNS];
@@ -80,7 +82,7 @@ void c_tile_add(CKernel *k, const Tile *t)
     const char *a = c_name(k, "factor");
     out_line(k->out, "const float %s = %s;", a, c_value(k, t->a).s);
     for (int c = 0; c < t->n_columns; c++) {
-        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        const char *acc = t->names[c], *row = k->var_name[t->row];
         out_line(k->out, "%s[%s] = FMA%d(%s, %s, %s[%s]);", acc, row, t->width[c], a, b[c], acc,
                  row);
     }
@@ -88,16 +90,20 @@ void c_tile_add(CKernel *k, const Tile *t)
     k->taken.len = names;
 }
 
-void c_tile_end(CKernel *k, const Tile *t)
+void c_tile_end(CKernel *k, Tile *t)
 {
     Extent old = rows_open(k, t);
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        const char *acc = column_name(k, c), *row = k->var_name[t->row];
+        const char *acc = t->names[c], *row = k->var_name[t->row];
         int valid = lanes_valid(t, lane, t->width[c]);
-        if (valid < t->width[c])
-            out_line(k->out, "memcpy(%s, &%s[%s], %d * sizeof(float));", column_place(k, t, lane),
-                     acc, row, valid);
-        else
+        if (valid < t->width[c]) {
+            int names = k->taken.len;
+            const char *part = c_name(k, "part");
+            out_line(k->out, "const V%d %s = %s[%s];", t->width[c], part, acc, row);
+            out_line(k->out, "memcpy(%s, &%s, %d * sizeof(float));", column_place(k, t, lane),
+                     part, valid);
+            k->taken.len = names;
+        } else
             out_line(k->out, "*(U%d *)%s = %s[%s];", t->width[c], column_place(k, t, lane), acc,
                      row);
     }

@@ -83,6 +83,7 @@ typedef struct Tile {
     const Node *c;
     const Scalar *c_subs[MAX_RANK];
     bool resume;              /* begins with what C holds */
+    const char *names[MAX_COLUMNS]; /* of the vectors, in the text of the backend */
 } Tile;
 
 struct Stmt {

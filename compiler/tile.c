@@ -10,6 +10,7 @@
 #include "kernel.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 enum {
     MIN_TILE_WORK = 4096,        /* multiplications below which plain loops are as good */
@@ -52,7 +53,7 @@ static void order_choose(Tiling *t)
 {
     for (int i = t->x.node->rank; i < t->x.node->n_iters; i++) {
         int at = t->n_order++;
-        for (; at > 0 && t->x.a.stride[t->order[at - 1]] < t->x.a.stride[i]; at--)
+        for (; at > 0 && llabs(t->x.a.stride[t->order[at - 1]]) < llabs(t->x.a.stride[i]); at--)
             t->order[at] = t->order[at - 1];
         t->order[at] = i;
     }
