@@ -419,6 +419,9 @@ void nnd_stop_clear(void);
 /* Sets the number of threads (0: OMP_NUM_THREADS or the number of cores) and returns it; 1 without
  * OpenMP. Call once, before anything else. Denormals are left as the machine has them. */
 int nnd_runtime_init(int threads);
+/* Starts the program again, with argv, in an environment in which threads that wait do not spin for
+ * long, unless that is set already. Call first of all in main. */
+void nnd_threads_prepare(char **argv);
 int nnd_threads(void);
 double nnd_clock(void); /* monotonic seconds */
 

@@ -309,6 +309,7 @@ int nnd_program_run(const NndProgram *program, const NndOptions *options)
 
 int nnd_program_main(const NndProgram *program, int argc, char **argv)
 {
+    nnd_threads_prepare(argv);
     NndOptions options = {.verb = "train", .seed = -1};
     int status = program_arguments(program, argc, argv, &options);
     if (status) return status < 0 ? 0 : status;
