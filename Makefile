@@ -71,7 +71,8 @@ $(BUILD)/embedded.c: tools/embed.sh $(wildcard lang/std/*.nnd rt/*.c rt/*.h)
 
 $(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -DNND_ROOT='"$(CURDIR)"' -MMD -MP -o $@ $< $(BUILD)/libnnd.a \
+	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -DNND_ROOT='"$(CURDIR)"' \
+	    -DNND_BUILD='"$(abspath $(BUILD))"' -MMD -MP -o $@ $< $(BUILD)/libnnd.a \
 	    $(BUILD)/libnnd_rt.a $(LDFLAGS) -lcunit $(LDLIBS)
 
 # Products are tested twice, with our own kernels and by a BLAS.

@@ -453,7 +453,8 @@ static const char *amalgamate(Trainer *t, const char *text)
 {
     StrBuf out = str_new(t->arena);
     static const char *const headers[] = {"rt/nnd_rt.h", "rt/scalar.h", "rt/nnd_program.h"};
-    str_add(&out, "#define _POSIX_C_SOURCE 200809L\n");
+    str_add(&out, "#define _POSIX_C_SOURCE 200809L\n"
+                  "#pragma GCC diagnostic ignored \"-Wunused-function\"\n");
     if (!strcmp(t->options->blas, "openblas")) str_add(&out, "#define NND_BLAS\n");
     for (int h = 0; h < 3; h++)
         for (const EmbeddedFile *file = nnd_embedded; file->path; file++)

@@ -431,7 +431,7 @@ def test_predict_unknown_model():
 
 def test_disk_full():
     """A checkpoint that cannot be written: an error, and the old one stays as it was."""
-    work = program()
+    work = program(LINE.replace("dense(x, 1)", "dense(x, 500) |> dense(1)"))
     result = common.nndc("build", "m.nnd", "-o", "line", cwd=work)
     if result.status:
         return result.text()
@@ -442,7 +442,7 @@ def test_disk_full():
 
     def small_files():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
     done = subprocess.run([line, "train", "--seed", "9"], cwd=work, text=True, capture_output=True,
                           preexec_fn=small_files)
     after = common.listing(path)

@@ -68,10 +68,13 @@ static void run_c_main(Out *out, CEntry *c, const Options *options)
     }
     out_line(out, "%s(m);", c->entry->name);
     out_line(out, "put(m->fault.place ? 1 : 0);");
-    for (int k = 0; k < c->entry->outputs.len; k++)
-        out_line(out, "for (long i = 0; i < %ld; i++) put((double)m->%s[i]);",
+    for (int k = 0; k < c->entry->outputs.len; k++) {
+        /* Bools as bytes: those behind the batch are not set. */
+        bool truth = c->entry->outputs.data[k].node->type == TYPE_BOOL;
+        out_line(out, "for (long i = 0; i < %ld; i++) put((double)%sm->%s[i]);",
                  (long)node_max_elements(c->entry->outputs.data[k].node),
-                 c_output_name(c->code, c->entry, k));
+                 truth ? "*(const unsigned char *)&" : "", c_output_name(c->code, c->entry, k));
+    }
     for (int k = 0; k < c->entry->updates.len; k++)
         out_line(out, "for (long i = 0; i < %ld; i++) put((double)m->%s[i]);",
                  (long)node_max_elements(c->entry->updates.data[k].value),
@@ -107,8 +110,8 @@ static CEntry run_c_build(Program *program, Entry *entry, const Options *options
     fputs(c.text, f);
     pclose(f);
     snprintf(command, sizeof command,
-             "${CC:-cc} " RUN_C_FLAGS " %s -I" NND_ROOT "/rt -o %s.exe %s.c " NND_ROOT
-             "/build/libnnd_rt.a -lz -lm",
+             "${CC:-cc} " RUN_C_FLAGS " %s -I" NND_ROOT "/rt -o %s.exe %s.c " NND_BUILD
+             "/libnnd_rt.a -lz -lm",
              flags, c.path, c.path);
     c.built = system(command) == 0;
     if (!c.built) fprintf(stderr, "%s\n", c.text);
@@ -180,7 +183,8 @@ static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool f
         }
     }
     fclose(f);
-    snprintf(command, sizeof command, "timeout 60 %s.exe < %s.in > %s.out", c->path, c->path, c->path);
+    snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 timeout 60 %s.exe < %s.in > %s.out",
+             c->path, c->path, c->path);
     if (system(command) != 0) return false;
     const Node *roots[64];
     int n = 0;

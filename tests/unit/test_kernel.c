@@ -62,6 +62,7 @@ static void fill(const Node *leaf)
     int64_t dims[MAX_RANK];
     for (int k = 0; k < leaf->rank; k++)
         dims[k] = leaf->shape[k].size ? env.batch : leaf->shape[k].max;
+    eval_array_free(map_get(&env.leaves, leaf));
     EvalArray *a = eval_array_new(leaf->rank, dims);
     for (int64_t i = 0; i < a->count; i++)
         a->data[i] = draw(leaf->type);
@@ -138,6 +139,8 @@ static bool agrees_within(double tolerance, bool fault)
         if (!good && getenv("RUN_C_SHOW")) fprintf(stderr, "%s\n", c.text);
         run_c_free(&c);
     }
+    for (int k = 0; k < env.leaves.cap; k++)
+        eval_array_free(env.leaves.slots[k].value);
     context_free(context);
     return good;
 }

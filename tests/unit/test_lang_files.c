@@ -90,8 +90,7 @@ static const char *const soft_words[] = {"data",  "train",  "valid", "test", "st
 /* Programs in which the word $ is an ordinary name. */
 static const char *const soft_places[] = {
     "fn $($, a: [$]) = $ + f($) * $[$]",
-    "fn f(x) {\n $ = 1\n $, b = g($)\n $[$] = $\n param $: [$] = $\n next $ = $\n yield $[$] = "
-    "$\n}",
+    "fn f(x) {\n $ = 1\n $, b = g($)\n $[$] = $\n param $: [$] = $\n next $ = $\n yield $[$] = $\n}",
     "fn f(x) { if $ { a = $ } else { a = -$ }; for $ in 0..$ { b = 1 } }",
     "fn f(x) { scan $ < $ carry $: [$] = $, b = $ { yield $ = $ } return $ }",
     "model $ like $\nload $ = f($)\nconst $ = $\nlayer $($ = $) -> [$] = $",
