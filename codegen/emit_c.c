@@ -244,12 +244,36 @@ static void print_table(Out *out, CProgram *c, const Buffer *b)
 
 /* --- entries -------------------------------------------------------------------------------------------- */
 
-static const char *formula(CProgram *c, const Node *node)
+enum { LONG_FORMULA = 400 };
+
+/* "h[i, j] = max(b[j] + y[i, j], 0.0)  layers.nnd:18": what a kernel computes, and for which line. */
+static const char *formula(CProgram *c, const Lowered *l, const Node *node, const Map *names)
 {
     StrBuf s = str_new(c->arena);
-    str_printf(&s, "%s%s  %s", node->name ? node->name : "", shape_text(c, node),
-               node->span.line ? span_place(c->program->context, node->span) : "");
+    formula_print(&s, l->g, node, names);
+    if (s.len > LONG_FORMULA) {
+        s = str_new(c->arena);
+        const char *name = map_get(names, node);
+        str_printf(&s, "%s%s", name ? name : "", shape_text(c, node));
+    }
+    if (node->span.line) str_printf(&s, "  %s", span_place(c->program->context, node->span));
     return str_text(&s);
+}
+
+/* What the tensors of an entry are called in its code. */
+static Map tensor_names(CProgram *c, const Lowered *l)
+{
+    Map names = map_new(c->arena);
+    for (int i = 0; i < l->buffers.len; i++)
+        if (l->buffers.data[i]->node)
+            map_put(&names, l->buffers.data[i]->node, (void *)(uintptr_t)l->buffers.data[i]->name);
+    Nodes nodes = graph_reach(c->arena, l->roots, l->n_roots);
+    for (int i = 0; i < nodes.len; i++) { /* views have the name of what they view */
+        const Buffer *b = buffer_get(l, nodes.data[i]);
+        if (b && !map_get(&names, nodes.data[i]))
+            map_put(&names, nodes.data[i], (void *)(uintptr_t)b->name);
+    }
+    return names;
 }
 
 /* What an entry's function calls the struct: `m`, unless a tensor is called so. */
@@ -306,10 +330,15 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     for (int i = 0; i < l->buffers.len; i++)
         if (l->buffers.data[i]->kind == BUFFER_CONST) print_table(out, c, l->buffers.data[i]);
     VEC(CFunction *) functions = {0};
+    Map names = tensor_names(c, l);
     for (int i = 0; i < l->kernels.len; i++) {
         const Kernel *k = l->kernels.data[i];
-        for (int n = 0; n < k->nodes.len; n++)
-            out_comment(out, formula(c, k->nodes.data[n]));
+        const char *last = "";
+        for (int n = 0; n < k->nodes.len; n++) {
+            const char *text = formula(c, l, k->nodes.data[n], &names);
+            if (strcmp(text, last) != 0) out_comment(out, text);
+            last = text;
+        }
         const char *name = arena_printf(c->arena, "%s_%d_%s", entry->name, i + 1, k->name);
         CFunction *f = c_kernel(out, l, k, name);
         vec_push(c->arena, &functions, f);

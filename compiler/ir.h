@@ -338,6 +338,9 @@ typedef struct GraphText {
 } GraphText;
 bool graph_read(Graph *g, const char *text, const Node *const *leaves, int n_leaves,
                 GraphText *out);
+/* One node's statement for readers, without ranges: "h[i, j] = max(b[j] + y[i, j], 0.0)". `names`: from Node
+ * to the text that stands for it. */
+void formula_print(StrBuf *out, Graph *g, const Node *node, const Map *names);
 /* "[3, batch <= 128]" */
 void shape_print(StrBuf *out, const Node *node);
 /* One scalar, as a formula over the iterators' names (i, j, k, ...) and the nodes' names. */

@@ -38,6 +38,7 @@ typedef struct Printer {
     Map names;  /* from Node to Name: those in use */
     Map bound;  /* from Scalar to the number of its own line + 1 */
     int n_bound;
+    bool plain; /* for readers only: without ranges and what tells draws apart */
 } Printer;
 
 /* --- names ----------------------------------------------------------------------------------- */
@@ -247,6 +248,10 @@ static void print(Printer *p, const Scalar *s, int place)
     case SCALAR_LOAD: print_load(p, s); break;
     case SCALAR_OP: print_op(p, s); break;
     case SCALAR_DRAW:
+        if (p->plain) {
+            str_add(p->out, s->normal ? "randn()" : "rand()");
+            break;
+        }
         str_printf(p->out, "%s(\"%016llx\", ", s->normal ? "@randn" : "@rand",
                    (unsigned long long)s->site);
         print_list(p, s->args, s->n_args, "", ")");
@@ -338,6 +343,7 @@ static void print_indices(Printer *p, const Extent *iters, int from, int to)
     for (int i = from; i < to; i++) {
         if (i > from) str_add(p->out, ", ");
         iter_print(p->out, i);
+        if (p->plain) continue;
         str_add(p->out, " < ");
         if (iters[i].size) {
             str_add(p->out, "@upto(");
@@ -491,6 +497,19 @@ void graph_print(StrBuf *out, Graph *g, const Node *const *roots, const Name *na
     }
     str_add(out, "\n");
     arena_free(scratch);
+}
+
+void formula_print(StrBuf *out, Graph *g, const Node *node, const Map *names)
+{
+    Printer p = {.g = g, .out = out, .names = *names, .plain = true};
+    print_name(&p, node);
+    if (node->kind == NODE_COMP && node->rank) {
+        str_add(out, "[");
+        print_indices(&p, node->iters, 0, node->rank);
+        str_add(out, "]");
+    }
+    str_add(out, " = ");
+    print_right(&p, node);
 }
 
 void shape_print(StrBuf *out, const Node *node)
