@@ -21,7 +21,8 @@ def npy_read(path):
         raise ValueError(f"{path}: column-major")
     code, count = NPY[header["descr"][1:]], product(header["shape"])
     order = ">" if header["descr"][0] == ">" else "<"
-    return list(header["shape"]), list(struct.unpack_from(f"{order}{count}{code}", raw, start + size))
+    values = struct.unpack_from(f"{order}{count}{code}", raw, start + size)
+    return list(header["shape"]), list(values)
 
 
 def npy_write(path, shape, values, descr="<f4"):

@@ -43,8 +43,8 @@ class Result:
 
 def run(*command, cwd=None, timeout=300, env=None, stdin=None):
     full = dict(os.environ, **(env or {}))
-    process = subprocess.run(command, cwd=cwd, env=full, input=stdin, capture_output=True, text=True,
-                             errors="replace", timeout=timeout)
+    process = subprocess.run(command, cwd=cwd, env=full, input=stdin, capture_output=True,
+                             text=True, errors="replace", timeout=timeout)
     return Result(command, process)
 
 

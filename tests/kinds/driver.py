@@ -1,217 +1,18 @@
-"""The command line and the trainer: usage, results, files, resuming, data that are not as they
-should be. Programs are written into a temporary folder."""
-import gzip
+"""The trainer: results, files, resuming, signals, disks."""
 import json
 import os
-import re
 import resource
 import signal
-import struct
 import subprocess
 import time
 
 from . import arrays, common
-
-LINE = """
-model Line(x: [2]) -> real = dense(x, 1) |> scalar
-data points {
-    train { x[n < 90, i < 2] = rand(); y[n] = 3 * x[n, 0] - x[n, 1] }
-    test  { x[n < 25, i < 2] = rand(); y[n] = 3 * x[n, 0] - x[n, 1] }
-}
-train line on points {
-    batch: 16
-    epochs: 6
-    seed: 3
-    p = Line(x)
-    minimize mean(mse(p, y)) using adam(0.05)
-    report error = mean(l1(p, y))
-}
-"""
-
-PICTURES = """
-model Digit(image: u8[4, 4]) -> [3] = flatten(image) / 255 |> dense(3)
-data pictures {
-    train { image = idx("images.gz"); label = idx("labels.gz") }
-}
-train digit on pictures {
-    batch: 8
-    epochs: 1
-    seed: 1
-    logits = Digit(image)
-    minimize mean(cross_entropy(logits, label)) using sgd(0.1)
-    report accuracy = mean(argmax(logits) == label)
-}
-"""
-
-TABLE = """
-model Weight(height: real) -> real = dense([height], 1) |> scalar
-data people {
-    height = csv("people.csv", "height")
-    weight = csv("people.csv", "weight")
-}
-train weight on people {
-    epochs: 1
-    seed: 1
-    minimize mean(l1(Weight(height), weight)) using sgd(0.1)
-}
-"""
+from .programs import LINE, checkpoint, must, named_tests, parameters, program
 
 
 def tests():
-    for name, function in sorted(globals().items()):
-        if name.startswith("test_"):
-            yield name[5:], function
-    for name, make in BAD_FILES.items():
-        yield f"bad_{name}", lambda make=make: bad_file(make)
+    yield from named_tests(globals())
 
-
-def program(text=LINE):
-    work = common.folder()
-    common.write(os.path.join(work, "m.nnd"), text)
-    return work
-
-
-def must(result, status=0, *patterns):
-    """None if the status is right and each pattern occurs in what was printed."""
-    if result.status != status:
-        return f"exit status {result.status} instead of {status}\n{result.text()}"
-    for text in patterns:
-        if not common.pattern(text).search(result.out + result.err):
-            return f"missing: {text}\n{result.text()}"
-    return None
-
-
-def checkpoint(work, folder="m.run"):
-    return arrays.safetensors_read(os.path.join(work, folder, "checkpoint.safetensors"))
-
-
-def parameters(work, folder="m.run"):
-    found = checkpoint(work, folder)
-    found.pop("__metadata__")
-    return found
-
-
-# --- usage ------------------------------------------------------------------------------------------
-
-def test_usage_nothing():
-    return must(common.nndc(), 2, "usage:")
-
-
-def test_usage_help():
-    return must(common.nndc("--help"), 0, "usage:", "train", "predict", "exit status")
-
-
-def test_usage_help_of_command():
-    return must(common.nndc("train", "--help"), 0, "--resume", "--threads")
-
-
-def test_usage_version():
-    return must(common.nndc("--version"), 0, "nndc 0.")
-
-
-def test_usage_unknown_command():
-    return must(common.nndc("trian", "m.nnd"), 2, "trian", "did you mean `train`")
-
-
-def test_usage_file_without_command():
-    return must(common.nndc("m.nnd"), 2, "nndc train m.nnd")
-
-
-def test_usage_unknown_option():
-    return must(common.nndc("train", "m.nnd", "--thread=2"), 2, "--thread", "did you mean --threads")
-
-
-def test_usage_option_of_another_command():
-    return must(common.nndc("check", "m.nnd", "--resume"), 2, "check has no option --resume")
-
-
-def test_usage_bad_value():
-    return must(common.nndc("train", "m.nnd", "--blas=mkl"), 2, "openblas|none", "mkl")
-
-
-def test_usage_bad_number():
-    return must(common.nndc("train", "m.nnd", "--threads", "two"), 2, "--threads", "two")
-
-
-def test_usage_value_missing():
-    return must(common.nndc("train", "m.nnd", "--seed"), 2, "--seed wants N")
-
-
-def test_usage_file_missing():
-    return must(common.nndc("train"), 2, "train wants FILE")
-
-
-def test_usage_too_many():
-    return must(common.nndc("check", "a.nnd", "b.nnd"), 2, "b.nnd")
-
-
-def test_usage_set_without_value():
-    return must(common.nndc("train", "m.nnd", "--set", "epochs"), 2, "NAME=VALUE")
-
-
-def test_usage_set_unknown():
-    return must(common.nndc("check", "m.nnd", "--set", "epoch=3", cwd=program()), 1, "epoch",
-                "epochs")
-
-
-def test_usage_only_unknown():
-    return must(common.nndc("train", "m.nnd", "--only", "lines", cwd=program()), 1, "lines", "line")
-
-
-def test_file_not_there():
-    return must(common.nndc("check", "nowhere.nnd"), 1, "nowhere.nnd")
-
-
-def test_file_is_folder():
-    return must(common.nndc("check", "."), 1, ".")
-
-
-# --- check, doc, ir -----------------------------------------------------------------------------------
-
-def test_check_table():
-    return must(common.nndc("check", "examples/mnist_mlp/model.nnd"), 0, "MLP", "669,706")
-
-
-def test_check_json():
-    result = common.nndc("check", "m.nnd", "--json", cwd=program())
-    models = json.loads(result.out)["models"]
-    return None if models[0]["parameters"] == 3 else result.text()
-
-
-def test_doc_list():
-    return must(common.nndc("doc"), 0, "dense", "cross_entropy", "adam", "built in")
-
-
-def test_doc_one():
-    return must(common.nndc("doc", "softmax"), 0, "fn softmax(x: [N])", "example:")
-
-
-def test_doc_misspelt():
-    return must(common.nndc("doc", "sotfmax"), 1, "sotfmax", "`softmax`")
-
-
-def test_options():
-    return must(common.nndc("options"), 0, "--threads N", "--blas openblas|none")
-
-
-def test_passes():
-    return must(common.nndc("passes"), 0, "lower", "plan")
-
-
-def test_ir():
-    return must(common.nndc("ir", "m.nnd", cwd=program()), 0, "sum[")
-
-
-def test_ir_unknown_pass():
-    return must(common.nndc("ir", "m.nnd", "--after", "plam", cwd=program()), 2, "plam", "`plan`")
-
-
-def test_self_check():
-    result = common.nndc("--self-check")
-    return must(result, 0, " passed, 0 failed") or (result.text() if result.err else None)
-
-
-# --- train, build, eval, predict ---------------------------------------------------------------------------
 
 def test_train_writes():
     work = program()
@@ -240,7 +41,8 @@ def test_train_quiet():
 
 def test_train_plain_when_piped():
     result = common.nndc("train", "m.nnd", cwd=program())
-    return must(result, 0, "epoch 6/6") or (result.text() if "\r" in result.out + result.err else None)
+    problem = must(result, 0, "epoch 6/6")
+    return problem or (result.text() if "\r" in result.out + result.err else None)
 
 
 def test_train_set():
@@ -318,25 +120,33 @@ def test_resume_another_model():
     return problem
 
 
-def test_interrupt():
-    """SIGINT stops at the next step and leaves a checkpoint, from which it goes on."""
-    work = program(LINE.replace("epochs: 6", "epochs: 1000000"))
-    child = subprocess.Popen([common.NNDC, "train", "m.nnd"], cwd=work, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    log = os.path.join(work, "m.run", "log.csv")
+def start_training(work, *flags):
+    return subprocess.Popen([common.NNDC, "train", "m.nnd", *flags], cwd=work, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def interrupt(child, log):
+    """SIGINT once the log has some rows; the exit status and what was printed."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and child.poll() is None:
         if os.path.exists(log) and common.read(log).count("\n") > 3:
             break
-        time.sleep(0.05)
+        time.sleep(0.02)
     child.send_signal(signal.SIGINT)
     try:
         out, _ = child.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         child.kill()
-        return "SIGINT did not stop it"
-    if child.returncode != 130 and child.returncode != -signal.SIGINT:
-        return f"exit status {child.returncode}\n{out[-2000:]}"
+        return None, "SIGINT did not stop it"
+    return child.returncode, out[-2000:]
+
+
+def test_interrupt():
+    """SIGINT stops at the next step and leaves a checkpoint, from which it goes on."""
+    work = program(LINE.replace("epochs: 6", "epochs: 1000000"))
+    status, out = interrupt(start_training(work), os.path.join(work, "m.run", "log.csv"))
+    if status != 130:
+        return f"exit status {status}\n{out}"
     steps = int(checkpoint(work)["__metadata__"]["step"])
     epochs = steps // 6 + 2
     return must(common.nndc("train", "m.nnd", "--resume", "--set", f"epochs={epochs}", cwd=work), 0,
@@ -367,8 +177,8 @@ def test_build_amalgamated():
                                cwd=work))
     if problem:
         return problem
-    compiled = common.run(*os.environ.get("CC", "cc").split(), "-std=c11", "-O1", "-Wall", "-Wextra",
-                          "line.c", "-o", "line", "-lz", "-lm", cwd=work)
+    compiled = common.run(*os.environ.get("CC", "cc").split(), "-std=c11", "-O1", "-Wall",
+                          "-Wextra", "line.c", "-o", "line", "-lz", "-lm", cwd=work)
     if compiled.status or compiled.err:
         return compiled.text()
     return must(common.run(os.path.join(work, "line"), cwd=work), 0, "epoch 6/6")
@@ -426,8 +236,154 @@ def test_predict_wrong_shape():
 def test_predict_unknown_model():
     return must(common.nndc("predict", "m.nnd", "Lime", cwd=program()), 1, "Lime", "Line")
 
+TWO = """
+model A(x: [3]) -> real = standardize(x) |> dense(4, tanh) |> dropout(0.2) |> dense(1) |> scalar
+model B(x: [3]) -> real = dense(x, 1) |> scalar
+data left { x[n < 50, i < 3] = rand(); split: [0.6, 0.2, 0.2] }
+data right { z[n < 35, i < 3] = randn() }
+train first on left, right {
+    batch: 8
+    steps: 10
+    seed: 4
+    minimize mean((A(x) - 1)^2) using adam(0.02)
+    minimize mean((B(z) - 0.5)^2) over B using sgd(0.05, momentum = 0.9)
+    report a = mean(A(x))
+    report wide = [mean(A(x)), 2.0]
+}
+train second on left {
+    batch: 8
+    epochs: 3
+    minimize mean((B(x) - stop(A(x)))^2) over B using sgd(0.05)
+    report b = mean(B(x))
+}
+"""
 
-# --- disks, data ------------------------------------------------------------------------------------------
+
+def same_parameters(work, one, other, tolerance=0.0, only=""):
+    a, b = parameters(work, one), parameters(work, other)
+    if a.keys() != b.keys():
+        return f"{sorted(a)}\n{sorted(b)}"
+    for name in (n for n in a if n.startswith(only)):
+        problem = arrays.difference(a[name], b[name], tolerance)
+        if problem:
+            return f"{name}: {problem}"
+    return None
+
+
+def train_all(work, *runs):
+    """Trains into folders: (folder, flags...)."""
+    for folder, *flags in runs:
+        result = common.nndc("train", "m.nnd", "-o", folder, "--quiet", *flags, cwd=work)
+        if result.status:
+            return result.text()
+    return None
+
+
+def test_two_trains_reference_agrees():
+    """Two data sets of different lengths, fits, dropout, two minimizes, two train blocks."""
+    work = program(TWO)
+    return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
+
+
+def test_two_trains_resume():
+    """Stopped by a signal within the first block; the rest follows as if never stopped."""
+    work = program(TWO.replace("n < 50", "n < 3000").replace("steps: 10", "steps: 20000"))
+    child = start_training(work, "-o", "parts")
+    status, out = interrupt(child, os.path.join(work, "parts", "log.csv"))
+    if status != 130:
+        return f"exit status {status}\n{out}"
+    return train_all(work, ("parts", "--resume"), ("whole",)) or \
+        same_parameters(work, "whole", "parts")
+
+
+def test_two_trains_log():
+    work = program(TWO)
+    problem = train_all(work, ("run",))
+    rows = [line.split(",") for line in
+            common.read(os.path.join(work, "run", "log.csv")).strip().split("\n")]
+    names = [row[2] for row in rows]
+    wanted = ["name"] + ["first"] * 3 + ["first.test"] + ["second"] * 3 + ["second.test"]
+    return problem or (None if names == wanted and rows[0][3:] == ["loss1", "loss2", "a", "b"]
+                       else f"{rows}")
+
+
+def test_resume_other_batch():
+    work = program()
+    problem = train_all(work, ("run", "--set", "epochs=2"))
+    result = common.nndc("train", "m.nnd", "-o", "run", "--resume", "--set", "batch=8", cwd=work)
+    return problem or must(result, 1, "run", "epochs of 6 steps, not 12")
+
+
+def test_resume_other_seed():
+    work = program()
+    problem = train_all(work, ("run", "--set", "epochs=2"))
+    return problem or must(common.nndc("train", "m.nnd", "-o", "run", "--resume", "--seed", "8",
+                                       cwd=work), 1, "seed 3, not 8")
+
+
+def test_loss_not_a_number():
+    """The error names the place and the step; the checkpoint before it stays."""
+    work = program(LINE.replace("adam(0.05)", "sgd(if step < 60 then 0.01 else 1e30)"))
+    problem = train_all(work, ("run", "--set", "epochs=6"))
+    before = common.listing(os.path.join(work, "run")).get("checkpoint.safetensors")
+    result = common.nndc("train", "m.nnd", "-o", "run", "--set", "epochs=20", "--resume", cwd=work)
+    if common.listing(os.path.join(work, "run"))["checkpoint.safetensors"] != before:
+        return "the checkpoint was changed\n" + result.text()
+    return problem or must(result, 1, "m.nnd:12", "the loss is ...at step")
+
+
+def test_every_example_counts_once():
+    """97 examples in batches of 10: a report's mean is over exactly 97."""
+    work = program("""
+model M(x: real) -> real {
+    param w: real = 1
+    return w * x
+}
+data d { train { x[n < 97] = n + 0.0 }  test { x[n < 97] = n + 0.0 } }
+train t on d {
+    batch: 10
+    epochs: 1
+    minimize mean(0 * M(x)) using sgd(0.1)
+    report average = mean(M(x))
+    report count = sum(M(x) >= 0)
+}
+""")
+    for flags in ([], ["--eval"]):
+        result = common.nndc("train", "m.nnd", "--json", "--quiet", *flags, cwd=work)
+        problem = must(result)
+        if problem:
+            return problem
+        values = json.loads(result.out)["t"]
+        if values != {"average": 48, "count": 97}:
+            return f"{values}"
+    return None
+
+
+def test_weights_start():
+    """--weights starts a training from what another one ended with."""
+    work = program("const RATE = 0.05\n" + LINE.replace("adam(0.05)", "sgd(RATE)"))
+    again = ("two", "--weights", "one", "--set", "epochs=1", "--set", "RATE=0")
+    return train_all(work, ("one",), again) or same_parameters(work, "one", "two", only="Line.")
+
+
+def test_predict_on_test_split():
+    work = program()
+    problem = train_all(work, ("m.run",))
+    result = common.nndc("predict", "m.nnd", "Line", cwd=work)
+    return problem or must(result) or (None if result.out.count("\n") == 25 else result.text())
+
+
+def test_predict_text_not_number():
+    return must(common.nndc("predict", os.path.join(common.ROOT, "examples/logic/model.nnd"), "Xor",
+                            "--input", "-", stdin="1 x"), 1, "standard input", "x")
+
+
+def test_predict_text_incomplete():
+    return must(common.nndc("predict", os.path.join(common.ROOT, "examples/logic/model.nnd"), "Xor",
+                            "--input", "-", stdin="1 0 1"), 1, "3 numbers", "takes 2")
+
+
+# --- disks -----------------------------------------------------------------------------------
 
 def test_disk_full():
     """A checkpoint that cannot be written: an error, and the old one stays as it was."""
@@ -464,82 +420,5 @@ def test_full_output():
         raise common.Skip("no /dev/full here")
     with open("/dev/full", "w") as full:
         done = subprocess.run([common.NNDC, "doc"], stdout=full, stderr=subprocess.PIPE, text=True)
-    return None if done.returncode == 3 and "write" in done.stderr else f"{done.returncode} {done.stderr}"
-
-
-def idx(path, extents, values):
-    raw = struct.pack(f">BBBB{len(extents)}I", 0, 0, 8, len(extents), *extents) + bytes(values)
-    with open(path, "wb") as file:
-        file.write(gzip.compress(raw, mtime=0))
-
-
-def pictures(work):
-    idx(os.path.join(work, "images.gz"), [20, 4, 4], [i % 256 for i in range(320)])
-    idx(os.path.join(work, "labels.gz"), [20], [i % 3 for i in range(20)])
-
-
-def truncate(path, share):
-    with open(path, "rb") as file:
-        raw = file.read()
-    with open(path, "wb") as file:
-        file.write(raw[:int(len(raw) * share)])
-
-
-def corrupt(path):
-    with open(path, "r+b") as file:
-        file.seek(30)
-        file.write(b"\xff\x00\xff\x00")
-
-
-def table(work, rows, header="height,weight"):
-    common.write(os.path.join(work, "people.csv"), "\n".join([header] + rows) + "\n")
-
-
-def short_idx(work):
-    raw = struct.pack(">BBBBI", 0, 0, 8, 1, 20) + bytes(15)
-    with open(os.path.join(work, "labels.gz"), "wb") as file:
-        file.write(gzip.compress(raw, mtime=0))
-
-
-# name: what makes the file bad, its program, what must be said
-BAD_FILES = {
-    "idx_missing": (lambda w: os.remove(w + "/labels.gz"), PICTURES, ["labels.gz"]),
-    "idx_truncated_gzip": (lambda w: truncate(w + "/images.gz", 0.6), PICTURES,
-                           ["images.gz", "truncated"]),
-    "idx_corrupt_gzip": (lambda w: corrupt(w + "/images.gz"), PICTURES, ["images.gz", "corrupt"]),
-    "idx_truncated": (short_idx, PICTURES, ["labels.gz", "truncated"]),
-    "idx_empty": (lambda w: common.write(w + "/labels.gz", ""), PICTURES, ["labels.gz"]),
-    "idx_text": (lambda w: common.write(w + "/labels.gz", "1\n2\n3\n4\n5\n"), PICTURES,
-                 ["labels.gz"]),
-    "idx_counts": (lambda w: idx(w + "/labels.gz", [19], [0] * 19), PICTURES, ["19", "20"]),
-    "idx_size": (lambda w: idx(w + "/images.gz", [20, 5, 4], [0] * 400), PICTURES, ["5, 4"]),
-    "label_outside": (lambda w: idx(w + "/labels.gz", [20], [i % 3 for i in range(19)] + [7]),
-                      PICTURES, ["losses.nnd:", "7", "3", "example 19", "pictures", "m.nnd:6"]),
-    "csv_text": (lambda w: table(w, ["1.5,50", "1.6,heavy"]), TABLE, ["people.csv:3", "heavy"]),
-    "csv_missing_field": (lambda w: table(w, ["1.5,50", "1.6", "1.7,60"]), TABLE, ["people.csv:3"]),
-    "csv_too_many": (lambda w: table(w, ["1.5,50", "1.6,55,3"]), TABLE, ["people.csv:3"]),
-    "csv_empty_value": (lambda w: table(w, ["1.5,50", "1.6,"]), TABLE, ["people.csv:3", "missing"]),
-    "csv_no_rows": (lambda w: table(w, []), TABLE, ["people.csv"]),
-    "csv_column": (lambda w: table(w, ["1.5,50"], "height,wait"), TABLE, ["people.csv", "weight"]),
-    "csv_binary": (lambda w: open(w + "/people.csv", "wb").write(b"a,b\n\0\1\2,3\n") and None, TABLE,
-                   ["people.csv"]),
-}
-
-
-def bad_file(case):
-    make, text, said = case
-    work = program(text)
-    pictures(work)
-    table(work, ["1.5,50", "1.6,55", "1.7,60"])
-    problem = must(common.nndc("train", "m.nnd", "--quiet", cwd=work))
-    if problem:
-        return f"with good files: {problem}"
-    before = common.listing(work)["m.run/checkpoint.safetensors"]
-    make(work)
-    result = common.nndc("train", "m.nnd", "--quiet", cwd=work)
-    problem = must(result, 1, *said)
-    if not problem and not re.search("error", result.err):
-        problem = f"no error on stderr\n{result.text()}"
-    if common.listing(work)["m.run/checkpoint.safetensors"] != before:
-        problem = (problem or "") + "\nthe checkpoint was changed"
-    return problem
+    good = done.returncode == 3 and "write" in done.stderr
+    return None if good else f"{done.returncode} {done.stderr}"

@@ -1,8 +1,8 @@
 """Wrong programs, tests/errors/*.nnd: all and only the errors that they announce, in source order,
 exit status 1, and nothing written.
 
-`# error: text` stands on the line of the error, `# error-at N: text` anywhere; `...` in the text stands
-for anything. The text may go on into the hint: `# error: dens ... hint: ...dense`. `# run: ARGS`
+`# error: text` stands on the line of the error, `# error-at N: text` anywhere; `...` in the text
+stands for anything. The text may go on into the hint: `# error: dens ... hint: ...dense`. `# run: ARGS`
 gives another command than `check` (or `train`, where the file has a train block)."""
 import glob
 import os

@@ -40,8 +40,8 @@ def train(path):
 
 
 def logic_rows(*arguments, **options):
-    result = common.nndc("predict", "examples/logic/model.nnd", *arguments, "--quiet", cwd=common.ROOT,
-                         **options)
+    result = common.nndc("predict", "examples/logic/model.nnd", *arguments, "--quiet",
+                         cwd=common.ROOT, **options)
     if result.status:
         raise AssertionError(result.text())
     return [[float(word) for word in line.split()] for line in result.out.strip().split("\n")]

@@ -2,8 +2,8 @@
 
 `# run: ir --after=fuse` gives the command (several are run one after the other); then
 `# check: text` must occur, in the order of the lines; `# check-not: text` must not occur;
-`# count N: text` must occur exactly N times. Blanks in a row count as one; `...` stands for anything
-on the line."""
+`# count N: text` must occur exactly N times. Blanks in a row count as one; `...` stands for
+anything on the line."""
 import glob
 import os
 import re

@@ -1,6 +1,6 @@
 """The documentation's programs: every fenced ```nnd block of README.md and lang/MANUAL.md passes
-`nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one file
-stand alone."""
+`nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one
+file stand alone."""
 import os
 import re
 
