@@ -10,7 +10,7 @@ static const Scalar *at_lane(CKernel *k, const Tile *t, const Scalar *s, int lan
     return scalar_substitute(k->l->g, s, map, MAX_ITERS);
 }
 
-/* "y + i * 64 + 16": where the lanes of a column lie in C. */
+/* "&y[i * 64 + 16]": where the lanes of a column lie in C. */
 static const char *column_place(CKernel *k, const Tile *t, int lane)
 {
     const Scalar *subs[MAX_RANK];
@@ -40,6 +40,15 @@ static int lanes_valid(const Tile *t, int lane, int width)
     return t->lanes - lane < width ? t->lanes - lane : width;
 }
 
+/* "y[i * 6], y[i * 6 + 1], ..." */
+static const char *lane_list(CKernel *k, const Tile *t, int lane, int count)
+{
+    StrBuf s = str_new(k->arena);
+    for (int i = 0; i < count; i++)
+        str_printf(&s, "%s%s", i ? ", " : "", column_place(k, t, lane + i) + 1);
+    return str_text(&s);
+}
+
 void c_tile_begin(CKernel *k, Tile *t)
 {
     for (int c = 0; c < t->n_columns; c++) {
@@ -51,15 +60,9 @@ void c_tile_begin(CKernel *k, Tile *t)
         const char *acc = t->names[c], *row = k->var_name[t->row];
         int valid = lanes_valid(t, lane, t->width[c]);
         if (!t->resume) out_line(k->out, "%s[%s] = (V%d){0};", acc, row, t->width[c]);
-        if (t->resume && valid < t->width[c]) {
-            int names = k->taken.len;
-            const char *part = c_name(k, "part"); /* the address of acc would keep it in memory */
-            out_line(k->out, "V%d %s = {0};", t->width[c], part);
-            out_line(k->out, "memcpy(&%s, %s, %d * sizeof(float));", part,
-                     column_place(k, t, lane), valid);
-            out_line(k->out, "%s[%s] = %s;", acc, row, part);
-            k->taken.len = names;
-        }
+        if (t->resume && valid < t->width[c])
+            out_line(k->out, "%s[%s] = (V%d){%s};", acc, row, t->width[c],
+                     lane_list(k, t, lane, valid));
         if (t->resume && valid == t->width[c])
             out_line(k->out, "%s[%s] = *(const U%d *)%s;", acc, row, t->width[c],
                      column_place(k, t, lane));
@@ -96,13 +99,9 @@ void c_tile_end(CKernel *k, Tile *t)
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         const char *acc = t->names[c], *row = k->var_name[t->row];
         int valid = lanes_valid(t, lane, t->width[c]);
-        if (valid < t->width[c]) {
-            int names = k->taken.len;
-            const char *part = c_name(k, "part");
-            out_line(k->out, "const V%d %s = %s[%s];", t->width[c], part, acc, row);
-            out_line(k->out, "memcpy(%s, &%s, %d * sizeof(float));", column_place(k, t, lane),
-                     part, valid);
-            k->taken.len = names;
+        if (valid < t->width[c]) { /* by element: the address of acc would keep it in memory */
+            for (int i = 0; i < valid; i++)
+                out_line(k->out, "%s = %s[%s][%d];", column_place(k, t, lane + i) + 1, acc, row, i);
         } else
             out_line(k->out, "*(U%d *)%s = %s[%s];", t->width[c], column_place(k, t, lane), acc,
                      row);
