@@ -416,20 +416,24 @@ static void parameters_collect(CKernel *k, CFunction *f)
     }
 }
 
+static bool name_free(const CKernel *k, const char *name)
+{
+    for (int i = 0; i < k->taken.len; i++)
+        if (strcmp(k->taken.data[i], name) == 0) return false;
+    return true;
+}
+
+/* The first six are called as in formulas (print.c), the others by letters that are free. */
 static void variables_name(CKernel *k)
 {
-    static const char letters[] = "ijklnpqrsuvwabcdefghmotxyz";
-    for (int v = 0, letter = 0; v < k->kernel->n_vars; v++) {
-        char name[2] = {0};
-        bool taken = true;
-        while (taken && letters[letter]) {
-            name[0] = letters[letter++];
-            taken = false;
-            for (int i = 0; i < k->taken.len; i++)
-                taken = taken || strcmp(k->taken.data[i], name) == 0;
-        }
-        k->var_name[v] = c_name(k, taken ? arena_printf(k->arena, "i%d", v)
-                                         : arena_strdup(k->arena, name));
+    static const char letters[] = "ijklmnpqrsuvwabcdefghotxyz";
+    int letter = 6;
+    for (int v = 0; v < k->kernel->n_vars; v++) {
+        const char *name = v < 6 ? arena_printf(k->arena, "%c", letters[v]) : "";
+        while ((!*name || !name_free(k, name)) && letters[letter])
+            name = arena_printf(k->arena, "%c", letters[letter++]);
+        if (!*name || !name_free(k, name)) name = arena_printf(k->arena, "i%d", v);
+        k->var_name[v] = c_name(k, name);
     }
 }
 

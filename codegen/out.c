@@ -15,24 +15,29 @@ static void blanks(Out *out, int n)
         str_add(&out->text, " ");
 }
 
-/* Where to break text so that the first part has at most `room` characters; 0: nowhere. */
-static size_t break_at(const char *text, size_t room)
+/* Where to break text so that the first part has at most `room` characters: after a comma if that does not
+ * waste half of the line, else in front of an operator or at any blank; 0: nowhere. */
+static size_t break_at(const char *text, size_t room, bool code)
 {
-    size_t best = 0;
+    size_t best = 0, comma = 0;
     bool quoted = false;
     for (size_t i = 0; text[i] && (i <= room || best == 0); i++) {
         if (text[i] == '"' && (i == 0 || text[i - 1] != '\\')) quoted = !quoted;
-        if (text[i] == ' ' && !quoted && i > 0) best = i;
+        if (text[i] != ' ' || quoted || i == 0) continue;
+        bool after_operator = i >= 2 && text[i - 2] == ' ' && strchr("+-*/<>", text[i - 1]);
+        bool joined = code && (after_operator || strncmp(text + i, " *restrict", 10) == 0);
+        if (!joined || best == 0) best = i;
+        if (text[i - 1] == ',') comma = i;
     }
-    return best;
+    return code && comma > room / 2 ? comma : best;
 }
 
-static void wrapped(Out *out, const char *text, int column, const char *again)
+static void wrapped(Out *out, const char *text, int column, const char *again, bool code)
 {
     blanks(out, column);
     size_t room = (size_t)(COLUMNS - column);
     while (strlen(text) > room) {
-        size_t at = break_at(text, room);
+        size_t at = break_at(text, room, code);
         if (at == 0) break;
         str_add_n(&out->text, text, at);
         str_add(&out->text, "\n");
@@ -49,7 +54,7 @@ void out_line(Out *out, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    wrapped(out, arena_vprintf(out->arena, format, args), out->indent * TAB, "    ");
+    wrapped(out, arena_vprintf(out->arena, format, args), out->indent * TAB, "    ", true);
     va_end(args);
 }
 
@@ -57,7 +62,7 @@ void out_open(Out *out, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    wrapped(out, arena_vprintf(out->arena, format, args), out->indent * TAB, "    ");
+    wrapped(out, arena_vprintf(out->arena, format, args), out->indent * TAB, "    ", true);
     va_end(args);
     out->indent++;
 }
@@ -79,7 +84,7 @@ void out_directive(Out *out, const char *format, ...)
 
 void out_comment(Out *out, const char *text)
 {
-    wrapped(out, arena_printf(out->arena, "/* %s */", text), out->indent * TAB, " * ");
+    wrapped(out, arena_printf(out->arena, "/* %s */", text), out->indent * TAB, " * ", false);
 }
 
 void out_blank(Out *out)

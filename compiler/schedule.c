@@ -1,4 +1,4 @@
-/* schedule.c -- how the loops of a kernel run: lanes of vectors, threads.
+/* schedule.c -- how the loops of a kernel run: lanes of vectors, threads. Loops of one iteration vanish.
  *
  * A reduction inside a parallel loop whose variable has unit stride becomes a block of lanes: the loop is
  * cut into blocks of W iterations, every local variable becomes an array of W, and the iterations of a block
@@ -67,6 +67,49 @@ static Strides strides_of(Stmt *loop, int var)
     Strides x = {.var = var};
     block_visit(&loop->body, strides_stmt, &x);
     return x;
+}
+
+/* --- loops of one iteration --------------------------------------------------------------------------- */
+
+typedef struct Unit {
+    Lowered *l;
+    int var;
+} Unit;
+
+static void unit_scalar(void *data, const Scalar **s)
+{
+    Unit *x = data;
+    const Scalar *map[MAX_ITERS] = {0};
+    map[x->var] = scalar_int(x->l->g, 0);
+    *s = scalar_substitute(x->l->g, *s, map, MAX_ITERS);
+}
+
+static void unit_stmt(void *data, Stmt *s)
+{
+    stmt_scalars(s, unit_scalar, data);
+}
+
+/* A loop that runs once is its body, at 0. */
+static void units_remove(Lowered *l, Block *block)
+{
+    Block out = {0};
+    for (int i = 0; i < block->len; i++) {
+        Stmt *s = block->data[i];
+        units_remove(l, &s->body);
+        bool once = s->kind == STMT_LOOP && !s->extent.size && s->extent.max == 1 && !s->lo &&
+                    !s->hi;
+        for (int k = 0; once && k < s->body.len; k++)
+            once = s->body.data[k]->kind != STMT_LOCAL; /* which would leave its scope */
+        if (!once) {
+            block_add(l, &out, s);
+            continue;
+        }
+        Unit x = {l, s->var};
+        block_visit(&s->body, unit_stmt, &x);
+        for (int k = 0; k < s->body.len; k++)
+            block_add(l, &out, s->body.data[k]);
+    }
+    *block = out;
 }
 
 /* --- blocks of lanes ------------------------------------------------------------------------------- */
@@ -388,6 +431,7 @@ void pass_schedule(Lowered *l)
 {
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
+        units_remove(l, &k->body);
         vectors(l, k, &k->body);
         threads(&k->body);
     }
