@@ -160,7 +160,7 @@ static const Scalar *address(Lowered *l, const Contraction *x, const Operand *o)
     return affine_scalar(l->g, &at);
 }
 
-bool contract_gemm(Lowered *l, const Node *node, Block *body)
+bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
 {
     Contraction x;
     Axis m, n, k;
@@ -177,6 +177,7 @@ bool contract_gemm(Lowered *l, const Node *node, Block *body)
     for (int i = 0; i < node->n_iters; i++) {
         if (x.used[i]) continue;
         bool reducing = i >= node->rank;
+        if (reducing && whole) return false;
         Stmt *loop = stmt_loop(l, i, reducing ? LOOP_SEQUENTIAL : LOOP_PARALLEL, node->iters[i],
                                node->span);
         block_add(l, body, loop);

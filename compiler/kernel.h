@@ -191,8 +191,9 @@ typedef struct Contraction {
 bool contraction_of(Contraction *x, const Node *node);
 /* Makes a b and b a, and M N. */
 void contraction_swap(Contraction *x);
-/* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body. */
-bool contract_gemm(Lowered *l, const Node *node, Block *body);
+/* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body. whole: only
+ * if the product sums over everything, so that no loop adds products up. */
+bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body);
 
 /* --- tile.c --------------------------------------------------------------------------------------------- */
 

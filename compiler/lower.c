@@ -178,12 +178,16 @@ static void lower_comp(Lowered *l, const Node *node)
 {
     Kernel *k = kernel_new(l, node);
     if (l->options->optimize > 0) {
-        Block product = {0};
-        if (contract_gemm(l, node, &product)) {
-            k->body = product;
+        Block whole = {0}, parts = {0};
+        if (contract_gemm(l, node, true, &whole)) {
+            k->body = whole;
             return;
         }
         if (contract_tiles(l, k, node, &k->body)) return;
+        if (contract_gemm(l, node, false, &parts)) {
+            k->body = parts;
+            return;
+        }
     }
     Block *body = loops_add(l, &k->body, node->iters, 0, node->rank, LOOP_PARALLEL, node->span);
     const Scalar *value = node->reduce == REDUCE_NONE ? node->body : lower_reduction(l, body, node);

@@ -113,7 +113,7 @@ static const Node *window_build(void *data, Rewrite *rewrite, const Node *node)
     }
     Lowered probe = *l;
     Block none = {0};
-    if (!pads && contract_gemm(&probe, same, &none)) return same;
+    if (!pads && contract_gemm(&probe, same, true, &none)) return same;
     int f = lane_factor(same);
     if (f >= 0 && points_of(same) >= MIN_REUSE * (double)node_max_elements(factors[f]->node))
         factors[f] = load_transposed(l, factors[f], same->rank - 1);
