@@ -1,15 +1,22 @@
 /* affine.c -- what is known about integer expressions: affine form and interval bounds. Bounds follow
  * by interval arithmetic over the ranges of the iterators; an iterator over a run-time extent is known
- * to stay below that extent's size, too. */
+ * to stay below that extent's size, too. Ints wrap at 32 bits: coefficients are kept modulo 2^32, and of
+ * what may wrap nothing is known. */
 #include "ir.h"
 
 #include <assert.h>
 
+/* The int32 that is equal to n modulo 2^32. */
+static int64_t wrapped(int64_t n)
+{
+    return (int64_t)(((uint64_t)n + 0x80000000u) & 0xffffffffu) - 0x80000000;
+}
+
 static bool affine_add(Affine *a, const Affine *b, int64_t factor)
 {
     for (int i = 0; i < MAX_ITERS; i++)
-        a->coefficient[i] += factor * b->coefficient[i];
-    a->constant += factor * b->constant;
+        a->coefficient[i] = wrapped(a->coefficient[i] + factor * b->coefficient[i]);
+    a->constant = wrapped(a->constant + factor * b->constant);
     return true;
 }
 
@@ -24,7 +31,7 @@ bool affine_of(const Scalar *a, Affine *out)
 {
     *out = (Affine){0};
     if (a->kind == SCALAR_CONST && a->type == TYPE_INT) {
-        out->constant = (int64_t)a->value;
+        out->constant = wrapped((int64_t)a->value);
         return true;
     }
     if (a->kind == SCALAR_ITER) {
@@ -65,10 +72,26 @@ static Range range_fixed(int64_t lo, int64_t hi)
     return (Range){lo, hi, NULL, 0};
 }
 
+/* Bounds of what an operator gives exactly: if they leave the ints, its value may have wrapped. */
+static Range range_exact(int64_t lo, int64_t hi)
+{
+    return lo < INT32_MIN || hi > INT32_MAX ? UNKNOWN : range_fixed(lo, hi);
+}
+
+static int64_t least(Range a)
+{
+    return known_lo(a) ? a.lo : INT32_MIN;
+}
+
+static int64_t most(Range a)
+{
+    return known_hi(a) ? a.hi : INT32_MAX;
+}
+
 static Range range_add(Range a, Range b)
 {
-    Range r = {known_lo(a) && known_lo(b) ? a.lo + b.lo : INT64_MIN,
-               known_hi(a) && known_hi(b) ? a.hi + b.hi : INT64_MAX, NULL, 0};
+    Range r = range_exact(least(a) + least(b), most(a) + most(b));
+    if (!known_hi(r)) return r;
     if (a.size && !b.size && known_hi(b)) {
         r.size = a.size;
         r.over = a.over + b.hi;
@@ -81,7 +104,7 @@ static Range range_add(Range a, Range b)
 
 static Range range_negate(Range a)
 {
-    return range_fixed(known_hi(a) ? -a.hi : INT64_MIN, known_lo(a) ? -a.lo : INT64_MAX);
+    return range_exact(-most(a), -least(a));
 }
 
 static Range range_times(Range a, int64_t c)
@@ -89,7 +112,7 @@ static Range range_times(Range a, int64_t c)
     if (c == 1) return a;
     if (c < 0) return range_times(range_negate(a), -c);
     if (c == 0) return range_fixed(0, 0);
-    return range_fixed(known_lo(a) ? a.lo * c : INT64_MIN, known_hi(a) ? a.hi * c : INT64_MAX);
+    return range_exact(least(a) * c, most(a) * c);
 }
 
 static int64_t floor_div(int64_t a, int64_t b)
@@ -108,8 +131,13 @@ static Range range_join(Range a, Range b)
     return r;
 }
 
+/* Shared parts are visited once per use: after so many steps nothing more is found out. */
+enum { RANGE_STEPS = 4000 };
+
+static Range range_of(const Scalar *a, const Extent *iters, int n_iters, int *steps);
+
 /* What is known of an element of an int tensor from how the tensor is made. */
-static Range range_of_node(const Node *node)
+static Range range_of_node(const Node *node, int *steps)
 {
     if (node->type == TYPE_BOOL) return range_fixed(0, 1);
     if (node->type == TYPE_U8) return range_fixed(0, 255);
@@ -118,10 +146,8 @@ static Range range_of_node(const Node *node)
         return range_fixed(0, INT64_MAX);
     if (node->kind == NODE_COMP &&
         (node->reduce == REDUCE_ARGMAX || node->reduce == REDUCE_ARGMIN)) {
-        int64_t points = 1;
-        for (int i = node->rank; i < node->n_iters; i++)
-            points *= node->iters[i].max;
-        return range_fixed(0, points > 0 ? points - 1 : 0);
+        int64_t points = shape_max_elements(node->n_iters - node->rank, node->iters + node->rank);
+        return range_exact(0, points > 0 ? points - 1 : 0);
     }
     if (node->kind == NODE_ORDER) return range_fixed(0, node->shape[node->rank - 1].max - 1);
     if (node->kind == NODE_LEAF && node->leaf->kind == LEAF_CONST) {
@@ -135,19 +161,19 @@ static Range range_of_node(const Node *node)
         return r;
     }
     if (node->kind == NODE_COMP && node->reduce == REDUCE_NONE && node->body)
-        return scalar_range(node->body, node->iters, node->n_iters);
+        return range_of(node->body, node->iters, node->n_iters, steps);
     return UNKNOWN;
 }
 
-static Range range_of_op(const Scalar *a, const Extent *iters, int n_iters)
+static Range range_of_op(const Scalar *a, const Extent *iters, int n_iters, int *steps)
 {
     if (a->type == TYPE_BOOL) return range_fixed(0, 1);
     if (a->type == TYPE_U8) return range_fixed(0, 255);
     Range x = UNKNOWN, y = UNKNOWN;
     if (a->op != OP_SELECT && a->args[0]->type != TYPE_REAL)
-        x = scalar_range(a->args[0], iters, n_iters);
+        x = range_of(a->args[0], iters, n_iters, steps);
     if (a->n_args > 1 && a->args[1]->type != TYPE_REAL)
-        y = scalar_range(a->args[1], iters, n_iters);
+        y = range_of(a->args[1], iters, n_iters, steps);
     const Scalar *rhs = a->n_args > 1 ? a->args[1] : NULL;
     switch ((int)a->op) {
     case OP_ADD: return range_add(x, y);
@@ -156,8 +182,7 @@ static Range range_of_op(const Scalar *a, const Extent *iters, int n_iters)
     case OP_MUL:
         if (rhs->kind == SCALAR_CONST) return range_times(x, (int64_t)rhs->value);
         if (a->args[0]->kind == SCALAR_CONST) return range_times(y, (int64_t)a->args[0]->value);
-        if (known_lo(x) && known_lo(y) && x.lo >= 0 && y.lo >= 0)
-            return range_fixed(x.lo * y.lo, known_hi(x) && known_hi(y) ? x.hi * y.hi : INT64_MAX);
+        if (x.lo >= 0 && y.lo >= 0) return range_exact(x.lo * y.lo, most(x) * most(y));
         return UNKNOWN;
     case OP_IDIV:
         if (rhs->kind != SCALAR_CONST || rhs->value <= 0) return UNKNOWN;
@@ -170,7 +195,7 @@ static Range range_of_op(const Scalar *a, const Extent *iters, int n_iters)
             return range_fixed(x.lo - floor_div(x.lo, c) * c, x.hi - floor_div(x.lo, c) * c);
         return range_fixed(0, c - 1);
     }
-    case OP_SELECT: return range_join(y, scalar_range(a->args[2], iters, n_iters));
+    case OP_SELECT: return range_join(y, range_of(a->args[2], iters, n_iters, steps));
     case OP_MIN: {
         Range r = range_fixed(x.lo < y.lo ? x.lo : y.lo, x.hi < y.hi ? x.hi : y.hi);
         r.size = x.size ? x.size : y.size;
@@ -184,8 +209,9 @@ static Range range_of_op(const Scalar *a, const Extent *iters, int n_iters)
     }
 }
 
-Range scalar_range(const Scalar *a, const Extent *iters, int n_iters)
+static Range range_of(const Scalar *a, const Extent *iters, int n_iters, int *steps)
 {
+    if (--*steps < 0) return UNKNOWN;
     switch (a->kind) {
     case SCALAR_CONST: return range_fixed((int64_t)a->value, (int64_t)a->value);
     case SCALAR_ITER: {
@@ -197,14 +223,20 @@ Range scalar_range(const Scalar *a, const Extent *iters, int n_iters)
         return r;
     }
     case SCALAR_LOAD: {
-        Range r = range_of_node(a->node);
-        if (a->outside) r = range_join(r, scalar_range(a->outside, iters, n_iters));
+        Range r = range_of_node(a->node, steps);
+        if (a->outside) r = range_join(r, range_of(a->outside, iters, n_iters, steps));
         return r;
     }
-    case SCALAR_OP: return range_of_op(a, iters, n_iters);
+    case SCALAR_OP: return range_of_op(a, iters, n_iters, steps);
     case SCALAR_DRAW: return UNKNOWN;
     }
     return UNKNOWN;
+}
+
+Range scalar_range(const Scalar *a, const Extent *iters, int n_iters)
+{
+    int steps = RANGE_STEPS;
+    return range_of(a, iters, n_iters, &steps);
 }
 
 bool range_within(Range r, Extent extent)

@@ -263,9 +263,18 @@ const Node *graph_scalar(Graph *g, const Scalar *value)
 
 int64_t node_max_elements(const Node *node)
 {
+    return shape_max_elements(node->rank, node->shape);
+}
+
+int64_t shape_max_elements(int rank, const Extent *shape)
+{
     int64_t count = 1;
-    for (int k = 0; k < node->rank; k++)
-        count *= node->shape[k].max;
+    for (int k = 0; k < rank; k++)
+        if (shape[k].max == 0) return 0;
+    for (int k = 0; k < rank; k++) {
+        if (count > INT64_MAX / shape[k].max) return INT64_MAX;
+        count *= shape[k].max;
+    }
     return count;
 }
 

@@ -41,6 +41,7 @@ static inline bool extent_equal(Extent a, Extent b)
 }
 
 enum { MAX_RANK = 16, MAX_ITERS = 48 };
+static const int64_t MAX_ELEMENTS = (int64_t)1 << 40; /* of a tensor */
 
 /* --- ops.c: the table of scalar operators and reductions (ops.def) ---------------------------------- */
 
@@ -321,6 +322,8 @@ static inline bool node_is_map(const Node *n)
 /* The body of a map with its iterators replaced by the subscripts of a load of it. */
 const Scalar *scalar_inline(Graph *g, const Scalar *load);
 int64_t node_max_elements(const Node *node);
+/* The elements of a shape, every axis at its largest; INT64_MAX if they are more than that. */
+int64_t shape_max_elements(int rank, const Extent *shape);
 bool shape_equal(const Node *a, const Node *b);
 /* Names a node after the value in the source that it became, unless it has a name. */
 void graph_name(const Node *node, Name name);

@@ -144,7 +144,7 @@ const Scalar *affine_scalar(Graph *g, const Affine *a)
         int64_t c = a->coefficient[i];
         if (c == 0) continue;
         const Scalar *term = scalar_iter(g, i);
-        bool minus = sum && c < 0;
+        bool minus = sum && c < 0 && c != INT32_MIN;
         int64_t factor = minus ? -c : c;
         if (factor != 1)
             term = op_make(g, OP_MUL, (const Scalar *[]){scalar_int(g, factor), term}, none);
@@ -152,8 +152,9 @@ const Scalar *affine_scalar(Graph *g, const Affine *a)
     }
     if (!sum) return scalar_int(g, a->constant);
     if (a->constant == 0) return sum;
-    const Scalar *constant = scalar_int(g, a->constant < 0 ? -a->constant : a->constant);
-    return op_make(g, a->constant < 0 ? OP_SUB : OP_ADD, (const Scalar *[]){sum, constant}, none);
+    bool minus = a->constant < 0 && a->constant != INT32_MIN;
+    const Scalar *constant = scalar_int(g, minus ? -a->constant : a->constant);
+    return op_make(g, minus ? OP_SUB : OP_ADD, (const Scalar *[]){sum, constant}, none);
 }
 
 /* The value if all operands are constants. */
