@@ -28,12 +28,21 @@ static bool extent_is_batch(Extent extent)
            size->node->leaf->kind == LEAF_SIZE;
 }
 
+/* Where a tensor comes from. */
+static Span node_place(const Node *node)
+{
+    if (node->span.line || node->kind != NODE_LEAF) return node->span;
+    if (node->leaf->kind == LEAF_PERSIST) return node->leaf->persistent->span;
+    if (node->leaf->kind == LEAF_FILE) return node->leaf->source->span;
+    return node->leaf->kind == LEAF_FIELD ? node->leaf->field->span : node->span;
+}
+
 /* The extents from axis `first` on; returns their number. */
 static int shape_describe(Describe *d, const Node *node, int first, int64_t *shape)
 {
     int rank = node->rank - first;
     if (rank > NND_MAX_RANK) {
-        diag_error(d->program->context, node->span,
+        diag_error(d->program->context, node_place(node),
                    "a tensor of %d axes is kept, read or reported; at most %d are possible", rank,
                    NND_MAX_RANK);
         d->failed = true;

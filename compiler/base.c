@@ -304,6 +304,8 @@ const Source *source_add(Context *context, const char *path, const char *text, s
     return source;
 }
 
+enum { SOURCE_MAX = 16 << 20 };
+
 const Source *source_read(Context *context, const char *path, Span from)
 {
     FILE *file = fopen(path, "rb");
@@ -314,13 +316,17 @@ const Source *source_read(Context *context, const char *path, Span from)
     StrBuf text = str_new(context->arena);
     char buffer[1 << 14];
     size_t n;
-    while ((n = fread(buffer, 1, sizeof buffer, file)) > 0)
+    while (text.len <= SOURCE_MAX && (n = fread(buffer, 1, sizeof buffer, file)) > 0)
         str_add_n(&text, buffer, n);
     bool bad = ferror(file) != 0;
     int cause = errno;
     fclose(file);
     if (bad) {
         diag_error(context, from, "cannot read %s: %s", path, strerror(cause));
+        return NULL;
+    }
+    if (text.len > SOURCE_MAX) {
+        diag_error(context, from, "%s is larger than %d MiB: is it a program?", path, SOURCE_MAX >> 20);
         return NULL;
     }
     return source_add(context, path, str_text(&text), text.len, false);

@@ -59,28 +59,25 @@ static Value builtin_size(Elab *e, Frame *f, const AstExpr *call, const AstArgs 
         }
         return value_extent(e, v.shape[k]);
     }
-    int64_t product = 1;
-    for (int k = 0; k < v.rank; k++) {
+    for (int k = 0; k < v.rank; k++)
         if (v.shape[k].size) {
             if (v.rank == 1) return value_extent(e, v.shape[0]);
             diag_error(e->context, call->span, "the size of %s is known at run time only",
                        value_describe(e, &v));
             return value_error();
         }
-        product *= v.shape[k].max;
-    }
-    return value_int(e, product);
+    int64_t product = shape_max_elements(v.rank, v.shape);
+    if (product <= INT32_MAX) return value_int(e, product);
+    diag_error(e->context, call->span, "the size of %s does not fit in an int", value_describe(e, &v));
+    return value_error();
 }
 
 /* The elements of all axes but a leading run-time one; -1 if that is not possible. */
 static int64_t fixed_elements(const Value *v)
 {
-    int64_t n = 1;
-    for (int k = 0; k < v->rank; k++) {
+    for (int k = 0; k < v->rank; k++)
         if (v->shape[k].size) return -1;
-        n *= v->shape[k].max;
-    }
-    return n;
+    return shape_max_elements(v->rank, v->shape);
 }
 
 static Value builtin_flatten(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
@@ -105,13 +102,11 @@ static Value builtin_reshape(Elab *e, Frame *f, const AstExpr *call, const AstAr
     if (!a || !value_tensor(e, &a[0].value, a[0].span)) return value_error();
     const Value *list = &a[1].value;
     Extent shape[MAX_RANK];
-    int64_t wanted = 1;
     bool ok = list->kind == VALUE_LIST && list->n_items < MAX_RANK;
     for (int k = 0; ok && k < list->n_items; k++) {
         int64_t n;
         ok = value_is_int(&list->items[k], &n) && n >= 0;
         if (ok) shape[k] = extent_fixed(n);
-        if (ok) wanted *= n;
     }
     if (!ok) {
         diag_error(e->context, a[1].span, "reshape takes a tensor and a list of sizes: "
@@ -119,6 +114,7 @@ static Value builtin_reshape(Elab *e, Frame *f, const AstExpr *call, const AstAr
         return value_error();
     }
     int64_t have = fixed_elements(&a[0].value);
+    int64_t wanted = shape_max_elements(list->n_items, shape);
     if (have != wanted) {
         diag_error(e->context, call->span, "%s does not become %lld elements",
                    value_describe(e, &a[0].value), (long long)wanted);
@@ -136,8 +132,8 @@ static Value builtin_concat(Elab *e, Frame *f, const AstExpr *call, const AstArg
     int64_t axis = -1;
     for (int i = 0; i < args->len; i++) {
         if (a[i].name && !strcmp(a[i].name, "axis")) {
-            if (!value_is_int(&a[i].value, &axis)) {
-                diag_error(e->context, a[i].span, "`axis` is a compile-time int");
+            if (!value_is_int(&a[i].value, &axis) || axis < 0) {
+                diag_error(e->context, a[i].span, "`axis` is a compile-time int, from 0");
                 return value_error();
             }
         } else if (a[i].name) {

@@ -27,6 +27,7 @@ struct Context {
     int names_len, names_cap;
     VEC(Source *) sources;
     VEC(Diagnostic) diagnostics;
+    int latest; /* the diagnostic that hints and notes belong to */
     int errors;
 };
 

@@ -11,17 +11,19 @@ static bool span_equal(Span a, Span b)
     return a.source == b.source && a.line == b.line && a.col == b.col;
 }
 
-static bool diag_add(Context *context, Severity severity, Span span, const char *text)
+static void diag_add(Context *context, Severity severity, Span span, const char *text)
 {
     for (int i = 0; i < context->diagnostics.len; i++) {
         const Diagnostic *d = &context->diagnostics.data[i];
-        if (d->severity == severity && span_equal(d->span, span) && !strcmp(d->text, text))
-            return false;
+        if (d->severity == severity && span_equal(d->span, span) && !strcmp(d->text, text)) {
+            context->latest = i;
+            return;
+        }
     }
     Diagnostic d = {
         .severity = severity, .span = span, .text = text, .order = context->diagnostics.len};
+    context->latest = context->diagnostics.len;
     vec_push(context->arena, &context->diagnostics, d);
-    return true;
 }
 
 void diag_error(Context *context, Span span, const char *format, ...)
@@ -46,7 +48,7 @@ void diag_hint(Context *context, const char *format, ...)
     if (!context->diagnostics.len) return;
     va_list args;
     va_start(args, format);
-    context->diagnostics.data[context->diagnostics.len - 1].hint =
+    context->diagnostics.data[context->latest].hint =
         arena_vprintf(context->arena, format, args);
     va_end(args);
 }
@@ -54,7 +56,7 @@ void diag_hint(Context *context, const char *format, ...)
 void diag_note(Context *context, Span span, const char *format, ...)
 {
     if (!context->diagnostics.len) return;
-    Diagnostic *d = &context->diagnostics.data[context->diagnostics.len - 1];
+    Diagnostic *d = &context->diagnostics.data[context->latest];
     va_list args;
     va_start(args, format);
     d->note_span = span;
@@ -145,6 +147,10 @@ void diag_print(Context *context, FILE *out)
     if (count) qsort(all, (size_t)count, sizeof *all, diag_compare);
     for (int i = 0; i < count; i++) {
         const Diagnostic *d = &all[i];
+        bool again = false; /* several mistakes inside the library may be one at its call */
+        for (int k = i - 1; k >= 0 && !again && span_equal(all[k].span, d->span); k--)
+            again = !strcmp(all[k].text, d->text);
+        if (again) continue;
         place_print(context, d->span, d->severity == DIAG_ERROR ? "error" : "warning", d->text, out);
         if (d->note) place_print(context, d->note_span, "note", d->note, out);
         if (d->hint) fprintf(out, "hint: %s\n", d->hint);

@@ -4,6 +4,7 @@
 #include "embedded.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 void elab_unsupported(Elab *e, Span span, const char *what)
 {
@@ -34,6 +35,7 @@ Session *session_new(Elab *e, bool step)
     Session *session = NEW(e->arena, Session);
     session->current = map_new(e->arena);
     session->step = step;
+    e->rounds = 0;
     return session;
 }
 
@@ -52,11 +54,17 @@ bool setting_override(Elab *e, Name name, Value *out)
     for (int i = e->options->n_settings - 1; i >= 0; i--) {
         const Setting *s = &e->options->settings[i];
         if (strcmp(s->name, name) != 0) continue;
+        const Value *known = map_get(&e->overrides, s);
+        if (known) {
+            *out = *known;
+            return true;
+        }
         const Source *source = source_add(e->context, arena_printf(e->arena, "--set %s", name),
                                           s->value, strlen(s->value), false);
         const AstExpr *x = parse_expr(e->context, source);
         *out = x ? eval_expr(e, frame_new(e, FRAME_CONST, e->main ? e->main : e->library), x)
                  : value_error();
+        map_put(&e->overrides, s, arena_copy(e->arena, out, sizeof *out));
         return true;
     }
     return false;
@@ -138,7 +146,8 @@ static void define_models(Elab *e, Scope *scope, Definition *d, const AstItem *i
     Frame *f = frame_new(e, FRAME_CONST, scope);
     if (!eval_int(e, f, item->count, "the number of models", &count)) return;
     if (count < 1 || count > 10000) {
-        diag_error(e->context, item->count->span, "%lld models", (long long)count);
+        diag_error(e->context, item->count->span, "an array of %lld models: from 1 to 10000 are possible",
+                   (long long)count);
         return;
     }
     array->n_members = (int)count;
@@ -186,14 +195,23 @@ static void define_item(Elab *e, Scope *scope, const AstItem *item)
 
 static Scope *file_load(Elab *e, const Source *source);
 
+/* Whether two paths lead to one file. */
+static bool file_same(const char *a, const char *b)
+{
+    struct stat of_a, of_b;
+    if (!strcmp(a, b)) return true;
+    return !stat(a, &of_a) && !stat(b, &of_b) && of_a.st_dev == of_b.st_dev &&
+           of_a.st_ino == of_b.st_ino;
+}
+
 static void file_import(Elab *e, Scope *scope, const AstItem *item)
 {
     const char *path = item->path;
     if (path[0] != '/' && scope->folder[0])
         path = arena_printf(e->arena, "%s/%s", scope->folder, path);
     for (int i = 0; i < e->files.len; i++)
-        if (!strcmp(e->files.data[i]->source->path, path)) {
-            vec_push(e->arena, &scope->imports, e->files.data[i]);
+        if (file_same(e->files.data[i]->source->path, path)) {
+            if (e->files.data[i] != scope) vec_push(e->arena, &scope->imports, e->files.data[i]);
             return;
         }
     const Source *source = source_read(e->context, path, item->span);
@@ -343,6 +361,7 @@ static Elab *elab_new(Context *context, const ElaborateOptions *options, const c
     e->persistents = map_new(arena);
     e->bodies = map_new(arena);
     e->fitted = map_new(arena);
+    e->overrides = map_new(arena);
     e->reached = map_new(arena);
     e->functions = map_new(arena);
     e->size_leaf = int_leaf(e, LEAF_SIZE, "batch");

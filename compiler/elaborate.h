@@ -82,6 +82,8 @@ Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, con
                    int first_visible, Span span);
 Value value_reshape(Elab *e, const Value *v, int rank, const Extent *shape, Span span);
 bool shapes_same(const Value *a, const Value *b);
+/* Whether a tensor of this shape can be: it has at most 16 axes and 2^40 elements. If not, says so, once. */
+bool shape_fits(Elab *e, int rank, const Extent *shape, Span span);
 
 /* --- functions and scopes ------------------------------------------------------------------------------ */
 
@@ -238,6 +240,9 @@ struct Elab {
     Train *train;           /* being elaborated */
     int depth;              /* of calls */
     bool initialising;      /* an initial value or data: draws do not depend on the step */
+    Map overrides;          /* Setting -> Value: what --set said, elaborated once */
+    int64_t rounds;         /* of loops, in all, in this entry */
+    bool unfit;             /* a tensor that cannot be was reported */
 };
 
 /* elaborate.c */
@@ -268,9 +273,12 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x);
 Value eval_reduce(Elab *e, Frame *f, const AstExpr *x);
 /* name[indices] = value, as a tensor with one axis per index. */
 Value eval_index_def(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *value);
-/* Pushes context axes; pops them, turning them into leading visible axes of v. */
+/* Whether n more context axes fit; reports if not. */
+bool axes_room(Elab *e, int n, Span span);
+/* Pushes context axes; pops them, turning them into leading visible axes of v (an error value, after a
+ * report, if these are too many). */
 int axes_push(Elab *e, Extent extent, Name name);
-Value axes_pop(Elab *e, int first, const Value *v);
+Value axes_pop(Elab *e, int first, const Value *v, Span span);
 
 /* body_info.c: what is known of a body from its text */
 typedef struct BodyInfo {
@@ -338,6 +346,9 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s);
 /* elaborate_data.c */
 void elaborate_data(Elab *e, Definition *definition);
 Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args);
+
+/* elaborate_settings.c: how long to train, on what batches; `clip` receives the limit of gradients, if any */
+void settings_read(Elab *e, const Definition *definition, Train *t, double *clip);
 
 /* elaborate_train.c */
 void elaborate_train(Elab *e, const Definition *definition);

@@ -131,7 +131,7 @@ static bool rank_error(Elab *e, const AstItem *item, const AstParam *p, const Ca
 }
 
 /* Finds the axes that the call is mapped over and pushes them. */
-static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Value *values)
+static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Value *values, Span span)
 {
     const Value *widest = NULL;
     int extra = 0, first = 0;
@@ -143,6 +143,12 @@ static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Valu
         int more = values[i].rank - rank;
         if (more < 0) return rank_error(e, item, p, given[i]);
         if (more == 0) continue;
+        if (item->kind == AST_OPTIMIZER) {
+            diag_error(e->context, given[i]->span,
+                       "`%s` of the optimizer %s is one number for all parameters, not %s",
+                       p->name.name, item->name.name, value_describe(e, &values[i]));
+            return false;
+        }
         bool same = !widest || more == extra;
         for (int k = 0; widest && same && k < extra; k++)
             same = extent_equal(values[i].shape[k], widest->shape[k]);
@@ -162,6 +168,7 @@ static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Valu
             first = i;
         }
     }
+    if (!axes_room(e, extra, span)) return false;
     for (int k = 0; k < extra; k++)
         axes_push(e, widest->shape[k], NULL);
     return true;
@@ -318,7 +325,7 @@ bool type_shape(Elab *e, Frame *f, const AstType *type, int *rank, Extent *shape
         }
         shape[(*rank)++] = extent_fixed(n);
     }
-    return true;
+    return shape_fits(e, *rank, shape, type->span);
 }
 
 /* --- binding ------------------------------------------------------------------------------------------------- */
@@ -367,7 +374,7 @@ bool params_bind(Elab *e, Frame *callee, const AstItem *item, const CallArg *arg
         values[i] = value_settle(e, &values[i], NULL, given[i]->span);
     }
     int first = e->axes.len;
-    if (!lift(e, item, given, values)) return false;
+    if (!lift(e, item, given, values, span)) return false;
     callee->base = e->axes.len;
     for (int i = 0; i < n; i++) {
         const AstParam *p = &item->params.data[i];

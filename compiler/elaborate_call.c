@@ -113,7 +113,7 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
             !result_check(e, callee, item->results.data[i], &v, callee->return_span))
             v = value_error();
         int mapped = e->axes.len;
-        out[i] = axes_pop(e, first_axis, &v);
+        out[i] = axes_pop(e, first_axis, &v, span);
         if (i + 1 < n && i + 1 < max) e->axes.len = mapped;
     }
     return n;
@@ -152,7 +152,7 @@ static int call_plain(Elab *e, const Function *function, const AstExpr *call, co
     int arity = function->kind == FUNCTION_REDUCTION ? n_args : op_table[function->op].arity;
     if (n_args != arity || n_args < 1 || n_args > 3) {
         diag_error(e->context, call->span, "%s() takes %d argument%s, not %d", function->name,
-                   arity < 1 ? 1 : arity, arity == 1 ? "" : "s", n_args);
+                   arity < 1 ? 1 : arity, arity < 2 ? "" : "s", n_args);
         return 0;
     }
     for (int i = 0; i < n_args; i++) {

@@ -103,11 +103,17 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
                                      [NND_BOOL] = TYPE_BOOL, [NND_U8] = TYPE_U8,
                                      [NND_F64] = TYPE_REAL};
     Extent shape[MAX_RANK];
+    if (header.rank > MAX_RANK - 1) {
+        diag_error(e->context, call->span, "%s has %d axes; a tensor has at most %d", source->path,
+                   header.rank, MAX_RANK - 1);
+        return value_error();
+    }
     for (int k = 0; k < header.rank; k++)
         shape[k] = extent_fixed(header.shape[k]);
     const char *slash = strrchr(source->path, '/');
     Leaf leaf = {.kind = LEAF_FILE, .source = source,
                  .name = name_of(e->context, slash ? slash + 1 : source->path)};
+    if (!shape_fits(e, header.rank, shape, call->span)) return value_error();
     source->leaf = graph_leaf(e->g, &leaf, types[header.type], header.rank, shape);
     vec_push(e->arena, &e->program->files, source);
     return value_of_node(e, source->leaf);
@@ -133,7 +139,11 @@ static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName na
     Value v = local->value;
     if (v.kind != VALUE_TENSOR && !value_tensor(e, &v, name.span)) return;
     if (v.rank == 0) return; /* a number that other fields use */
-    if (v.rank > MAX_RANK - 2) return;
+    if (v.rank > MAX_RANK - 2) {
+        diag_error(e->context, name.span, "`%s` has %d axes; an example has at most %d", name.name,
+                   v.rank, MAX_RANK - 3);
+        return;
+    }
     if (field_find(split, name.name)) {
         diag_error(e->context, name.span, "`%s` is defined twice in %s", name.name, where);
         return;
@@ -176,6 +186,10 @@ static void data_fractions(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
     for (int i = 0; ok && i < v.n_items; i++) {
         ok = value_is_number(&v.items[i]) && v.items[i].scalar->value >= 0;
         if (ok) sum += fractions[i] = v.items[i].scalar->value;
+    }
+    if (ok && fractions[0] == 0) {
+        diag_error(e->context, s->span, "split leaves nothing to train on: its first fraction is 0");
+        return;
     }
     if (!ok || sum < 1 - 1e-9 || sum > 1 + 1e-9) {
         diag_error(e->context, s->span, "split takes two fractions (train, test) or three (train, "
@@ -281,7 +295,8 @@ void elaborate_data(Elab *e, Definition *definition)
         }
     }
     e->initialising = initialising;
-    if (!data->splits[SPLIT_TRAIN].present && !diag_errors(e->context))
+    if ((!data->splits[SPLIT_TRAIN].present || !data->splits[SPLIT_TRAIN].count) &&
+        !diag_errors(e->context))
         diag_error(e->context, item->span, "the data set %s has no training examples", data->name);
     if (data->drawn && (data->splits[SPLIT_VALID].present || data->splits[SPLIT_TEST].present))
         diag_error(e->context, item->span, "%s has parts of its own: `split` has nothing to draw",

@@ -59,6 +59,26 @@ static Value grad_value(Elab *e, const Node *node, uint64_t extra_axes, uint64_t
     return v;
 }
 
+/* Whether every adjoint on the way has room for the extra axes; reports if not. */
+static bool grad_fits(Elab *e, const Node *y, uint64_t extra_axes, const Node *tag, Span span)
+{
+    int extra = 0;
+    for (int i = 0; i < VISIBLE; i++)
+        extra += (int)(extra_axes >> i & 1);
+    Arena *scratch = arena_new();
+    Nodes nodes = graph_reach(scratch, &y, 1);
+    int rank = tag->rank, iters = 0;
+    for (int i = 0; extra && i < nodes.len; i++) {
+        if (nodes.data[i]->rank > rank) rank = nodes.data[i]->rank;
+        if (nodes.data[i]->n_iters > iters) iters = nodes.data[i]->n_iters;
+    }
+    arena_free(scratch);
+    if (rank + extra <= MAX_RANK && iters + extra < MAX_ITERS - MAX_RANK) return true;
+    diag_error(e->context, span, "too many axes for a derivative that is taken for each of %d more: a "
+               "tensor has at most %d", extra, MAX_RANK - 1);
+    return false;
+}
+
 static Value grad_zero(Elab *e, const Node *tag, uint64_t tag_axes)
 {
     Value like = value_of_hidden(e, tag, tag_axes);
@@ -96,6 +116,7 @@ Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
     uint64_t extra_axes = hidden & ~local->tag_hidden;
     const Scalar *value = axes_product(e, local->tag_hidden & ~hidden);
     const Node *out = NULL;
+    if (!grad_fits(e, node, extra_axes, local->tag, call->span)) return value_error();
     if (node->type == TYPE_REAL) {
         int extra;
         const Node *seed = seed_node(e, node, hidden, extra_axes, value, &extra);

@@ -12,15 +12,23 @@ IndexVar *index_find(const Frame *f, Name name)
     return NULL;
 }
 
+bool axes_room(Elab *e, int n, Span span)
+{
+    if (e->axes.len + n <= MAX_CONTEXT) return true;
+    diag_error(e->context, span, "more than %d indices and mapped axes in one statement", MAX_CONTEXT);
+    diag_hint(e->context, "give a part of it a name in a statement of its own");
+    return false;
+}
+
 int axes_push(Elab *e, Extent extent, Name name)
 {
-    if (e->axes.len >= MAX_CONTEXT) die("more than %d nested axes in one expression", MAX_CONTEXT);
+    assert(e->axes.len < MAX_CONTEXT);
     Axis axis = {extent, name};
     vec_push(e->arena, &e->axes, axis);
     return e->axes.len - 1;
 }
 
-Value axes_pop(Elab *e, int first, const Value *v)
+Value axes_pop(Elab *e, int first, const Value *v, Span span)
 {
     int n = e->axes.len - first;
     if (v->kind != VALUE_TENSOR || n == 0) {
@@ -29,7 +37,12 @@ Value axes_pop(Elab *e, int first, const Value *v)
     }
     Value out = *v;
     const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    assert(out.rank + n <= MAX_RANK);
+    if (out.rank + n > MAX_RANK) {
+        diag_error(e->context, span, "a value of %d axes: a tensor has at most %d", out.rank + n,
+                   MAX_RANK - 1);
+        e->axes.len = first;
+        return value_error();
+    }
     for (int k = 0; k < out.rank; k++)
         map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + k + n);
     memmove(out.shape + n, out.shape, sizeof(Extent) * (size_t)out.rank);
@@ -79,7 +92,10 @@ static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int ax
     if (range_within(range, base->shape[axis]) || has_load(sub)) return true;
     if (range.hi < range.lo) return true; /* over nothing */
     const char *extent = extent_describe(e, base->shape[axis]);
-    if (range.lo == range.hi)
+    if (range.lo == INT64_MIN || range.hi == INT64_MAX)
+        diag_error(e->context, span, "nothing is known of subscript %s, but axis %d of %s has %s elements",
+                   quoted_text(e, span), axis, expr_text(e, x->subscript.base), extent);
+    else if (range.lo == range.hi)
         diag_error(e->context, span, "subscript %lld is out of bounds: axis %d of %s has %s elements",
                    (long long)range.lo, axis, expr_text(e, x->subscript.base), extent);
     else
@@ -334,6 +350,7 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
     if (!vars) return value_error();
     int first = e->axes.len, before = f->indices.len, n = 0;
     uint64_t over = 0;
+    if (!axes_room(e, x->reduce.indices.len, x->span)) return value_error();
     for (int i = 0; i < x->reduce.indices.len; i++) {
         const AstIndex *index = &x->reduce.indices.data[i];
         if (!strcmp(index->name, "each")) {
@@ -379,8 +396,24 @@ Value eval_reduce(Elab *e, Frame *f, const AstExpr *x)
     return result;
 }
 
+/* `each` is no index of a definition, and at most 15 are. */
+static bool indices_check(Elab *e, const AstIndices *indices)
+{
+    for (int i = 0; i < indices->len; i++)
+        if (!strcmp(indices->data[i].name, "each")) {
+            diag_error(e->context, indices->data[i].span,
+                       "`each` stands in reductions only: y[i] = mean[each] x[i]");
+            return false;
+        }
+    if (indices->len < MAX_RANK) return true;
+    diag_error(e->context, indices->data[MAX_RANK - 1].span, "a tensor has at most %d axes",
+               MAX_RANK - 1);
+    return false;
+}
+
 Value eval_index_def(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *value)
 {
+    if (!indices_check(e, indices)) return value_error();
     RangeTable *outer = f->ranges;
     f->ranges = table_new(e);
     int first = e->axes.len, before = f->indices.len;
@@ -402,7 +435,7 @@ Value eval_index_def(Elab *e, Frame *f, const AstIndices *indices, const AstExpr
                            value_describe(e, &body));
                 diag_hint(e->context, "subscript it in full, or write y = .. without indices");
             } else {
-                result = axes_pop(e, first, &body);
+                result = axes_pop(e, first, &body, value->span);
             }
         }
     }

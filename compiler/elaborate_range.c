@@ -192,12 +192,37 @@ static void collect_subscript(Infer *in, const AstExpr *x)
     collect(in, x->subscript.outside);
 }
 
+/* An index stands once in its brackets. */
+static bool index_repeated(Infer *in, const AstIndices *indices, int i)
+{
+    for (int k = 0; k < i; k++)
+        if (indices->data[k].name == indices->data[i].name) {
+            diag_error(in->e->context, indices->data[i].span, "index `%s` stands twice here",
+                       indices->data[i].name);
+            diag_hint(in->e->context, "two indices, and a condition: [i, j] if i == j then .. else 0");
+            in->failed = true;
+            return true;
+        }
+    return false;
+}
+
 static void binders_open(Infer *in, const AstIndices *indices)
 {
     Elab *e = in->e;
     for (int i = 0; i < indices->len; i++) {
         const AstIndex *index = &indices->data[i];
-        if (!strcmp(index->name, "each")) continue;
+        if (index_repeated(in, indices, i)) return;
+        if (!strcmp(index->name, "each")) {
+            if (!index->bound) continue;
+            diag_error(e->context, index->span, "`each` has no bound: it runs over the mapped axes");
+            in->failed = true;
+            return;
+        }
+        if (in->failed && e->axes.len == MAX_CONTEXT) return;
+        if (!axes_room(e, 1, index->span)) {
+            in->failed = true;
+            return;
+        }
         IndexVar *var = NEW(e->arena, IndexVar);
         *var = (IndexVar){.name = index->name, .span = index->span};
         if (index->bound) {
@@ -407,6 +432,14 @@ static bool rule_affine(Infer *in)
     return false;
 }
 
+/* Whether x mentions this one index. */
+static bool mentions_only(Infer *in, const AstExpr *x, IndexVar *var)
+{
+    Frame alone = {.kind = in->f->kind};
+    vec_push(in->e->arena, &alone.indices, var);
+    return expr_mentions_index(&alone, x);
+}
+
 /* Bases that mention indices, once those are decided: only their shapes are wanted here. */
 static bool rule_deferred(Infer *in)
 {
@@ -416,12 +449,8 @@ static bool rule_deferred(Infer *in)
         if (d->done) continue;
         bool ready = true;
         for (int k = 0; k < d->scope.len && ready; k++)
-            if (!d->scope.data[k]->decided) {
-                int before = in->f->indices.len;
-                vec_push(e->arena, &in->f->indices, d->scope.data[k]);
-                ready = !expr_mentions_index(in->f, d->subscript->subscript.base);
-                in->f->indices.len = before;
-            }
+            ready = d->scope.data[k]->decided ||
+                    !mentions_only(in, d->subscript->subscript.base, d->scope.data[k]);
         if (!ready) continue;
         d->done = true;
         int before = in->f->indices.len;
@@ -446,7 +475,8 @@ static void report_undecided(Infer *in)
         if (var->decided) continue;
         diag_error(in->e->context, var->span, "the range of index `%s` does not follow from its use",
                    var->name);
-        diag_hint(in->e->context, "write its bound: %s < n", var->name);
+        diag_hint(in->e->context, "write its bound: %s < %s", var->name,
+                  strcmp(var->name, "n") ? "n" : "10");
         in->failed = true;
     }
 }
@@ -473,7 +503,7 @@ bool ranges_infer(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *b
         }
     e->axes.len = in.outer_axes;
     f->indices.len = in.outer_indices;
-    for (int i = 0; indices && i < indices->len; i++)
+    for (int i = 0; indices && i < indices->len && i < in.vars.len; i++)
         out[i] = in.vars.data[i]->extent;
     return !in.failed;
 }

@@ -2,6 +2,8 @@
  * name is settled: its formula becomes a node, computed once. */
 #include "elaborate.h"
 
+enum { MAX_ROUNDS = 20000 };
+
 Local *local_find(const Frame *f, Name name)
 {
     return map_get(&f->locals, name);
@@ -17,7 +19,12 @@ static void local_tag(Elab *e, Local *local, Span span)
 {
     Value *v = &local->value;
     if (v->kind != VALUE_TENSOR || value_type(v) != TYPE_REAL) return;
-    local->tag = graph_tag(e->g, node_over_context(e, v, span));
+    const Node *node = node_over_context(e, v, span);
+    if (node->rank != e->axes.len + v->rank) { /* reported: too many axes */
+        *v = value_error();
+        return;
+    }
+    local->tag = graph_tag(e->g, node);
     graph_name(local->tag, local->name);
     local->tag_hidden = ((uint64_t)1 << e->axes.len) - 1;
     *v = value_of_hidden(e, local->tag, local->tag_hidden);
@@ -113,9 +120,12 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
     if (!eval_int(e, f, s->values.data[0], "the start of a loop", &from) ||
         !eval_int(e, f, s->values.data[1], "the end of a loop", &to))
         return;
-    if (to - from > 100000) {
-        diag_error(e->context, s->span, "this loop is unrolled %lld times when compiling",
-                   (long long)(to - from));
+    if (to > from) e->rounds += to - from;
+    if (e->rounds > MAX_ROUNDS) {
+        diag_error(e->context, s->span, "this loop is unrolled %lld times when compiling%s",
+                   (long long)(to - from), to - from < MAX_ROUNDS ? ", again and again" : "");
+        diag_hint(e->context, "%d rounds are possible, in all; index notation repeats at run time",
+                  MAX_ROUNDS);
         return;
     }
     int errors = diag_errors(e->context);
@@ -171,6 +181,24 @@ static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, 
     return value_op(e, OP_SELECT, (Value[]){*cond, *a, *b}, 3, span);
 }
 
+/* Whether two values are one, of what is known when compiling and is no number. */
+static bool value_same(const Value *a, const Value *b)
+{
+    if (a->kind != b->kind) return false;
+    if (a->kind == VALUE_STRING) return !strcmp(a->text, b->text);
+    if (a->kind == VALUE_FUNCTION) return a->function == b->function;
+    if (a->kind == VALUE_LIST) return a->items == b->items;
+    return a->kind == VALUE_DATA && a->data == b->data;
+}
+
+static void branches_differ(Elab *e, Local *local, const Value *then, Span span)
+{
+    diag_error(e->context, span, "`%s` becomes %s or %s, and which is known at run time", local->name,
+               value_describe(e, then), value_describe(e, &local->value));
+    diag_hint(e->context, "only numbers and tensors are chosen at run time");
+    local->value = value_error();
+}
+
 static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
 {
     for (int i = 0; i < f->order.len; i++) {
@@ -180,7 +208,19 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
             b->bound = false;
             continue;
         }
-        if (a->value.kind != VALUE_TENSOR || b->value.kind != VALUE_TENSOR) continue;
+        if (a->value.kind == VALUE_ERROR || b->value.kind == VALUE_ERROR) {
+            b->value = value_error();
+            continue;
+        }
+        if (value_same(&a->value, &b->value)) continue;
+        if (a->value.kind != VALUE_TENSOR && a->value.kind != VALUE_LIST) {
+            branches_differ(e, b, &a->value, span);
+            continue;
+        }
+        if (b->value.kind != VALUE_TENSOR && b->value.kind != VALUE_LIST) {
+            branches_differ(e, b, &a->value, span);
+            continue;
+        }
         Value v = choose(e, cond, &a->value, &b->value, span);
         if (v.kind == VALUE_TENSOR) v = value_settle(e, &v, b->name, span);
         b->value = v;

@@ -1,17 +1,10 @@
-/* elaborate_train.c -- train blocks: settings, the step, the reports, the fits.
+/* elaborate_train.c -- train blocks: the step, the reports, the fits.
  *
  * The block is elaborated twice. As the step: `training` is true; every `minimize` differentiates its loss by
  * the parameters and runs the optimizer's body on each, so that the step is a function from what is kept to
  * what is kept. As the evaluation: `training` is false, and the batch axis stands for the whole split; stream.c
  * splits it into passes. */
 #include "elaborate.h"
-
-#include <math.h>
-
-/* --- settings --------------------------------------------------------------------------------------------- */
-
-static const char *const setting_names[] = {"batch", "epochs", "steps", "seed", "shuffle", "clip"};
-static const char *const later_settings[] = {"monitor", "patience", "evaluate"};
 
 typedef struct TrainWork {
     Train *train;
@@ -20,90 +13,6 @@ typedef struct TrainWork {
     double clip;  /* 0: none */
     int minimizes;
 } TrainWork;
-
-static void setting_unknown(Elab *e, const AstStmt *s)
-{
-    Name name = s->names.data[0].name;
-    for (size_t i = 0; i < sizeof later_settings / sizeof *later_settings; i++)
-        if (!strcmp(name, later_settings[i])) {
-            elab_unsupported(e, s->span, arena_printf(e->arena, "the setting `%s`", name));
-            return;
-        }
-    diag_error(e->context, s->names.data[0].span, "a train block has no setting `%s`", name);
-    const char *near =
-        suggest(name, setting_names, (int)(sizeof setting_names / sizeof *setting_names));
-    if (near) diag_hint(e->context, "did you mean `%s`?", near);
-}
-
-static void setting_int(Elab *e, const Value *v, const AstStmt *s, int64_t least, int64_t *out)
-{
-    int64_t n;
-    if (!value_is_int(v, &n) || n < least) {
-        diag_error(e->context, s->span, "`%s` is a compile-time int of at least %lld, not %s",
-                   s->names.data[0].name, (long long)least, value_describe(e, v));
-        return;
-    }
-    *out = n;
-}
-
-static void setting_apply(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
-{
-    Train *t = w->train;
-    Name name = s->names.data[0].name;
-    Value v;
-    if (!setting_override(e, name, &v)) v = eval_expr(e, f, s->values.data[0]);
-    if (v.kind == VALUE_ERROR) return;
-    if (!strcmp(name, "batch")) setting_int(e, &v, s, 1, &t->batch);
-    else if (!strcmp(name, "epochs")) setting_int(e, &v, s, 0, &t->epochs);
-    else if (!strcmp(name, "steps")) setting_int(e, &v, s, 0, &t->steps);
-    else if (!strcmp(name, "seed")) setting_int(e, &v, s, 0, &t->seed);
-    else if (!strcmp(name, "shuffle") && value_is_number(&v) && value_type(&v) == TYPE_BOOL)
-        t->shuffle = v.scalar->value != 0;
-    else if (!strcmp(name, "clip") && value_is_number(&v) && v.scalar->value > 0)
-        w->clip = v.scalar->value;
-    else if (!strcmp(name, "shuffle") || !strcmp(name, "clip"))
-        diag_error(e->context, s->span, "`%s` is %s, not %s", name,
-                   name[0] == 's' ? "true or false" : "a positive number", value_describe(e, &v));
-    else setting_unknown(e, s);
-}
-
-static void settings_read(Elab *e, TrainWork *w)
-{
-    Train *t = w->train;
-    Frame *f = frame_new(e, FRAME_CONST, w->definition->scope);
-    f->item = w->item;
-    for (int i = 0; i < w->item->body.len; i++)
-        if (w->item->body.data[i]->kind == AST_SETTING)
-            setting_apply(e, f, w, w->item->body.data[i]);
-    static const char *const open[] = {"batch", "epochs", "steps", "seed"};
-    int64_t *const where[] = {&t->batch, &t->epochs, &t->steps, &t->seed};
-    for (int i = 0; i < 4; i++) {
-        Value v;
-        int64_t n;
-        if (setting_override(e, name_of(e->context, open[i]), &v) && value_is_int(&v, &n))
-            *where[i] = n;
-    }
-    if (t->epochs && t->steps) {
-        if (setting_override(e, name_of(e->context, "steps"), &(Value){0})) t->epochs = 0;
-        else if (setting_override(e, name_of(e->context, "epochs"), &(Value){0})) t->steps = 0;
-        else diag_error(e->context, w->item->name.span, "%s sets both `epochs` and `steps`", t->name);
-    }
-    if (!t->epochs && !t->steps && !diag_errors(e->context)) {
-        diag_error(e->context, w->item->name.span, "the train block %s does not say how long to train",
-                   t->name);
-        diag_hint(e->context, "add a line: epochs: 10, or steps: 1000");
-    }
-    if (t->epochs && !t->data.len && !diag_errors(e->context)) {
-        diag_error(e->context, w->item->name.span, "%s has no data, so it has no epochs", t->name);
-        diag_hint(e->context, "set the number of steps: steps: 1000");
-    }
-    if (t->data.len) {
-        const DataSet *data = t->data.data[0];
-        double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;
-        int64_t count = (int64_t)ceil((double)data->splits[SPLIT_TRAIN].count * fraction);
-        if (!t->batch || t->batch > count) t->batch = count > 0 ? count : 1;
-    }
-}
 
 /* --- minimize ----------------------------------------------------------------------------------------------- */
 
@@ -151,6 +60,15 @@ static bool over_models(Elab *e, Frame *f, const AstStmt *s, NameList *models)
         if (function && function->kind == FUNCTION_MODELS && !who->index) {
             for (int m = 0; m < function->n_members; m++)
                 vec_push(e->arena, models, function->members[m]->model->model->name);
+        } else if (function && function->kind == FUNCTION_MODELS) {
+            diag_error(e->context, who->name.span, "there are %d models %s, numbered from 0",
+                       function->n_members, function->name);
+            return false;
+        } else if (function && function->kind == FUNCTION_MODEL && who->index &&
+                   v.function->kind == FUNCTION_MODEL) {
+            diag_error(e->context, who->name.span, "`%s` is one model, not an array of models",
+                       who->name.name);
+            return false;
         } else if (function && function->kind == FUNCTION_MODEL) {
             vec_push(e->arena, models, function->model->model->name);
         } else {
@@ -178,6 +96,10 @@ static const Node *loss_node(Elab *e, Frame *f, const AstStmt *s)
     if (v.rank) {
         diag_error(e->context, span, "minimize wants one number; this is %s", value_describe(e, &v));
         diag_hint(e->context, "take the mean over the batch: minimize mean(..)");
+        return NULL;
+    }
+    if (value_type(&v) == TYPE_BOOL) {
+        diag_error(e->context, span, "minimize wants a number that varies smoothly; this is a truth value");
         return NULL;
     }
     if (!value_convert(e, &v, TYPE_REAL, span)) return NULL;
@@ -236,6 +158,20 @@ typedef struct Step {
     const Node *t;      /* its step number, from 1 */
 } Step;
 
+/* p, g and t have their meaning in an optimizer: no parameter is called so. */
+static bool optimizer_names_free(Elab *e, const AstItem *item)
+{
+    for (int i = 0; i < item->params.len; i++) {
+        const char *name = item->params.data[i].name.name;
+        if (strcmp(name, "p") && strcmp(name, "g") && strcmp(name, "t")) continue;
+        diag_error(e->context, item->params.data[i].name.span,
+                   "`%s` is %s in an optimizer; choose another name", name,
+                   *name == 'p' ? "the parameter" : *name == 'g' ? "its gradient" : "the step number");
+        return false;
+    }
+    return true;
+}
+
 /* Runs the optimizer's body for the elements of one parameter. */
 static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, const Node *gradient,
                            const Value *factor)
@@ -263,7 +199,8 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     local_bind(e, o, (AstName){name_of(e->context, "p"), none}, &pv);
     local_bind(e, o, (AstName){name_of(e->context, "g"), none}, &gv);
     local_bind(e, o, (AstName){name_of(e->context, "t"), none}, &tv);
-    if (params_bind(e, o, o->item, step->args, step->n_args, step->using->span)) {
+    int before = diag_count(e->context);
+    if (optimizer_names_free(e, o->item) && params_bind(e, o, o->item, step->args, step->n_args, step->using->span)) {
         exec_block(e, o, &o->item->body);
         if (o->has_next_parameter) {
             persistent_set(e, p, node_over_context(e, &o->next_parameter, step->using->span));
@@ -273,6 +210,7 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
         }
     }
     e->axes.len = first;
+    if (step->optimizer->scope->library) diag_reanchor(e->context, before, step->using->span);
 }
 
 /* The parameters that the loss trains, with their current values. */
@@ -566,7 +504,7 @@ void elaborate_train(Elab *e, const Definition *definition)
     int errors = diag_errors(e->context);
     data_find(e, &w);
     e->train = t;
-    settings_read(e, &w);
+    settings_read(e, definition, t, &w.clip);
     if (diag_errors(e->context) == errors) {
         fields_bind(e, t);
         elaborate_step(e, &w);

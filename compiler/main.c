@@ -1,6 +1,8 @@
 /* main.c -- nndc: the table of commands, their usage, and main. */
 #include "driver.h"
 
+#include <sys/resource.h>
+
 typedef struct Command {
     const char *name;
     const char *arguments; /* as usage shows them */
@@ -139,6 +141,18 @@ static int command_run(Driver *driver, const Command *command, int argc, char **
     return status;
 }
 
+/* Programs of thousands of unrolled statements are walked by recursion: room for it, where allowed. */
+static void stack_enlarge(void)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)100 << 20;
+    if (getrlimit(RLIMIT_STACK, &limit) || limit.rlim_cur == RLIM_INFINITY) return;
+    if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) wanted = limit.rlim_max;
+    if (limit.rlim_cur >= wanted) return;
+    limit.rlim_cur = wanted;
+    setrlimit(RLIMIT_STACK, &limit);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
@@ -147,6 +161,7 @@ int main(int argc, char **argv)
     }
     const Command *command = command_find(argv[1]);
     if (!command) return command_unknown(argv[1]);
+    stack_enlarge();
     Context *context = context_new();
     Driver driver = {context, context_arena(context), options_default(),
                      {0},     command->name,          argv[0]};

@@ -9,9 +9,10 @@ const Node *node_over_context(Elab *e, const Value *v, Span span)
     int depth = e->axes.len;
     Axis saved[MAX_CONTEXT];
     if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
-    Value all = axes_pop(e, 0, v);
+    Value all = axes_pop(e, 0, v, span);
     for (int i = 0; i < depth; i++)
         vec_push(e->arena, &e->axes, saved[i]);
+    if (all.kind == VALUE_ERROR) all = value_scalar(scalar_real(e->g, 0));
     return value_node(e, &all, NULL, span);
 }
 
@@ -87,7 +88,7 @@ static Value init_mapped(Elab *e, Frame *f, const AstExpr *x, int rank, const Ex
         axes_push(e, shape[k], NULL);
     Value v = eval_expr(e, f, x);
     if (v.kind != VALUE_ERROR) value_tensor(e, &v, x->span);
-    return axes_pop(e, 0, &v);
+    return axes_pop(e, 0, &v, x->span);
 }
 
 /* The initial value for a declared shape (rank -1: whatever the value's shape is), as a node. */
@@ -158,6 +159,11 @@ static Persistent *declare(Elab *e, Frame *f, const AstStmt *s, PersistKind kind
         return NULL;
     }
     Persistent *known = map_get(&e->persistents, path);
+    if (known && known->kind != kind) {
+        diag_error(e->context, s->span, "`%s` is declared twice", s->names.data[0].name);
+        diag_note(e->context, known->span, "the first declaration");
+        return NULL;
+    }
     if (known && !s->type) return known;
     if (known) {
         bool same = known->leaf->rank == rank && known->leaf->type == type;
@@ -192,6 +198,14 @@ static void bind_failed(Elab *e, Frame *f, AstName name)
     local_bind(e, f, name, &v);
 }
 
+static void declared_once(Elab *e, const Frame *f, AstName name, const Persistent *p)
+{
+    const Local *local = local_find(f, name.name);
+    if (!local || local->declared != p) return;
+    diag_error(e->context, name.span, "`%s` is declared twice", name.name);
+    diag_note(e->context, local->span, "the first declaration");
+}
+
 void exec_param(Elab *e, Frame *f, const AstStmt *s)
 {
     AstName name = s->names.data[0];
@@ -201,12 +215,8 @@ void exec_param(Elab *e, Frame *f, const AstStmt *s)
         bind_failed(e, f, name);
         return;
     }
-    Local *local = local_find(f, name.name);
-    if (local && local->declared == p) {
-        diag_error(e->context, name.span, "`%s` is declared twice", name.name);
-        diag_note(e->context, local->span, "the first declaration");
-    }
     Value v = value_of_node(e, persistent_current(e, p));
+    declared_once(e, f, name, p);
     local_bind(e, f, name, &v)->declared = p;
 }
 
@@ -220,6 +230,13 @@ static void optimizer_state(Elab *e, Frame *f, const AstStmt *s)
     const Node *parameter = f->parameter;
     if (s->type && s->type->dims.len) {
         elab_unsupported(e, s->type->span, "a state of an optimizer that is not one number per element");
+        bind_failed(e, f, name);
+        return;
+    }
+    const Persistent *known = map_get(&e->persistents, path);
+    if (known) {
+        diag_error(e->context, s->span, "`%s` is declared twice", name.name);
+        diag_note(e->context, known->span, "the first declaration");
         bind_failed(e, f, name);
         return;
     }
@@ -256,7 +273,10 @@ void exec_state(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     Value v = value_of_node(e, persistent_current(e, p));
-    local_bind(e, f, name, &v)->state = p;
+    declared_once(e, f, name, p);
+    Local *local = local_bind(e, f, name, &v);
+    local->state = p;
+    local->declared = p;
 }
 
 void exec_fit(Elab *e, Frame *f, const AstStmt *s)
@@ -317,6 +337,7 @@ static void optimizer_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     Name name = s->names.data[0].name;
     bool parameter = !strcmp(name, "p");
     Local *local = local_find(f, name);
+    if (local && local->bound && local->value.kind == VALUE_ERROR) return;
     if (!parameter && (!local || !local->state)) {
         diag_error(e->context, s->names.data[0].span, "`%s` is not a state of this optimizer", name);
         return;
@@ -343,6 +364,7 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
 {
     AstName name = s->names.data[0];
     Local *local = local_find(f, name.name);
+    if (local && local->bound && local->value.kind == VALUE_ERROR) return;
     if (!local || !local->state) {
         diag_error(e->context, name.span, "`next %s`: `%s` is not a state of this body", name.name,
                    name.name);
@@ -377,6 +399,11 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
     if (f->choices) {
         elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
+        Local *local = local_find(f, s->names.data[0].name);
+        if (local) {
+            local->has_next = true;
+            local->next = value_error();
+        }
         return;
     }
     Value v = next_value(e, f, s);

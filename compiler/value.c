@@ -133,6 +133,24 @@ bool shapes_same(const Value *a, const Value *b)
 
 /* --- between formulas and nodes ------------------------------------------------------------------------ */
 
+bool shape_fits(Elab *e, int rank, const Extent *shape, Span span)
+{
+    int64_t elements = shape_max_elements(rank, shape);
+    if (rank <= MAX_RANK && elements <= MAX_ELEMENTS) return true;
+    if (e->unfit) return false; /* what follows from it stays silent */
+    e->unfit = true;
+    if (rank > MAX_RANK) {
+        diag_error(e->context, span, "a value that differs over %d axes: a tensor has at most %d", rank,
+                   MAX_RANK - 1);
+        return false;
+    }
+    StrBuf s = str_new(e->arena);
+    for (int k = 0; k < rank; k++)
+        str_printf(&s, "%s%s", k ? ", " : "[", extent_describe(e, shape[k]));
+    diag_error(e->context, span, "a tensor %s] is too large: more than 2^40 elements", str_text(&s));
+    return false;
+}
+
 const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span)
 {
     const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
@@ -149,6 +167,11 @@ const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span)
         map[VISIBLE + k] = scalar_iter(e->g, n++);
     }
     if (hidden) *hidden = context;
+    if (!shape_fits(e, n, iters, span)) {
+        if (hidden) *hidden = 0;
+        const Scalar *zero = scalar_const(e->g, v->scalar->type, 0);
+        return graph_map(e->g, v->rank, v->shape, zero, span);
+    }
     const Scalar *body = scalar_substitute(e->g, v->scalar, map, VISIBLE + MAX_RANK);
     return graph_map(e->g, n, iters, body, span);
 }
@@ -295,7 +318,7 @@ static uint64_t parts_hidden(const Value *parts, int n_parts)
     return hidden & (((uint64_t)1 << VISIBLE) - 1);
 }
 
-/* The part over all of the given context axes, as a node. */
+/* The part over all of the given context axes, as a node; NULL after an error. */
 static const Node *part_node(Elab *e, const Value *part, uint64_t hidden, Span span)
 {
     const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
@@ -310,6 +333,7 @@ static const Node *part_node(Elab *e, const Value *part, uint64_t hidden, Span s
         iters[n] = part->shape[k];
         map[VISIBLE + k] = scalar_iter(e->g, n++);
     }
+    if (!shape_fits(e, n, iters, span)) return NULL;
     const Scalar *body = scalar_substitute(e->g, part->scalar, map, VISIBLE + MAX_RANK);
     return graph_map(e->g, n, iters, body, span);
 }
@@ -351,12 +375,14 @@ Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span)
             return value_error();
         }
         pieces[i] = (Piece){part_node(e, &parts[i], hidden, span), offset, 1};
+        if (!pieces[i].part) return value_error();
         offset += parts[i].shape[axis].max;
     }
     const Node *first = pieces[0].part;
     Extent shape[MAX_RANK];
     memcpy(shape, first->shape, sizeof(Extent) * (size_t)first->rank);
     shape[leading + axis] = extent_fixed(offset);
+    if (!shape_fits(e, first->rank, shape, span)) return value_error();
     const Node *node = graph_pieces(e->g, first->type, first->rank, shape, leading + axis, n_parts,
                                     pieces, span);
     return value_of_hidden(e, node, hidden);
@@ -466,6 +492,7 @@ Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *operand,
         map[VISIBLE + k] = scalar_iter(e->g, n++);
     }
     int rank = n;
+    if (!shape_fits(e, rank, iters, span)) return value_error();
     for (int i = 0; i < VISIBLE; i++)
         if (over >> i & 1) {
             iters[n] = e->axes.data[i].extent;
@@ -489,5 +516,6 @@ Value value_reshape(Elab *e, const Value *v, int rank, const Extent *shape, Span
     Extent whole[2 * MAX_RANK];
     memcpy(whole, node->shape, sizeof(Extent) * (size_t)leading);
     memcpy(whole + leading, shape, sizeof(Extent) * (size_t)rank);
+    if (!shape_fits(e, leading + rank, whole, span)) return value_error();
     return value_of_hidden(e, graph_reshape(e->g, node, leading + rank, whole, span), hidden);
 }

@@ -1,0 +1,134 @@
+/* elaborate_settings.c -- the settings of a train block: `name: value` lines, each at most once, and what
+ * --set on the command line puts in their place. */
+#include "elaborate.h"
+
+#include <math.h>
+
+static const char *const setting_names[] = {"batch", "epochs", "steps", "seed", "shuffle", "clip"};
+enum { SETTING_COUNT = sizeof setting_names / sizeof *setting_names };
+static const char *const later_settings[] = {"monitor", "patience", "evaluate"};
+
+typedef struct Settings {
+    Train *train;
+    const AstItem *item;
+    double *clip;
+} Settings;
+
+static void setting_unknown(Elab *e, const AstStmt *s)
+{
+    Name name = s->names.data[0].name;
+    for (size_t i = 0; i < sizeof later_settings / sizeof *later_settings; i++)
+        if (!strcmp(name, later_settings[i])) {
+            elab_unsupported(e, s->span, arena_printf(e->arena, "the setting `%s`", name));
+            return;
+        }
+    diag_error(e->context, s->names.data[0].span, "a train block has no setting `%s`", name);
+    const char *near = suggest(name, setting_names, SETTING_COUNT);
+    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+}
+
+static void setting_int(Elab *e, const Value *v, const char *name, Span span, int64_t least, int64_t *out)
+{
+    int64_t n;
+    if (!value_is_int(v, &n) || n < least) {
+        diag_error(e->context, span, "`%s` is a compile-time int of at least %lld, not %s", name,
+                   (long long)least, value_describe(e, v));
+        return;
+    }
+    *out = n;
+}
+
+static void setting_apply(Elab *e, const Settings *s, const char *name, const Value *v, Span span)
+{
+    Train *t = s->train;
+    bool number = value_is_number(v);
+    if (v->kind == VALUE_ERROR) return;
+    if (!strcmp(name, "batch")) setting_int(e, v, name, span, 1, &t->batch);
+    else if (!strcmp(name, "epochs")) setting_int(e, v, name, span, 1, &t->epochs);
+    else if (!strcmp(name, "steps")) setting_int(e, v, name, span, 1, &t->steps);
+    else if (!strcmp(name, "seed")) setting_int(e, v, name, span, 0, &t->seed);
+    else if (!strcmp(name, "shuffle") && number && value_type(v) == TYPE_BOOL)
+        t->shuffle = v->scalar->value != 0;
+    else if (!strcmp(name, "clip") && number && value_type(v) >= TYPE_INT && v->scalar->value > 0)
+        *s->clip = v->scalar->value;
+    else
+        diag_error(e->context, span, "`%s` is %s, not %s", name,
+                   name[0] == 's' ? "true or false" : "a positive number", value_describe(e, v));
+}
+
+static bool setting_known(Name name)
+{
+    for (int i = 0; i < SETTING_COUNT; i++)
+        if (!strcmp(name, setting_names[i])) return true;
+    return false;
+}
+
+static const AstStmt *setting_find(const AstItem *item, const char *name)
+{
+    for (int i = 0; i < item->body.len; i++) {
+        const AstStmt *s = item->body.data[i];
+        if (s->kind == AST_SETTING && !strcmp(s->names.data[0].name, name)) return s;
+    }
+    return NULL;
+}
+
+/* The settings that the block has, and what --set puts in their place or beside them. */
+static void settings_apply(Elab *e, Frame *f, const Settings *s)
+{
+    for (int i = 0; i < s->item->body.len; i++) {
+        const AstStmt *line = s->item->body.data[i];
+        if (line->kind != AST_SETTING) continue;
+        Name name = line->names.data[0].name;
+        const AstStmt *first = setting_find(s->item, name);
+        Value v;
+        if (!setting_known(name)) {
+            setting_unknown(e, line);
+        } else if (first != line) {
+            diag_error(e->context, line->span, "`%s` is set twice", name);
+            diag_note(e->context, first->span, "the first time");
+        } else if (!setting_override(e, name, &v)) {
+            v = eval_expr(e, f, line->values.data[0]);
+            setting_apply(e, s, name, &v, line->span);
+        }
+    }
+    for (int i = 0; i < SETTING_COUNT; i++) {
+        Value v;
+        const AstStmt *line = setting_find(s->item, setting_names[i]);
+        if (setting_override(e, name_of(e->context, setting_names[i]), &v))
+            setting_apply(e, s, setting_names[i], &v, line ? line->span : s->item->name.span);
+    }
+}
+
+static void length_check(Elab *e, const AstItem *item, Train *t)
+{
+    Value v;
+    if (t->epochs && t->steps) {
+        if (setting_override(e, name_of(e->context, "steps"), &v)) t->epochs = 0;
+        else if (setting_override(e, name_of(e->context, "epochs"), &v)) t->steps = 0;
+        else diag_error(e->context, item->name.span, "%s sets both `epochs` and `steps`", t->name);
+    }
+    if (diag_errors(e->context)) return;
+    if (!t->epochs && !t->steps) {
+        diag_error(e->context, item->name.span, "the train block %s does not say how long to train",
+                   t->name);
+        diag_hint(e->context, "add a line: epochs: 10, or steps: 1000");
+    }
+    if (t->epochs && !t->data.len) {
+        diag_error(e->context, item->name.span, "%s has no data, so it has no epochs", t->name);
+        diag_hint(e->context, "set the number of steps: steps: 1000");
+    }
+}
+
+void settings_read(Elab *e, const Definition *definition, Train *t, double *clip)
+{
+    Settings s = {t, definition->item, clip};
+    Frame *f = frame_new(e, FRAME_CONST, definition->scope);
+    f->item = s.item;
+    settings_apply(e, f, &s);
+    length_check(e, s.item, t);
+    if (!t->data.len) return;
+    const DataSet *data = t->data.data[0];
+    double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;
+    int64_t count = (int64_t)ceil((double)data->splits[SPLIT_TRAIN].count * fraction);
+    if (!t->batch || t->batch > count) t->batch = count > 0 ? count : 1;
+}
