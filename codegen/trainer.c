@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stdlib.h>
 
 typedef struct Trainer {
     Program *program;
@@ -78,7 +79,12 @@ static const char *number_text(Trainer *t, double value)
 {
     if (isnan(value)) return "NAN";
     if (isinf(value)) return value < 0 ? "-INFINITY" : "INFINITY";
-    return arena_printf(t->arena, "%.17g", value);
+    const char *text = "";
+    for (int digits = 6; digits <= 17; digits++) { /* as few as give the same number */
+        text = arena_printf(t->arena, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    return text;
 }
 
 static const char *bool_text(bool value)
@@ -121,7 +127,7 @@ static void print_run(Trainer *t, const NndEntry *described)
     out_line(&t->out, "static int run_%s(const NndCall *call)", entry->name);
     out_open(&t->out, "{");
     out_line(&t->out, "struct Model *m = call->model;");
-    out_line(&t->out, "model_set(m, call);");
+    out_line(&t->out, "call_begin(m, call);");
     for (int i = 0; i < inputs.len; i++) {
         const char *name = c_leaf_name(t->c, inputs.data[i]);
         if (name) out_line(&t->out, "m->%s = call->inputs[%d];", name, i);
@@ -136,7 +142,7 @@ static void print_run(Trainer *t, const NndEntry *described)
                  c_element_type(t->options, node->type),
                  (long long)nnd_shape_size(port->rank, port->shape));
     }
-    out_line(&t->out, "return model_check(m, call);");
+    out_line(&t->out, "return call_end(m, call);");
     out_close(&t->out, "}");
     out_blank(&t->out);
 }
@@ -191,7 +197,7 @@ static void print_streams(Trainer *t, const char *name, const NndStreamed *strea
 static void print_helpers(Trainer *t)
 {
     static const char *const lines[] = {
-        "static void model_set(struct Model *m, const NndCall *call)",
+        "static void call_begin(struct Model *m, const NndCall *call)",
         "{",
         "    m->batch = (int32_t)call->batch;",
         "    m->total = (int32_t)call->total;",
@@ -202,7 +208,7 @@ static void print_helpers(Trainer *t)
         "    m->fault.place = NULL;",
         "}",
         "",
-        "static int model_check(const struct Model *m, const NndCall *call)",
+        "static int call_end(const struct Model *m, const NndCall *call)",
         "{",
         "    if (m->fault.place == NULL) return 0;",
         "    return nnd_error(call->error,",
@@ -407,16 +413,17 @@ static void print_program(Trainer *t)
 static void print_summary(Trainer *t)
 {
     const Program *program = t->program;
-    StrBuf text = str_new(t->arena);
-    str_printf(&text,
-               "Written by nndc from %s. Edit the program, not this file. "
-               "SPDX-License-Identifier: 0BSD",
-               program->path);
+    StrBuf models = str_new(t->arena);
+    out_comment(&t->out, arena_printf(t->arena,
+                                      "Written by nndc from %s. Edit the program, not this file. "
+                                      "SPDX-License-Identifier: 0BSD",
+                                      program->path));
     for (int i = 0; i < program->models.len; i++)
-        str_printf(&text, "%s %s (%lld parameters)",
-                   i ? "," : " Models:", program->models.data[i]->name,
+        str_printf(&models, "%s%s (%lld parameters)",
+                   i ? ", " : "Models: ", program->models.data[i]->name,
                    (long long)program->models.data[i]->n_parameters);
-    out_comment(&t->out, str_text(&text));
+    if (program->models.len) out_comment(&t->out, str_text(&models));
+    out_blank(&t->out);
 }
 
 static void print_entries(Trainer *t)

@@ -285,6 +285,48 @@ def test_two_trains_reference_agrees():
     return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
 
 
+def test_real_f64_reference_agrees():
+    """Compiled for double precision, a trainer agrees with the evaluator to its last digits."""
+    work = program(TWO)
+    return train_all(work, ("c", "--real=f64"), ("e", "--eval")) or \
+        same_parameters(work, "c", "e", 1e-10)
+
+
+def test_levels_agree():
+    work = program(TWO)
+    return train_all(work, ("o0", "-O0"), ("o2", "--blas=none")) or \
+        same_parameters(work, "o0", "o2", 1e-4)
+
+
+def test_names_of_c():
+    """Names of a program that mean something in C, or in what is emitted."""
+    work = program("""
+fn weighted(x: [2]) {
+    files = [1.0, 2.0]
+    main = [3.0, 4.0]
+    float = [1.5, 2.5]
+    i = [1.0, 0.5]
+    y[k] = x[k] * files[k] + main[k] * float[k] * i[k]
+    return y
+}
+model set(x: [2]) -> [2] = weighted(x)
+model check(m: [2]) -> [2] {
+    param double: [2] = 1
+    return m * double
+}
+data static { x[n < 10, i < 2] = rand() }
+train int_ on static {
+    batch: 3
+    epochs: 2
+    char = check(x)
+    minimize mean(sum(char) + sum(set(x))) using sgd(0.1)
+    report fault = mean(char)
+    report seed = sum(x)
+}
+""")
+    return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
+
+
 def test_two_trains_resume():
     """Stopped by a signal within the first block; the rest follows as if never stopped."""
     work = program(TWO.replace("n < 50", "n < 3000").replace("steps: 10", "steps: 20000"))
