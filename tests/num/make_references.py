@@ -184,6 +184,101 @@ def conv2d(c):
     c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
 
 
+def spread(f):
+    """f of [example, channel, ..spatial], as a function of [example, ..spatial, channel]."""
+    return lambda x: f(x.movedim(-1, 1)).movedim(1, -1)
+
+
+def convolutions(c):
+    sequence = c.param("Sequence.x", c.normal(2, 9, 2), file="sequence")
+    image = c.param("Image.x", c.normal(2, 5, 6, 2), file="image")
+    volume = c.param("Volume.x", c.normal(1, 3, 4, 5, 2), file="volume")
+    functions = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+
+    def weights(path, *shape):
+        return c.param(path + ".w", c.normal(*shape, scale=0.5))
+
+    def bias(path, *shape):
+        return c.param(path + ".b", c.normal(*shape, scale=0.5))
+
+    def plain(model, rank, size, filters, name=None, channels=2, **options):
+        path = f"{model}.{name or f'conv{rank}d1'}"
+        w, b = weights(path, *[size] * rank, channels, filters), bias(path, filters)
+        return spread(lambda x: functions[rank](x, w.movedim((-1, -2), (0, 1)), b, **options))
+
+    def causal(model, k, size, filters, channels, dilation=1):
+        layer = plain(model, 1, size, filters, f"causal_conv1d{k}", channels, dilation=dilation)
+        return lambda x: layer(F.pad(x, (0, 0, dilation * (size - 1), 0)))
+
+    def depthwise(path, size, multiplier, b=None, **options):
+        w = weights(path, size, size, 2, multiplier).flatten(2)
+        return spread(lambda x: F.conv2d(x, w.movedim(-1, 0)[:, None], b and b(path), groups=2,
+                                         **options))
+
+    def separable(path):
+        middle = depthwise(path + ".depthwise_conv2d1", 3, 2, padding=1)
+        out = c.dense(path + ".dense1", 4, 3)
+        return lambda x: torch.tanh(out(middle(x)))
+
+    def local(path, places, size, filters, stride, pad):
+        rank = len(places)
+        w, b = weights(path, *places, *[size] * rank, 2, filters), bias(path, *places, filters)
+
+        def layer(x):
+            x = F.pad(x, (0, 0) + (pad, pad) * rank)
+            for axis in range(rank):
+                x = x.unfold(1 + axis, size, stride)
+            return torch.einsum("ntcp,tpck->ntk" if rank == 1 else "nijcpq,ijpqck->nijk", x, w) + b
+        return layer
+
+    def masked(model, size, centre):
+        path = model + ".masked_conv2d1"
+        w, b = weights(path, size, size, 2, 2), bias(path, 2)
+        seen = torch.arange(size * size) < size * size // 2 + centre
+        w = w * seen.reshape(size, size, 1, 1)
+        return spread(lambda x: F.conv2d(x, w.permute(3, 2, 0, 1), b, padding=size // 2))
+
+    def transposed(model, rank, size, filters, with_bias=True, **options):
+        path = f"{model}.transposed_conv{rank}d1"
+        w = weights(path, *[size] * rank, 2, filters).movedim((-2, -1), (0, 1))
+        b = bias(path, filters) if with_bias else None
+        f = F.conv_transpose1d if rank == 1 else F.conv_transpose2d
+        return spread(lambda x: f(x, w, b, **options))
+
+    causal1, causal2 = causal("Causal", 1, 2, 3, 2), causal("Causal", 2, 3, 2, 3, dilation=2)
+    results = {
+        "Conv1d": plain("Conv1d", 1, 3, 3)(sequence),
+        "Conv1dStrided": plain("Conv1dStrided", 1, 4, 3, stride=2, padding=2)(sequence),
+        "Conv1dDilated": torch.tanh(
+            plain("Conv1dDilated", 1, 3, 2, padding=2, dilation=2)(sequence)),
+        "Causal": causal2(causal1(sequence)),
+        "Local1d": local("Local1d.locally_connected1d1", [5], 3, 2, 2, 1)(sequence),
+        "Transposed1d": transposed("Transposed1d", 1, 3, 3)(sequence),
+        "Transposed1dStrided": transposed("Transposed1dStrided", 1, 5, 2, stride=3, padding=2,
+                                          output_padding=1)(sequence),
+        "Conv2dDilated": plain("Conv2dDilated", 2, 3, 2, padding=1, dilation=2)(image),
+        "Conv2dDilatedStrided": plain("Conv2dDilatedStrided", 2, 2, 2, stride=2, padding=2,
+                                      dilation=3)(image),
+        "Depthwise": depthwise("Depthwise.depthwise_conv2d1", 3, 3, lambda p: bias(p, 6), stride=2,
+                               padding=1)(image),
+        "DepthwiseDilated": depthwise("DepthwiseDilated.depthwise_conv2d1", 3, 1,
+                                      dilation=2)(image),
+        "Separable": separable("Separable.separable_conv2d1")(image),
+        "Local2d": local("Local2d.locally_connected2d1", [3, 4], 2, 2, 2, 1)(image),
+        "Masked": masked("Masked", 3, 0)(image),
+        "MaskedCentre": masked("MaskedCentre", 5, 1)(image),
+        "Transposed2d": transposed("Transposed2d", 2, 3, 2, padding=1)(image),
+        "Transposed2dStrided": transposed("Transposed2dStrided", 2, 3, 2, stride=2, padding=1,
+                                          output_padding=1)(image),
+        "Transposed2dGaps": transposed("Transposed2dGaps", 2, 2, 1, False, stride=3)(image),
+        "Conv3d": plain("Conv3d", 3, 2, 2)(volume),
+        "Conv3dStrided": plain("Conv3dStrided", 3, 3, 2, stride=2, padding=2, dilation=2)(volume),
+    }
+    for name, y in results.items():
+        c.expect(name + "_y", y)
+    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
+
+
 def pooling(c):
     poolings = {
         "Max": lambda x: F.max_pool2d(x, 2),
@@ -201,6 +296,43 @@ def pooling(c):
         c.expect(name + "_y", y)
         losses.append(c.weighted(name + "_r", y))
     c.gradient(*losses)
+
+
+def poolings(c):
+    x1 = c.param("Sequence.x", np.round(c.normal(2, 7, 2), 1), file="sequence")
+    x2 = c.param("Image.x", np.round(c.normal(2, 5, 6, 2), 1), file="image")
+    x3 = c.param("Volume.x", np.round(c.normal(1, 4, 4, 5, 2), 1), file="volume")
+
+    def bilinear(factor):
+        return lambda x: F.interpolate(x, scale_factor=factor, mode="bilinear")
+
+    # Among equal values the derivative of a maximum belongs to the first.
+    largest = {
+        "GlobalMax": lambda x: F.max_pool2d(x, x.shape[2:])[:, :, 0, 0],
+        "GlobalMax1d": lambda x: F.max_pool1d(x, x.shape[2])[:, :, 0],
+    }
+    results = {
+        "Max1d": spread(lambda x: F.max_pool1d(x, 2))(x1),
+        "Max1dPadded": spread(lambda x: F.max_pool1d(x, 3, 2, 1))(x1),
+        "Average1d": spread(lambda x: F.avg_pool1d(x, 3))(x1),
+        "Average1dPadded": spread(lambda x: F.avg_pool1d(x, 3, 2, 1))(x1),
+        "Average1dInside": spread(
+            lambda x: F.avg_pool1d(x, 3, 2, 1, count_include_pad=False))(x1),
+        "AverageInside": spread(lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False))(x2),
+        "Max3d": spread(lambda x: F.max_pool3d(x, 3, 2, 1))(x3),
+        "Average3d": spread(lambda x: F.avg_pool3d(x, 2))(x3),
+        "GlobalMax": spread(largest["GlobalMax"])(x2),
+        "GlobalAverage": x2.mean((1, 2)),
+        "GlobalMax1d": spread(largest["GlobalMax1d"])(x1),
+        "GlobalAverage1d": x1.mean(1),
+        "Upsampled1d": spread(lambda x: F.interpolate(x, scale_factor=3, mode="nearest"))(x1),
+        "Upsampled": spread(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))(x2),
+        "Bilinear": spread(bilinear(2))(x2),
+        "BilinearThrice": spread(bilinear(3))(x2),
+    }
+    for name, y in results.items():
+        c.expect(name + "_y", y)
+    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
 
 
 def dropout(c):
@@ -523,7 +655,7 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, vectors, dense, conv2d, pooling, dropout, standardize, losses, class_losses,
+CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, dropout, standardize, losses, class_losses,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
          second_derivatives, notation]
 
