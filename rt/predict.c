@@ -325,15 +325,19 @@ static int predict_model(NndSession *session, const NndModelInfo *model,
     return failed;
 }
 
-/* "NAME rank extents... values...", of the first result. */
+/* "NAME rank extents... values..." of the first result, "NAME.2 ..." of the second and so on. */
 static int prediction_line(Prediction *prediction, NndArray *results)
 {
-    fprintf(prediction->out, "%s %d", prediction->model->name, results[0].rank);
-    for (int k = 0; k < results[0].rank; k++)
-        fprintf(prediction->out, " %lld", (long long)results[0].shape[k]);
-    for (int64_t i = 0; i < nnd_array_size(&results[0]); i++)
-        fprintf(prediction->out, " %.17g", nnd_array_value(&results[0], i));
-    fprintf(prediction->out, "\n");
+    for (int r = 0; r < prediction->model->entry->output_count; r++) {
+        fprintf(prediction->out, "%s", prediction->model->name);
+        if (r > 0) fprintf(prediction->out, ".%d", r + 1);
+        fprintf(prediction->out, " %d", results[r].rank);
+        for (int k = 0; k < results[r].rank; k++)
+            fprintf(prediction->out, " %lld", (long long)results[r].shape[k]);
+        for (int64_t i = 0; i < nnd_array_size(&results[r]); i++)
+            fprintf(prediction->out, " %.17g", nnd_array_value(&results[r], i));
+        fprintf(prediction->out, "\n");
+    }
     return 0;
 }
 

@@ -189,6 +189,13 @@ def spread(f):
     return lambda x: f(x.movedim(-1, 1)).movedim(1, -1)
 
 
+def finish(c, results):
+    """Expects each result, and the gradient of a weighted sum of all."""
+    for name, y in results.items():
+        c.expect(name + "_y", y)
+    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
+
+
 def convolutions(c):
     sequence = c.param("Sequence.x", c.normal(2, 9, 2), file="sequence")
     image = c.param("Image.x", c.normal(2, 5, 6, 2), file="image")
@@ -274,9 +281,7 @@ def convolutions(c):
         "Conv3d": plain("Conv3d", 3, 2, 2)(volume),
         "Conv3dStrided": plain("Conv3dStrided", 3, 3, 2, stride=2, padding=2, dilation=2)(volume),
     }
-    for name, y in results.items():
-        c.expect(name + "_y", y)
-    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
+    finish(c, results)
 
 
 def pooling(c):
@@ -330,9 +335,7 @@ def poolings(c):
         "Bilinear": spread(bilinear(2))(x2),
         "BilinearThrice": spread(bilinear(3))(x2),
     }
-    for name, y in results.items():
-        c.expect(name + "_y", y)
-    c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
+    finish(c, results)
 
 
 def dropout(c):
@@ -362,6 +365,285 @@ def standardize(c):
         c.expect(f"after/{model}.standardize1.v", variance)
     c.expect("Table_y", table(new))
     c.expect("Net_y", net(new))
+
+
+def normalizations(c):
+    rows = c.param("Rows.x", c.normal(5, 4), file="rows")
+    image = c.param("Images.x", c.normal(2, 3, 4, 4), file="images")
+
+    def affine(path):
+        gamma = c.param(path + ".gamma", c.normal(4))
+        return gamma, c.param(path + ".beta", c.normal(4))
+
+    linear = torch.nn.Linear(4, 3).to(c.dtype)
+    v = c.param("Weight.weight_norm_dense1.v", c.normal(3, 4))
+    g = c.param("Weight.weight_norm_dense1.g", c.normal(3))
+    b = c.param("Weight.weight_norm_dense1.b", c.normal(3))
+    norm = torch.nn.utils.parametrizations.weight_norm(linear)
+    weight = torch.func.functional_call(norm, {
+        "parametrizations.weight.original0": g[:, None],
+        "parametrizations.weight.original1": v, "bias": b}, rows)
+    gamma = c.param("Rms.rms_norm1.gamma", c.normal(4))
+    group, instance = affine("Group.group_norm1"), affine("Instance.instance_norm1")
+    results = {
+        "Layer": F.layer_norm(rows, [4], *affine("Layer.layer_norm1")),
+        "Rms": F.rms_norm(rows, [4], gamma, 1e-3),
+        "Weight": torch.tanh(weight),
+        "Group": spread(lambda x: F.group_norm(x, 2, *group))(image),
+        "Instance": spread(lambda x: F.instance_norm(x, None, None, *instance, eps=1e-3))(image),
+    }
+    finish(c, results)
+
+
+def batch_norm(c):
+    """PyTorch's running variance would be that of a sample, n / (n - 1) times the mean square."""
+    image, target = c.input("image", c.normal(20, 4, 4, 2)), c.input("target", c.normal(20))
+    conv = c.conv2d("Net.conv2d1", 3, 2, 3, bias=False)
+    hidden, out = c.dense("Net.dense1", 12, 5), c.dense("Net.dense2", 5, 1)
+    states = {}
+
+    def norm(k, size, momentum, eps):
+        path = f"Net.batch_norm{k}"
+        gamma = c.param(path + ".gamma", c.normal(size))
+        beta = c.param(path + ".beta", c.normal(size))
+        mean, var = torch.zeros(size, dtype=c.dtype), torch.ones(size, dtype=c.dtype)
+        states[path + ".running_mean"], states[path + ".running_var"] = mean, var
+
+        def layer(x, training):
+            flat = x.reshape(-1, size)
+            y = F.batch_norm(flat, mean.clone(), var.clone(), gamma, beta, training, 0, eps)
+            if training:
+                with torch.no_grad():
+                    mean.mul_(momentum).add_((1 - momentum) * flat.mean(0))
+                    var.mul_(momentum).add_((1 - momentum) * flat.var(0, correction=0))
+            return y.reshape(x.shape)
+        return layer
+
+    norm1, norm2 = norm(1, 3, 0.9, 1e-5), norm(2, 5, 0.5, 1e-3)
+
+    def net(x, training):
+        h = F.relu(norm1(conv(x), training)).flatten(1)
+        return out(F.relu(norm2(hidden(h), training)))[:, 0]
+
+    def loss(step):
+        batch = slice(5 * (step % 4), 5 * (step % 4) + 5)
+        return F.mse_loss(net(image[batch], True), target[batch])
+
+    c.expect("y", net(image, False))
+    c.train(6, (loss, torch.optim.SGD(c.params.values(), 0.1)))
+    for path, value in states.items():
+        c.expect("after/" + path, value)
+    c.expect("trained_y", net(image, False))
+
+
+def attention(c):
+    x = c.param("Input.x", c.normal(2, 5, 4), file="x")
+    token = c.input("token", c.draws.integers(0, 7, (2, 5)))
+    memory = x[:, :3, :3] * x[:, 1:4, 1:4]
+
+    def heads(w):
+        """[head, from, to] as one matrix [head and to, from], PyTorch's order."""
+        return w.transpose(1, 2).flatten(0, 1)
+
+    def attend(path, n, memory=None, causal=False, bias=True):
+        seen = x if memory is None else memory
+        width = seen.shape[-1]
+        wq = c.param(path + ".wq", c.normal(n, 4, 4 // n, scale=0.5))
+        wk = c.param(path + ".wk", c.normal(n, width, 4 // n, scale=0.5))
+        wv = c.param(path + ".wv", c.normal(n, width, 4 // n, scale=0.5))
+        wo = c.param(path + ".wo", c.normal(n, 4 // n, 4, scale=0.5)).flatten(0, 1).T
+        b = bo = None
+        if bias:
+            b = [c.param(f"{path}.b{k}", c.normal(n, 4 // n)) for k in "qkv"]
+            b, bo = torch.cat([one.flatten() for one in b]), c.param(path + ".bo", c.normal(4))
+
+        def layer(x, seen=None):
+            seen = x if seen is None else seen
+            steps = x.shape[1]
+            mask = torch.ones(steps, steps).triu(1).bool() if causal else None
+            y, _ = F.multi_head_attention_forward(
+                x.transpose(0, 1), seen.transpose(0, 1), seen.transpose(0, 1), 4, n, None, b, None,
+                None, False, 0.0, wo, bo, attn_mask=mask, use_separate_proj_weight=True,
+                q_proj_weight=heads(wq), k_proj_weight=heads(wk), v_proj_weight=heads(wv),
+                need_weights=False)
+            return y.transpose(0, 1)
+        return layer
+
+    def block(model, n, hidden, causal, act, post):
+        path = model + ".transformer_block1"
+        norms = [(c.param(f"{path}.layer_norm{k}.gamma", c.normal(4)),
+                  c.param(f"{path}.layer_norm{k}.beta", c.normal(4)))
+                 for k in ((2, 3) if post else (1, 2))]
+        first, second = (lambda x, n=n: F.layer_norm(x, [4], *n) for n in norms)
+        inner = attend(path + ".attention1.cross_attention1", n, causal=causal)
+        up = c.dense(path + ".dense1", 4, hidden)
+        down = c.dense(path + ".dense2", hidden, 4)
+        if post:
+            h = first(x + inner(x))
+            return second(h + down(act(up(h))))
+        h = x + inner(first(x))
+        return h + down(act(up(second(h))))
+
+    # The usual program for the waves: pairs of sine and cosine with a common frequency.
+    frequency = torch.exp(torch.arange(0, 4, 2, dtype=c.dtype) * (-math.log(10000.0) / 4))
+    angle = torch.arange(5, dtype=c.dtype)[:, None] * frequency
+    waves = torch.stack([angle.sin(), angle.cos()], -1).flatten(1)
+    dot = F.scaled_dot_product_attention
+    table = c.param("Embedding.embedding1.table", c.normal(7, 4))
+    learned = c.param("Learned.learned_positions1.table", c.normal(5, 4))
+    inner = ".attention1.cross_attention1"
+    results = {
+        "Embedding": F.embedding(token, table),
+        "Waves": x + waves,
+        "Learned": x + learned,
+        "Plain": dot(x, torch.tanh(x), x**2),
+        "Causal": dot(x, torch.tanh(x), x**2, is_causal=True),
+        "Self": attend("Self" + inner, 2)(x),
+        "Masked": attend("Masked" + inner, 4, causal=True)(x),
+        "Unbiased": attend("Unbiased" + inner, 1, bias=False)(x),
+        "Cross": attend("Cross.cross_attention1", 2, memory)(x, memory),
+        "Block": block("Block", 2, 16, True, F.gelu, False),
+        "Post": block("Post", 2, 6, False, F.relu, True),
+    }
+    finish(c, results)
+
+
+def graphs(c):
+    x = c.param("Points.x", c.normal(2, 5, 3), file="x")
+    src = c.input("src", [[0, 1, 2, 3, 0, 2, 2], [4, 4, 0, 1, 1, 1, 3]])
+    dst = c.input("dst", [[1, 0, 3, 2, 2, 2, 0], [0, 0, 1, 1, 3, 4, 3]])
+    # edges[n, v, u]: the number of edges from u to v.
+    edges = torch.zeros(2, 5, 5, dtype=c.dtype)
+    for n in range(2):
+        edges[n].index_put_((dst[n], src[n]), torch.ones(7, dtype=c.dtype), accumulate=True)
+
+    def messages(model, act):
+        path = model + ".message_pass1"
+        said, own = c.dense(path + ".dense1", 3, 4), c.dense(path + ".dense2", 3, 4)
+        return lambda h: act(edges @ said(h) + own(h))
+
+    def graph(model, inputs, outputs, act):
+        layer = c.dense(model + ".graph_conv1.dense1", inputs, outputs)
+        with_self = edges + torch.eye(5, dtype=c.dtype)
+        scale = torch.diag_embed(with_self.sum(-1)**-0.5)
+        return lambda h: act(layer(scale @ with_self @ scale @ h))
+
+    def deep(x):
+        a, b, p, q = (c.dense(f"Deep.deep_set1.dense{k + 1}", *shape)
+                      for k, shape in enumerate([(3, 6), (6, 6), (6, 6), (6, 2)]))
+        return q(torch.tanh(p(torch.tanh(b(torch.tanh(a(x)))).sum(1))))
+
+    def sets(x):
+        own = c.dense("Set.set_dense1.dense1", 3, 4)
+        all_of_them = c.dense("Set.set_dense1.dense2", 3, 4, bias=False)
+        return torch.tanh(own(x) + all_of_them(x.mean(1, keepdim=True)))
+
+    def clouds(x):
+        layer = c.dense("Edges.edge_conv1.dense1", 6, 4)
+        near = torch.cdist(x, x).topk(3, largest=False).indices
+        there = torch.stack([points[row] for points, row in zip(x, near)])
+        here = x[:, :, None].expand_as(there)
+        return F.relu(layer(torch.cat([here, there - here], -1))).amax(2)
+
+    identity = lambda x: x
+    finish(c, {
+        "Messages": messages("Messages", torch.tanh)(x),
+        "Graph": graph("Graph", 3, 4, identity)(x),
+        "Twice": graph("Twice", 4, 2, torch.tanh)(messages("Twice", F.relu)(x)),
+        "Deep": deep(x),
+        "Set": sets(x),
+        "Edges": clouds(x),
+    })
+
+
+def flows(c):
+    x = c.param("Input.x", c.normal(3, 5, scale=0.7), file="x")
+    short = c.param("Short.x", c.normal(3, 4), file="short")
+
+    def vector(path, *shape):
+        return c.param(path, c.normal(*shape, scale=0.3))
+
+    def halves(x, flip):
+        return (x[2:], x[:2]) if flip else (x[:2], x[2:])
+
+    def scale(k):
+        s, b = vector(f"Scale[{k}].actnorm1.s", 5), vector(f"Scale[{k}].actnorm1.b", 5)
+        return lambda x: x * s.exp() + b
+
+    def mix(k):
+        path = f"Mix[{k}].invertible1."
+        l, u, s = vector(path + "l", 5, 5), vector(path + "u", 5, 5), vector(path + "s", 5)
+        upper = u.triu(1) + torch.diag(s.exp())
+        matrix = (l.tril(-1) + torch.eye(5, dtype=c.dtype)) @ upper
+        return lambda x: (matrix @ x).flip(0)
+
+    def nets(path, flip, n):
+        given, rest = (3, 2) if flip else (2, 3)
+        sizes = [(given, 4), (4, 4), (4, rest), (4, rest)][:n]
+        return [c.dense(f"{path}.dense{i + 1}", *size) for i, size in enumerate(sizes)]
+
+    def couple(k, flip):
+        first, second, scales, shifts = nets(f"Couple[{k}].affine_coupling1", flip, 4)
+
+        def layer(x):
+            a, b = halves(x, flip)
+            h = torch.tanh(second(torch.tanh(first(a))))
+            b = b * torch.tanh(scales(h)).exp() + shifts(h)
+            return torch.cat([b, a] if flip else [a, b])
+        return layer
+
+    def shift(k, flip):
+        first, second, shifts = nets(f"Shift[{k}].additive_coupling1", flip, 3)
+
+        def layer(x):
+            a, b = halves(x, flip)
+            b = b + shifts(torch.tanh(second(torch.tanh(first(a)))))
+            return torch.cat([b, a] if flip else [a, b])
+        return layer
+
+    steps = [f(k) if f in (scale, mix) else f(k, k == 1)
+             for k in range(2) for f in (scale, mix, couple, shift)]
+
+    def forward(x):
+        for step in steps:
+            x = step(x)
+        return x
+
+    def jacobian(f, x):
+        return torch.autograd.functional.jacobian(f, x, create_graph=True)
+
+    def backward(y):
+        """The inverse by Newton's method; the last step gives it its derivatives."""
+        x = torch.zeros(5, dtype=c.dtype)
+        for _ in range(30):
+            start = x.detach().requires_grad_()
+            x = start - torch.linalg.solve(jacobian(forward, start), forward(start) - y)
+        return x
+
+    def with_determinant(f, sign):
+        """[f(x), log |det f'(x)|]; the derivative is that of the flow at the preimage."""
+        rows = []
+        for row in x:
+            y = f(row)
+            at = row if sign > 0 else y
+            rows.append(torch.cat([y, sign * torch.slogdet(jacobian(forward, at))[1][None]]))
+        return torch.stack(rows)
+
+    def made(x):
+        shapes = [(4, 6), (6, 6), (6, 8)]
+        degrees = [torch.arange(4), torch.arange(6) % 3, torch.arange(6) % 3, torch.arange(8) % 4]
+        for k, (inputs, outputs) in enumerate(shapes):
+            path = f"Made.made1.masked_dense{k + 1}"
+            w, b = vector(path + ".w", inputs, outputs), vector(path + ".b", outputs)
+            seen = degrees[k][:, None] + int(k == 2) <= degrees[k + 1]
+            x = x @ (w * seen) + b
+            x = torch.tanh(x) if k < 2 else x
+        derivative = torch.autograd.grad(x[:, [2, 6]].sum(), short, retain_graph=True)[0]
+        assert (derivative[:, 2:] == 0).all() and (derivative[:, :2] != 0).all()
+        return x.reshape(-1, 2, 4).transpose(1, 2)
+
+    finish(c, {"Forward": with_determinant(forward, 1), "Backward": with_determinant(backward, -1),
+               "Made": made(short)})
 
 
 def losses(c):
@@ -655,7 +937,8 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, dropout, standardize, losses, class_losses,
+CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
+         batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
          second_derivatives, notation]
 
