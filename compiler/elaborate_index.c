@@ -294,20 +294,22 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 
 /* --- reductions ---------------------------------------------------------------------------------------------------- */
 
-/* The context axes that `each` stands for; 0 and an error where it may not stand. */
-static uint64_t each_axes(Elab *e, const Frame *f, Span span)
+/* The context axes that `each` stands for: none for an optimizer of a single number. False and an
+ * error where it may not stand. */
+static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
 {
     if (!f->training && !f->in_fit && f->kind != FRAME_OPTIMIZER) {
         diag_error(e->context, span, "`each` may stand only where `training` is true, in `fit` and in "
                                      "optimizers");
         diag_hint(e->context, "put it under `if training`, and keep what inference needs in a state");
-        return 0;
+        return false;
     }
-    if (f->base == 0) {
+    if (f->base == 0 && f->kind != FRAME_OPTIMIZER) {
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
-        return 0;
+        return false;
     }
-    return ((uint64_t)1 << f->base) - 1;
+    *over |= ((uint64_t)1 << f->base) - 1;
+    return true;
 }
 
 static const Reduce reduce_of[] = {
@@ -354,9 +356,7 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
     for (int i = 0; i < x->reduce.indices.len; i++) {
         const AstIndex *index = &x->reduce.indices.data[i];
         if (!strcmp(index->name, "each")) {
-            uint64_t axes = each_axes(e, f, index->span);
-            if (!axes) return value_error();
-            over |= axes;
+            if (!each_axes(e, f, index->span, &over)) return value_error();
             continue;
         }
         IndexVar *var = NEW(e->arena, IndexVar);

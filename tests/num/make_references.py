@@ -683,6 +683,96 @@ def class_losses(c):
     c.gradient(c.weighted("r", y))
 
 
+def more_losses(c):
+    y = c.param("Values.y", [-3, -1.2, -0.4, 0.1, 0.8, 1.7, 2.5], file="y")
+    target = c.input("target", c.normal(7))
+    side = c.input("side", [0.0, 1, 0, 1, 1, 0, 1])
+    x, b = c.param("Points.x", c.normal(7, 3), file="x"), c.input("b", c.normal(7, 3))
+    logits = c.param("Logits.x", c.normal(7, 4, scale=1.5), file="logits")
+    label = c.input("label", [0, 1, 2, 3, 1, 2, 0])
+    p = np.abs(c.normal(7, 4))
+    p[:3, 1] = 0
+    p = c.input("p", p / p.sum(1, keepdims=True))
+    d = torch.distributions
+
+    def focal(gamma, alpha):
+        entropy = F.binary_cross_entropy_with_logits(y, side, reduction="none")
+        right = torch.where(side == 1, torch.sigmoid(y), 1 - torch.sigmoid(y))
+        return torch.where(side == 1, alpha, 1 - alpha) * (1 - right)**gamma * entropy
+
+    def triplet(a, b, c, margin):
+        return F.triplet_margin_loss(a, b, c, margin, eps=0, reduction="none")
+
+    def together(margin):
+        distance = F.pairwise_distance(x, b, eps=0)
+        return 0.5 * F.relu(margin - distance)**2
+
+    def kl(prior):
+        return d.kl_divergence(d.Normal(y, (target / 2).exp()), prior)
+
+    def constant(value):
+        return torch.full_like(y, value)
+
+    q = F.softmax(logits, -1)
+    other = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=c.dtype)
+    hidden, out = c.dense("Critic.dense1", 3, 5), c.dense("Critic.dense2", 5, 1)
+    score = out(torch.tanh(hidden(x)))
+    slope = torch.autograd.grad(score.sum(), x, create_graph=True)[0]
+    sums = (torch.sigmoid(logits) * p).sum(1), torch.sigmoid(logits).sum(1) + p.sum(1)
+    finish(c, {
+        "Numbers": torch.stack([
+            F.gaussian_nll_loss(y, constant(0.5), target.exp(), reduction="none"),
+            -d.Normal(y, (target / 2).exp()).log_prob(constant(0.5)),
+            kl(d.Normal(constant(0), 1)), kl(d.Normal(constant(0.3), math.exp(-0.25))),
+            torch.where(target > y, 0.9 * (target - y), 0.1 * (y - target)),
+            torch.log(torch.cosh(y - target)),
+            F.poisson_nll_loss(y, constant(3), reduction="none"),
+            -d.Poisson(y.exp()).log_prob(constant(4))], -1),
+        "Sides": torch.stack([focal(2, 0.25), focal(1, 0.6), F.relu(1 - (2 * side - 1) * y)**2,
+                              y - side], -1),
+        "Vectors": torch.stack([
+            F.cosine_similarity(x, b),
+            F.cosine_embedding_loss(x, b, constant(1), reduction="none"),
+            triplet(x, b, x * b, 1.0), triplet(b, x, b**2, 2.0),
+            0.5 * F.pairwise_distance(x, b, eps=0)**2, together(3)], -1),
+        "Classes": torch.stack([F.cross_entropy(logits, label, reduction="none",
+                                                label_smoothing=s) for s in (0.1, 0.3)], -1),
+        "Shares": torch.stack([
+            F.cross_entropy(logits, p, reduction="none"),
+            F.kl_div(q.log(), p, reduction="none").sum(1),
+            F.kl_div(other.log(), q, reduction="none").sum(1),
+            1 - (2 * sums[0] + 1) / (sums[1] + 1),
+            d.kl_divergence(d.Bernoulli(constant(0.1)), d.Bernoulli(q[:, 0]))], -1),
+        "Penalty": (slope.norm(dim=1) - 1)**2,
+    })
+
+
+def metrics(c):
+    """Counted one by one."""
+    logits, label = c.normal(3, 9, 4), c.draws.integers(0, 4, (3, 9))
+    score, truth = c.normal(3, 9), c.draws.integers(0, 2, (3, 9))
+    y = c.normal(3, 9)
+    target = y + c.normal(3, 9, scale=0.5)
+    score[1], truth[2] = -np.abs(score[1]), 0
+    for name, values in (("logits", logits), ("label", label), ("score", score), ("truth", truth),
+                         ("y", y), ("target", target)):
+        c.input(name, values)
+    y, target = c.given["y"].astype(float), c.given["target"].astype(float)
+    places = [[sorted(row, reverse=True).index(row[k]) for row, k in zip(*rows)]
+              for rows in zip(logits.tolist(), label)]
+    c.expect("Classes_y", [[sum(p < k for p in row) / 9 for k in (1, 2, 3)] for row in places])
+    rows = []
+    for said, true in zip(score > 0, truth == 1):
+        both = sum(1 for s, t in zip(said, true) if s and t)
+        p, r = both / max(sum(said), 1), both / max(sum(true), 1)
+        rows.append([p, r, 2 * p * r / (p + r) if both else 0])
+    c.expect("Truths_y", rows)
+    error = y - target
+    c.expect("Values_y", np.stack([
+        (error**2).mean(1)**0.5, np.abs(error).mean(1),
+        1 - (error**2).sum(1) / ((target - target.mean(1, keepdims=True))**2).sum(1)], -1))
+
+
 def bowls(c, optimizers, rates=None):
     """Ten steps on the bowl for each optimizer; `rates` are its learning rates at each step."""
     parts = []
@@ -752,6 +842,63 @@ def adamw(c):
     })
 
 
+class Lion(torch.optim.Optimizer):
+    """The update rule as the paper's program 1 has it."""
+
+    def __init__(self, params, lr, beta1=0.9, beta2=0.99, decay=0.0):
+        super().__init__(params, {"lr": lr})
+        self.beta1, self.beta2, self.decay, self.m = beta1, beta2, decay, {}
+
+    @torch.no_grad()
+    def step(self):
+        for p in self.param_groups[0]["params"]:
+            m, lr = self.m.get(p, torch.zeros_like(p)), self.param_groups[0]["lr"]
+            update = torch.lerp(p.grad, m, self.beta1).sign()
+            self.m[p] = torch.lerp(p.grad, m, self.beta2)
+            p.sub_(lr * (update + self.decay * p))
+
+
+class Lamb(torch.optim.Optimizer):
+    """Adam's direction (from PyTorch's Adam on a copy, at rate 1), and then algorithm 2 of the paper."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), decay=0.0):
+        super().__init__(params, {"lr": lr})
+        self.decay = decay
+        self.copies = [torch.zeros_like(p).requires_grad_() for p in params]
+        self.adam = torch.optim.Adam(self.copies, 1.0, betas, 1e-6)
+
+    def step(self):
+        params = self.param_groups[0]["params"]
+        for p, copy in zip(params, self.copies):
+            copy.grad = p.grad.clone()
+            copy.data.zero_()
+        self.adam.step()
+        with torch.no_grad():
+            for p, copy in zip(params, self.copies):
+                update = -copy + self.decay * p
+                p.sub_(self.param_groups[0]["lr"] * p.norm() / update.norm() * update)
+
+
+def optimizers(c):
+    o = torch.optim
+    bowls(c, {
+        "Adamax": lambda p: o.Adamax(p, 0.05),
+        "AdamaxDecay": lambda p: o.Adamax(p, 0.05, (0.8, 0.9), weight_decay=0.1),
+        "Nadam": lambda p: o.NAdam(p, 0.05),
+        "NadamDecay": lambda p: o.NAdam(p, 0.05, (0.8, 0.9), weight_decay=0.1, momentum_decay=0.1),
+        "Adadelta": lambda p: o.Adadelta(p, 1.0),
+        "AdadeltaDecay": lambda p: o.Adadelta(p, 0.5, 0.8, 1e-3, 0.1),
+        "Rprop": lambda p: o.Rprop(p, 0.02),
+        "RpropLimits": lambda p: o.Rprop(p, 0.3, (0.4, 1.5), (0.05, 0.5)),
+        "Lion": lambda p: Lion(p, 0.02),
+        "LionDecay": lambda p: Lion(p, 0.02, 0.8, 0.9, 0.1),
+        "Lamb": lambda p: Lamb(p, 0.02),
+        "LambDecay": lambda p: Lamb(p, 0.02, (0.8, 0.9), 0.1),
+        "Radam": lambda p: o.RAdam(p, 0.05),
+        "RadamDecay": lambda p: o.RAdam(p, 0.05, (0.8, 0.9), weight_decay=0.1),
+    })
+
+
 def scheduled(make, rate, steps):
     """The rates that a scheduler of PyTorch gives to steps 0, 1, ..."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], rate)
@@ -776,6 +923,17 @@ def schedules(c):
         "Cosine": cosine + [0.001],
         "Warmup": scheduled(lambda o: s.LinearLR(o, 1 / 4, 1.0, 3), 0.02, 10),
         "Composed": [a * b for a, b in zip(warm, halved)],
+        "WarmupCosine": scheduled(lambda o: s.LinearLR(o, 1 / 3, 1.0, 2), 0.02, 3) + scheduled(
+            lambda o: s.CosineAnnealingLR(o, 5, 0.001), 0.02, 6) + [0.001],
+        "Restarts": scheduled(lambda o: s.CosineAnnealingWarmRestarts(o, 3, 1, 0.001), 0.02, 10),
+        "LongerRestarts": scheduled(lambda o: s.CosineAnnealingWarmRestarts(o, 2, 2), 0.02, 10),
+        "OneCycle": scheduled(lambda o: s.OneCycleLR(o, 0.02, 10), 0.02, 10),
+        "OneCycleEarly": scheduled(lambda o: s.OneCycleLR(
+            o, 0.02, 9, pct_start=0.5, div_factor=10, final_div_factor=100), 0.02, 9) + [0.00002],
+        "Polynomial": scheduled(lambda o: s.PolynomialLR(o, 8, 2), 0.02, 10),
+        "Cyclic": scheduled(lambda o: s.CyclicLR(o, 0.005, 0.02, 3), 0.02, 10),
+        "InverseRoot": scheduled(
+            lambda o: s.LambdaLR(o, lambda t: 2 * min((t + 1)**-0.5, (t + 1) * 4**-1.5)), 0.02, 10),
     }
     make = {name: torch.optim.SGD for name in rates} | {"Composed": torch.optim.Adam}
     bowls(c, {name: lambda p, f=f: f(p, lr=0.0) for name, f in make.items()}, rates)
@@ -939,6 +1097,7 @@ def notation(c):
 
 CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
+         more_losses, metrics, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
          second_derivatives, notation]
 
@@ -950,8 +1109,9 @@ def main():
         if chosen and name not in chosen:
             continue
         case, single = Case(name, torch.float64), Case(name, torch.float32)
-        function(case)
-        function(single)
+        for run in (case, single):
+            torch.set_default_dtype(run.dtype)
+            function(run)
         worst = 0.0
         for key, want in case.expected.items():
             got = single.expected[key]
