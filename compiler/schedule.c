@@ -1,11 +1,9 @@
-/* schedule.c -- how the loops of a kernel run: lanes of vectors, threads. Loops of one iteration vanish.
+/* schedule.c -- vectors. Loops of one iteration vanish.
  *
  * A reduction inside a parallel loop whose variable has unit stride becomes a block of lanes: the loop is
  * cut into blocks of W iterations, every local variable becomes an array of W, and the iterations of a block
  * are the innermost loop everywhere, so that `acc[lane] += x[k * n + j + lane]` is vector code. A reduction
- * along contiguous elements gets W partial results that are combined in order at the end. Both depend on the
- * shape alone, never on the number of threads. The outermost parallel loop is divided among threads if the
- * kernel is worth it. */
+ * along contiguous elements gets W partial results that are combined in order at the end. */
 #include "kernel.h"
 
 #include <assert.h>
@@ -13,8 +11,7 @@
 
 enum {
     LANES = 64,           /* of a block */
-    PARTS = 16,           /* partial results of a reduction */
-    THREAD_WORK = 30000   /* operations from which on threads pay */
+    PARTS = 16            /* partial results of a reduction */
 };
 
 /* --- strides ------------------------------------------------------------------------------------ */
@@ -380,52 +377,7 @@ static void vectors(Lowered *l, Kernel *k, Block *block)
     }
 }
 
-/* --- threads -------------------------------------------------------------------------------------------- */
-
-static void work_scalar(void *data, const Scalar *s)
-{
-    double *work = data;
-    if (s->kind == SCALAR_DRAW) *work += 20;
-    else if (s->kind == SCALAR_OP && op_table[s->op].result == RESULT_REAL && s->op != OP_DIV)
-        *work += 10;
-    else if (s->kind == SCALAR_OP || s->kind == SCALAR_LOAD) *work += 1;
-}
-
-static void work_ref(void *data, const Scalar **s)
-{
-    scalar_visit(*s, work_scalar, data);
-}
-
-/* Operations of a block, at the largest extents. */
-static double work_of(const Block *block)
-{
-    double work = 0;
-    for (int i = 0; i < block->len; i++) {
-        Stmt *s = block->data[i];
-        double inside = work_of(&s->body);
-        if (s->kind == STMT_STORE) work_ref(&work, &s->value);
-        if (s->kind == STMT_IF) work_ref(&work, &s->cond);
-        if (s->kind == STMT_GEMM)
-            work += (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max;
-        if (s->kind == STMT_TILE_ADD) work += s->tile->rows * s->tile->n_columns;
-        if (s->kind == STMT_LOOP) inside *= (double)s->extent.max;
-        work += inside;
-    }
-    return work;
-}
-
-static void threads(Block *block)
-{
-    for (int i = 0; i < block->len; i++) {
-        Stmt *s = block->data[i];
-        if (s->kind != STMT_LOOP) continue;
-        bool product = s->body.len == 1 && s->body.data[0]->kind == STMT_GEMM && s->extent.max < 8;
-        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && !product) {
-            double work = work_of(&s->body) * (double)s->extent.max;
-            if (work >= THREAD_WORK) s->loop = LOOP_THREADS;
-        }
-    }
-}
+/* --- the pass ------------------------------------------------------------------------------------------ */
 
 void pass_schedule(Lowered *l)
 {
@@ -433,6 +385,5 @@ void pass_schedule(Lowered *l)
         Kernel *k = l->kernels.data[i];
         units_remove(l, &k->body);
         vectors(l, k, &k->body);
-        threads(&k->body);
     }
 }

@@ -380,6 +380,22 @@ static void test_convolution(void)
     CU_ASSERT(agrees_within(1e-4, false));
 }
 
+/* Sums long enough to be cut into chunks for threads. */
+static void test_chunks(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 4, SHAPE(B, N(30), N(20), N(20)));
+    const Scalar *v = LOAD(x, I(1), I(2), I(3), I(0)), *w = LOAD(x, I(0), I(1), I(2), I(3));
+    const Extent *iters = SHAPE(N(20), B, N(30), N(20));
+    output("channels", reduce(REDUCE_SUM, 1, 4, iters, v, NULL));
+    output("means", reduce(REDUCE_MEAN, 1, 4, iters, OP2(MUL, v, v), NULL));
+    iters = SHAPE(B, N(30), N(20), N(20));
+    output("all", reduce(REDUCE_SUM, 0, 4, iters, OP1(ABS, w), NULL));
+    output("some", reduce(REDUCE_SUM, 0, 4, iters, w, OP2(LT, REAL(0.5), w)));
+    output("most", reduce(REDUCE_MAX, 0, 4, iters, w, NULL));
+    CU_ASSERT(agrees_within(1e-3, false));
+}
+
 /* --- together ------------------------------------------------------------------------------------------------------ */
 
 /* softmax with cross-entropy, its gradient, and a step of an optimizer with two states. */
@@ -442,6 +458,7 @@ static const UnitTest tests[] = {
     {"draws", test_draws},
     {"matrix products", test_products},
     {"convolutions", test_convolution},
+    {"chunks", test_chunks},
     {"a training step", test_training_step},
     {"updates", test_updates},
 };
