@@ -178,11 +178,14 @@ bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
     if (strcmp(driver->options.blas, "none")) word_add(driver, &words, "-lopenblas");
     words_add(driver, &words, "-lz -lm");
     vec_push(driver->arena, &words, NULL);
-    bool good = command_spawn(driver, words.data, log) == 0 && rename(temporary, executable) == 0;
+    int status = command_spawn(driver, words.data, log);
+    bool good = status == 0 && rename(temporary, executable) == 0;
     if (!good) {
         log_show(log);
         diag_error(driver->context, NO_SPAN, "`%s` could not compile %s", command, source);
-        if (strcmp(driver->options.blas, "none"))
+        if (status == 127)
+            diag_hint(driver->context, "`--cc COMMAND` or $CC names another C compiler");
+        else if (strcmp(driver->options.blas, "none"))
             diag_hint(driver->context, "is OpenBLAS missing? `--blas=none` does without it");
         remove(temporary);
     }

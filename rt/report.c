@@ -134,7 +134,10 @@ static int eval_block(NndSession *session, const NndTrainInfo *train, bool first
 
 int nnd_eval(NndSession *session)
 {
-    bool first = true;
+    bool first = true, reports = false;
+    for (int i = 0; i < session->program->train_count; i++)
+        if (session->program->trains[i].report != NULL) reports = true;
+    if (!reports) return nnd_error(&session->error, "%s has no reports", session->program->source);
     if (nnd_weights_load(session)) return 1;
     for (int i = 0; i < session->program->train_count; i++) {
         const NndTrainInfo *train = &session->program->trains[i];
@@ -144,7 +147,7 @@ int nnd_eval(NndSession *session)
         if (eval_block(session, train, first)) return 1;
         first = false;
     }
-    if (first) return nnd_error(&session->error, "%s has no reports", session->program->source);
+    if (first) return nnd_error(&session->error, "%s has no reports", session->options.only);
     if (session->options.json) printf("}\n");
     return 0;
 }

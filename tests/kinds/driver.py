@@ -2,6 +2,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -182,6 +183,24 @@ def test_build_amalgamated():
     if compiled.status or compiled.err:
         return compiled.text()
     return must(common.run(os.path.join(work, "line"), cwd=work), 0, "epoch 6/6")
+
+
+def test_runtime_embedded():
+    """Away from the runtime's library, nndc brings the sources it carries."""
+    work = program()
+    shutil.copy(common.NNDC, work)
+    problem = must(common.run(os.path.join(work, "nndc"), "build", "m.nnd", "-o", "line", cwd=work))
+    return problem or must(common.run(os.path.join(work, "line"), cwd=work), 0, "epoch 6/6")
+
+
+def test_compiler_missing():
+    return must(common.nndc("train", "m.nnd", "--cc", "no-such-compiler", cwd=program()), 1,
+                "no-such-compiler", "--cc")
+
+
+def test_eval_without_reports():
+    return must(common.nndc("eval", os.path.join(common.ROOT, "examples/logic/model.nnd")), 1,
+                "no reports")
 
 
 def test_build_same_bytes():
