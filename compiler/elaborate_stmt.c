@@ -268,10 +268,6 @@ static void exec_if(Elab *e, Frame *f, const AstStmt *s)
         exec_block(e, f, cond.scalar->value != 0 ? &s->body : &s->otherwise);
         return;
     }
-    if (f->kind == FRAME_TRAIN) {
-        elab_unsupported(e, s->span, "a condition that is known at run time, in a train block,");
-        return;
-    }
     exec_run_time_if(e, f, s, &cond);
 }
 

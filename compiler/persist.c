@@ -233,24 +233,27 @@ static void optimizer_state(Elab *e, Frame *f, const AstStmt *s)
         bind_failed(e, f, name);
         return;
     }
-    const Persistent *known = map_get(&e->persistents, path);
-    if (known) {
+    Persistent *p = map_get(&e->persistents, path);
+    const Local *local = local_find(f, name.name);
+    if (p && local && local->state == p) {
         diag_error(e->context, s->span, "`%s` is declared twice", name.name);
-        diag_note(e->context, known->span, "the first declaration");
+        diag_note(e->context, p->span, "the first declaration");
         bind_failed(e, f, name);
         return;
     }
     ElemType type = s->type ? declared_type(s->type) : TYPE_REAL;
-    const Node *init =
-        init_node(e, f, s->values.data[0], path, type, parameter->rank, parameter->shape);
-    if (!init) {
-        bind_failed(e, f, name);
-        return;
+    if (!p) { /* else an earlier round of a `repeat` made it */
+        const Node *init =
+            init_node(e, f, s->values.data[0], path, type, parameter->rank, parameter->shape);
+        if (!init) {
+            bind_failed(e, f, name);
+            return;
+        }
+        p = persistent_new(e, PERSIST_OPTIMIZER, path, NULL, init, type, init->rank, init->shape,
+                           s->span);
     }
-    Persistent *p = persistent_new(e, PERSIST_OPTIMIZER, path, NULL, init, type, init->rank,
-                                   init->shape, s->span);
     uint64_t all = ((uint64_t)1 << parameter->rank) - 1;
-    Value v = value_of_hidden(e, p->leaf, all);
+    Value v = value_of_hidden(e, persistent_current(e, p), all);
     local_bind(e, f, name, &v)->state = p;
 }
 

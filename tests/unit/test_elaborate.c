@@ -262,6 +262,84 @@ static void test_grad(void)
     CU_ASSERT_EQUAL(errors("fn f(x: [N]) = grad(x, x)\nmodel M() = f([1.0])"), 1);
 }
 
+/* --- train blocks --------------------------------------------------------------------------------------------------- */
+
+/* The value of the tensor with this path after n steps; its first element. */
+static double after_steps(const char *path, int n)
+{
+    EvalEnv env = eval_env(context_arena(context), 7);
+    char error[256] = "";
+    int count = program->persistents.len;
+    EvalArray *values[64] = {NULL}, *next[64];
+    CU_ASSERT_FATAL(count <= 64);
+    for (int i = 0; i < count; i++) {
+        const Persistent *p = program->persistents.data[i];
+        if (p->init) eval_roots(program->graph, &env, &p->init, 1, &values[i], error, sizeof error);
+        eval_set(&env, p->leaf, values[i]);
+    }
+    const Entry *step = program->trains.data[0]->step;
+    for (int k = 0; k < n; k++, env.step++) {
+        const Node *roots[64];
+        for (int i = 0; i < step->updates.len; i++)
+            roots[i] = step->updates.data[i].value;
+        CU_ASSERT_FATAL(eval_roots(program->graph, &env, roots, step->updates.len, next, error,
+                                   sizeof error));
+        for (int i = 0; i < step->updates.len; i++) {
+            int target = step->updates.data[i].target->index;
+            eval_array_free(values[target]);
+            values[target] = next[i];
+            eval_set(&env, step->updates.data[i].target->leaf, next[i]);
+        }
+    }
+    double result = NAN;
+    for (int i = 0; i < count; i++) {
+        if (values[i] && !strcmp(program->persistents.data[i]->path, path))
+            result = values[i]->data[0];
+        eval_array_free(values[i]);
+    }
+    return result;
+}
+
+static void test_train(void)
+{
+    /* One step of sgd(0.1) on w^2 is w := 0.8 w. */
+    const char *text = "model A() -> real {\n  param w: real = 1\n  return w\n}\nmodel B like A\n"
+                       "train t {\n  steps: 2\n  _ = B()\n"
+                       "  repeat 3 { minimize A()^2 using sgd(0.1) }\n"
+                       "  update B = 0.5 * B + 0.5 * A\n}";
+    CU_ASSERT_FATAL(compile(text));
+    ASSERT_NEAR(after_steps("A.w", 1), 0.512);
+    ASSERT_NEAR(after_steps("A.w", 2), 0.512 * 0.512);
+    ASSERT_NEAR(after_steps("B.w", 1), 0.5 + 0.256);
+    ASSERT_NEAR(after_steps("B.w", 2), 0.5 * (0.5 + 0.256) + 0.5 * 0.512 * 0.512);
+    ASSERT_NEAR(after_steps("t.minimize1.t", 2), 6);
+    done();
+    /* Rounds of repeat share one optimiser state: v = g, then 0.9 v + g. */
+    CU_ASSERT_FATAL(compile("model A() -> real {\n  param w: real = 1\n  return w\n}\n"
+                            "train t {\n  steps: 1\n"
+                            "  repeat 2 { minimize A()^2 using sgd(0.1, momentum = 0.9) }\n}"));
+    ASSERT_NEAR(after_steps("A.w", 1), 0.8 - 0.1 * (0.9 * 2 + 1.6));
+    done();
+    /* Copies made by for do not. */
+    CU_ASSERT_FATAL(compile("model A[2]() -> real {\n  param w: real = 1\n  return w\n}\n"
+                            "train t {\n  steps: 1\n"
+                            "  for k in 0..2 { minimize A[k]()^2 using sgd(0.1 * (k + 1)) }\n}"));
+    ASSERT_NEAR(after_steps("A[0].w", 1), 0.8);
+    ASSERT_NEAR(after_steps("A[1].w", 1), 0.6);
+    CU_ASSERT(has_parameter("t.minimize1[1].t"));
+    done();
+    /* A loss from before a change is an error; computed again it is not. */
+    const char *stale = "model A() -> real {\n  param w: real = 1\n  return w\n}\n"
+                        "train t {\n  steps: 1\n  a = A()\n  minimize a^2 using sgd(0.1)\n"
+                        "  minimize a^4 using sgd(0.1)\n}";
+    CU_ASSERT_EQUAL(errors(stale), 1);
+    CU_ASSERT_FATAL(compile("model A() -> real {\n  param w: real = 1\n  return w\n}\n"
+                            "train t {\n  steps: 1\n  a = A()\n  minimize a^2 using sgd(0.1)\n"
+                            "  a = A()\n  minimize a^4 using sgd(0.1)\n}"));
+    ASSERT_NEAR(after_steps("A.w", 1), 0.8 - 0.1 * 4 * 0.8 * 0.8 * 0.8);
+    done();
+}
+
 int main(void)
 {
     static const UnitTest tests[] = {
@@ -269,6 +347,7 @@ int main(void)
         {"subscripts", test_subscripts},{"lifting", test_lifting},
         {"each", test_each},           {"paths", test_paths},
         {"constants", test_constants}, {"choices", test_choices},
-        {"draws", test_draws},         {"derivatives", test_grad}};
+        {"draws", test_draws},         {"derivatives", test_grad},
+        {"train blocks", test_train}};
     return unit_main("elaborate", tests, (int)(sizeof tests / sizeof *tests));
 }

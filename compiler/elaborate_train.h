@@ -1,0 +1,25 @@
+/* elaborate_train.h -- between elaborate_train.c, train_block.c and minimize.c: a train block at work. */
+#ifndef NND_ELABORATE_TRAIN_H
+#define NND_ELABORATE_TRAIN_H
+
+#include "elaborate.h"
+
+typedef struct TrainWork {
+    Train *train;
+    const AstItem *item;
+    const Definition *definition;
+    double clip;            /* 0: none */
+    Entry *entry;           /* the step, or the reports over the whole split */
+    bool step;              /* which of the two */
+    Map minimizes;          /* statement -> its number */
+    int n_minimizes;
+    VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
+} TrainWork;
+
+/* train_block.c: the statements of a train block, in order. */
+void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);
+
+/* minimize.c: one step of an optimiser on the parameters that a loss depends on. */
+void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s);
+
+#endif
