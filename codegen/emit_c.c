@@ -160,6 +160,7 @@ void c_program_head(Out *out, CProgram *c)
     static const char *const lines[] = {
         "#include \"nnd_rt.h\"",
         "#include \"scalar.h\"",
+        "#include \"vmath.h\"",
         "",
         "#ifdef __clang__ /* a loop that may be vector code, but is not, is no mistake */",
         "#pragma clang diagnostic ignored \"-Wpass-failed\"",

@@ -471,6 +471,8 @@ static const char *amalgamate(Trainer *t, const char *text)
         if (!strncmp(file->path, "rt/", 3) && !strcmp(file->path + n - 2, ".c"))
             add_without_includes(&out, file->text);
     }
+    for (const EmbeddedFile *file = nnd_embedded; file->path; file++)
+        if (!strcmp(file->path, "rt/vmath.h")) add_without_includes(&out, file->text);
     add_without_includes(&out, text);
     return str_text(&out);
 }
