@@ -37,10 +37,18 @@ const Node *persistent_current(Elab *e, const Persistent *p)
     return node ? node : p->leaf;
 }
 
+/* What is kept is a number like any other once it is there: a later derivative does not flow through the
+ * computation that made it. */
 void persistent_set(Elab *e, Persistent *p, const Node *value)
 {
     Session *s = e->session;
     if (!map_get(&s->current, p)) vec_push(e->arena, &s->changed, p);
+    if (value->type == TYPE_REAL) {
+        const Scalar *stopped = scalar_op1(e->g, OP_STOP, scalar_load_at(e->g, value, 0));
+        const Node *kept = graph_map(e->g, value->rank, value->shape, stopped, value->span);
+        if (value->name) graph_name(kept, value->name);
+        value = kept;
+    }
     map_put(&s->current, p, (void *)(uintptr_t)value);
 }
 

@@ -338,6 +338,15 @@ static void test_train(void)
                             "  a = A()\n  minimize a^4 using sgd(0.1)\n}"));
     ASSERT_NEAR(after_steps("A.w", 1), 0.8 - 0.1 * 4 * 0.8 * 0.8 * 0.8);
     done();
+    /* A parameter that an earlier minimize has set is a constant for a later one: B := 1 - 0.1 * A, and the
+     * derivative of A * B by A is B, not B + A * dB/dA. */
+    CU_ASSERT_FATAL(compile("model A() -> real {\n  param w: real = 3\n  return w\n}\n"
+                            "model B() -> real {\n  param w: real = 1\n  return w\n}\n"
+                            "train t {\n  steps: 1\n  minimize A() * B() over B using sgd(0.1)\n"
+                            "  minimize A() * B() over A using sgd(0.1)\n}"));
+    ASSERT_NEAR(after_steps("B.w", 1), 0.7);
+    ASSERT_NEAR(after_steps("A.w", 1), 3 - 0.1 * 0.7);
+    done();
 }
 
 int main(void)
