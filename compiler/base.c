@@ -30,7 +30,9 @@ struct Arena {
     Block *blocks;
 };
 
-enum { BLOCK_SIZE = 1 << 16 };
+/* Blocks double from the first to the largest: most arenas live for one short walk, and to clear a
+ * large block would cost more than the walk. */
+enum { BLOCK_FIRST = 1 << 11, BLOCK_SIZE = 1 << 16 };
 
 Arena *arena_new(void)
 {
@@ -57,7 +59,9 @@ void *arena_alloc(Arena *arena, size_t size)
     if (size == 0) size = align;
     Block *block = arena->blocks;
     if (!block || block->size - block->used < size) {
-        size_t room = size > BLOCK_SIZE / 4 ? size : BLOCK_SIZE;
+        size_t room = block ? 2 * block->size : BLOCK_FIRST;
+        if (room > BLOCK_SIZE) room = BLOCK_SIZE;
+        if (size > room / 4) room = size;
         block = calloc(1, sizeof *block + room);
         if (!block) die("out of memory (%zu bytes)", size);
         block->size = room;

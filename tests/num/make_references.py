@@ -1049,6 +1049,59 @@ def second_derivatives(c):
     c.gradient((residual**2).mean(), ((steepness - 1)**2).mean())
 
 
+def second_layers(c):
+    def slope(name, *shape, scale=1.0):
+        x = c.input(name, c.normal(2, *shape, scale=scale)).requires_grad_()
+        y = models[name](x)
+        return 0.1 * (torch.autograd.grad((y**2).sum(), x, create_graph=True)[0]**2).sum()
+
+    def window(path, *shape):
+        return (c.param(path + ".w", c.normal(*shape, scale=0.5)),
+                c.param(path + ".b", c.normal(shape[-1], scale=0.5)))
+
+    w1, b1 = window("Window.conv1d1", 3, 2, 2)
+    image = c.conv2d("Image.conv2d1", 3, 2, 2, padding=1)
+    w2, b2 = window("Up.transposed_conv2d1", 3, 3, 2, 2)
+    depthwise = c.param("Separate.separable_conv2d1.depthwise_conv2d1.w", c.normal(3, 3, 2, 2))
+    mixed = c.dense("Separate.separable_conv2d1.dense1", 4, 3)
+    path = "Block.transformer_block1."
+    q, k, v = (c.param(f"{path}attention1.cross_attention1.w{n}", c.normal(2, 4, 2, scale=0.5)) for n in "qkv")
+    o = c.param(path + "attention1.cross_attention1.wo", c.normal(2, 2, 4))
+    dense1, dense2 = c.dense(path + "dense1", 4, 6), c.dense(path + "dense2", 6, 4)
+    edge = c.dense("Points.edge_conv1.dense1", 4, 4)
+
+    def block(x):
+        h = F.layer_norm(x, [4])
+        score = (h[:, None] @ q) @ (h[:, None] @ k).transpose(2, 3) / math.sqrt(2)
+        score = score.masked_fill(torch.ones(5, 5).triu(1).bool(), -math.inf)
+        x = x + ((F.softmax(score, -1) @ (h[:, None] @ v)) @ o).sum(1)
+        return x + dense2(F.gelu(dense1(F.layer_norm(x, [4]))))
+
+    def points(x):
+        distance = ((x[:, :, None] - x[:, None])**2).sum(-1)
+        near = distance.argsort(-1)[:, :, :3]
+        there = torch.stack([cloud[row] for cloud, row in zip(x, near)])
+        here = x[:, :, None].expand_as(there)
+        return torch.tanh(edge(torch.cat([here, there - here], -1))).amax(2)
+
+    models = {
+        "Window": spread(lambda x: torch.tanh(
+            F.conv1d(x, w1.permute(2, 1, 0), b1, 2, 2, 2))),
+        "Image": lambda x: spread(lambda h: F.interpolate(F.max_pool2d(h, 2), scale_factor=2))(
+            torch.sigmoid(image(x))),
+        "Up": spread(lambda x: torch.tanh(
+            F.conv_transpose2d(x, w2.permute(2, 3, 0, 1), b2, 2, 1, 1))),
+        "Separate": lambda x: mixed(spread(lambda h: F.conv2d(
+            h, depthwise.flatten(2).permute(2, 0, 1)[:, None], None, 2, 1, groups=2))(x)),
+        "Normal": lambda x: F.layer_norm(spread(lambda h: F.group_norm(h, 2))(x), [4]),
+        "Block": block,
+        "Points": points,
+    }
+    c.gradient(slope("Window", 7, 2) + slope("Image", 5, 4, 2) + slope("Up", 3, 4, 2) +
+               slope("Separate", 5, 4, 2, scale=0.5) + slope("Normal", 3, 4, 4) +
+               0.01 * slope("Block", 5, 4, scale=3) + slope("Points", 5, 2))
+
+
 def notation(c):
     row = c.input("row", [2, 0, 2, 1, 0])
 
@@ -1099,7 +1152,7 @@ CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, n
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
          more_losses, metrics, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
-         second_derivatives, notation]
+         second_derivatives, second_layers, notation]
 
 
 def main():
