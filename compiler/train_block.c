@@ -122,7 +122,8 @@ static void exec_update(Elab *e, Frame *f, const AstStmt *s)
     }
     if (!any) {
         diag_error(e->context, name.span, "%s has no parameters yet", name.name);
-        diag_hint(e->context, "call the model before this line");
+        diag_hint(e->context, "they exist from its first call on: _ = %s(..) before this line",
+                  name.name);
     }
     e->session->last_change = s->span;
 }
