@@ -1,9 +1,9 @@
 /* c_expr.c -- scalars as C expressions.
  *
  * A scalar that is used more than once in a statement, or whose text grows long, becomes a named
- * constant in front of the statement; a choice of which a branch may fail (a subscript that is checked
- * when running) becomes an if statement, every other one a conditional expression. Subscripts are
- * computed in long, values of type int in int32_t with arithmetic that wraps. */
+ * constant in front of the statement; a choice of which a branch may fail (a subscript that is
+ * checked when running) becomes an if statement, every other one a conditional expression.
+ * Subscripts are computed in long, values of type int in int32_t with arithmetic that wraps. */
 #include "c_text.h"
 
 #include <assert.h>
@@ -34,18 +34,20 @@ const char *c_type(const CKernel *k, ElemType type)
     return "";
 }
 
-/* --- names -------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* Words that a local name must not hide: C's, and what emitted code calls. */
 static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
-        "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
-        "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register",
-        "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef",
-        "union", "unsigned", "void", "volatile", "while", "bool", "true", "false", "asm", "unix",
-        "linux", "fault", "seed", "checked", "min", "max", "div", "abs", "y0", "y1", "yn", "j0",
-        "j1", "jn", "gamma", "index", "log", "exp", "signal", "time", "main", "real"};
+        "auto",     "break",  "case",    "char",     "const",    "continue", "default",  "do",
+        "double",   "else",   "enum",    "extern",   "float",    "for",      "goto",     "if",
+        "inline",   "int",    "long",    "register", "restrict", "return",   "short",    "signed",
+        "sizeof",   "static", "struct",  "switch",   "typedef",  "union",    "unsigned", "void",
+        "volatile", "while",  "bool",    "true",     "false",    "asm",      "unix",     "linux",
+        "fault",    "seed",   "checked", "min",      "max",      "div",      "abs",      "y0",
+        "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
+        "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(word, words[i]) == 0) return true;
     return strncmp(word, "nnd", 3) == 0;
@@ -75,16 +77,15 @@ static const char *named_get(const CKernel *k, const Scalar *s)
     return NULL;
 }
 
-/* --- what is known of a scalar ------------------------------------------------------------------------ */
+/* --- what is known of a scalar ---------------------------------------------------------------- */
 
-/* Whether subscript i of a load is proven inside its axis; the size of the axis may depend on the axes
- * before, which have the load's own subscripts. */
+/* Whether subscript i of a load is proven inside its axis; the size of the axis may depend on the
+ * axes before, which have the load's own subscripts. */
 static bool subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i)
 {
     Range r = scalar_range(subs[i], k->var_extent, MAX_ITERS);
     Extent e = node->shape[i];
-    if (e.size && e.size->iters)
-        e.size = scalar_substitute(k->l->g, e.size, subs, i);
+    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, subs, i);
     return range_within(r, e);
 }
 
@@ -121,7 +122,7 @@ static bool is_affine(const Scalar *s)
     return s->type == TYPE_INT && affine_of(s, &a);
 }
 
-/* --- counting ------------------------------------------------------------------------------------------ */
+/* --- counting --------------------------------------------------------------------------------- */
 
 static void count_uses(CKernel *k, const Scalar *s)
 {
@@ -146,7 +147,7 @@ static bool used_often(const CKernel *k, const Scalar *s)
     return (intptr_t)map_get(&k->uses, s) > 1;
 }
 
-/* --- numbers --------------------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static Text real_literal(CKernel *k, double value)
 {
@@ -160,8 +161,7 @@ static Text real_literal(CKernel *k, double value)
     for (int digits = 1; digits < 17; digits++) { /* the shortest that reads back */
         char shorter[40];
         snprintf(shorter, sizeof shorter, "%.*g", digits, value);
-        bool same = k->f64 ? strtod(shorter, NULL) == value
-                           : strtof(shorter, NULL) == (float)value;
+        bool same = k->f64 ? strtod(shorter, NULL) == value : strtof(shorter, NULL) == (float)value;
         if (!same) continue;
         memcpy(text, shorter, sizeof text);
         break;
@@ -180,7 +180,7 @@ static Text literal(CKernel *k, const Scalar *s)
                   s->value < 0 ? PREC_UNARY : PREC_ATOM};
 }
 
-/* --- subscripts -------------------------------------------------------------------------------------------- */
+/* --- subscripts ------------------------------------------------------------------------------- */
 
 /* A sum that grows term by term: "i * 784 + j - 1". */
 typedef struct Sum {
@@ -195,8 +195,10 @@ static void sum_term(CKernel *k, Sum *sum, Text t, int64_t factor)
     int64_t times = minus ? -factor : factor;
     int needed = times != 1 || minus ? PREC_MUL : PREC_ADD;
     const char *text = wrap(k, t, times != 1 ? PREC_MUL : needed);
-    if (sum->terms > 0) str_add(&sum->text, minus ? " - " : " + ");
-    else if (minus) str_add(&sum->text, "-");
+    if (sum->terms > 0)
+        str_add(&sum->text, minus ? " - " : " + ");
+    else if (minus)
+        str_add(&sum->text, "-");
     str_add(&sum->text, text);
     if (times != 1) str_printf(&sum->text, " * %lld", (long long)times);
     sum->prec = sum->terms > 0 ? PREC_ADD : minus ? PREC_UNARY : times != 1 ? PREC_MUL : t.prec;
@@ -347,8 +349,7 @@ static Text place_text(CKernel *k, const Node *node, const Scalar *const *subs, 
     const Buffer *b = buffer_get(k->l, node);
     const char *name = node_name(k, node);
     if (b->kind == BUFFER_RUN || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
-    return atom(
-        arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
+    return atom(arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
 }
 
 Text c_place(CKernel *k, const Node *node, const Scalar *const *subs)
@@ -356,9 +357,10 @@ Text c_place(CKernel *k, const Node *node, const Scalar *const *subs)
     return place_text(k, node, subs, false, node->span);
 }
 
-/* --- loads -------------------------------------------------------------------------------------------------- */
+/* --- loads ------------------------------------------------------------------------------------ */
 
-/* The conditions under which subscript i stays inside, as "s >= 0 && s < n"; only what is not known. */
+/* The conditions under which subscript i stays inside, as "s >= 0 && s < n"; only what is not
+ * known. */
 static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
 {
     if (subscript_safe(k, s->node, s->args, i)) return;
@@ -383,12 +385,12 @@ static Text load_text(CKernel *k, const Scalar *s)
     Text place = place_text(k, s->node, s->args, false, s->span);
     if (!str_text(&cond)[0]) return place;
     Text other = c_value(k, s->outside);
-    return (Text){arena_printf(k->arena, "%s ? %s : %s", str_text(&cond), place.s,
-                               wrap(k, other, PREC_OR)),
-                  PREC_PICK};
+    return (Text){
+        arena_printf(k->arena, "%s ? %s : %s", str_text(&cond), place.s, wrap(k, other, PREC_OR)),
+        PREC_PICK};
 }
 
-/* --- operators ------------------------------------------------------------------------------------------------ */
+/* --- operators -------------------------------------------------------------------------------- */
 
 /* The precedence of a table's expression: that of its loosest operator outside of parentheses. */
 static int pattern_prec(const char *p)
@@ -399,16 +401,25 @@ static int pattern_prec(const char *p)
         if (depth) continue;
         int here = PREC_ATOM;
         bool binary = at > p && at[-1] == ' ';
-        if (*at == '?') here = PREC_PICK;
-        else if (at[0] == '|' && at[1] == '|') here = PREC_OR;
-        else if (at[0] == '&' && at[1] == '&') here = PREC_AND;
-        else if ((*at == '=' || *at == '!') && at[1] == '=') here = PREC_EQ;
-        else if (*at == '<' || *at == '>') here = PREC_LT;
-        else if (*at == '+' || *at == '-') here = binary ? PREC_ADD : PREC_UNARY;
-        else if (*at == '*' || *at == '/') here = PREC_MUL;
-        else if (*at == '!') here = PREC_UNARY;
+        if (*at == '?')
+            here = PREC_PICK;
+        else if (at[0] == '|' && at[1] == '|')
+            here = PREC_OR;
+        else if (at[0] == '&' && at[1] == '&')
+            here = PREC_AND;
+        else if ((*at == '=' || *at == '!') && at[1] == '=')
+            here = PREC_EQ;
+        else if (*at == '<' || *at == '>')
+            here = PREC_LT;
+        else if (*at == '+' || *at == '-')
+            here = binary ? PREC_ADD : PREC_UNARY;
+        else if (*at == '*' || *at == '/')
+            here = PREC_MUL;
+        else if (*at == '!')
+            here = PREC_UNARY;
         if (here < prec) prec = here;
-        while ((here == PREC_EQ || here == PREC_LT) && at[1] == '=') at++;
+        while ((here == PREC_EQ || here == PREC_LT) && at[1] == '=')
+            at++;
     }
     return prec;
 }
@@ -537,8 +548,8 @@ static Text operator_text(CKernel *k, const Scalar *s)
         bool twice = occurrences(pattern, (char)('x' + i)) > 1;
         if (twice && s->args[i]->kind != SCALAR_CONST) args[i] = atom(c_bind(k, s->args[i], NULL));
     }
-    bool wraps = s->type == TYPE_INT && (s->op == OP_ADD || s->op == OP_SUB || s->op == OP_MUL ||
-                                         s->op == OP_NEG);
+    bool wraps = s->type == TYPE_INT &&
+                 (s->op == OP_ADD || s->op == OP_SUB || s->op == OP_MUL || s->op == OP_NEG);
     return wraps ? wrapping(k, s, pattern, args)
                  : instantiate(k, pattern, args, operand == TYPE_REAL);
 }
@@ -552,8 +563,10 @@ static Text choice_text(CKernel *k, const Scalar *s)
     Map uses = k->uses;
     bool lazy = k->lazy;
     for (int i = 1; i < 3; i++) {
-        if (i == 1) out_open(k->out, "if (%s) {", cond.s);
-        else out_open(k->out, "} else {");
+        if (i == 1)
+            out_open(k->out, "if (%s) {", cond.s);
+        else
+            out_open(k->out, "} else {");
         int scope = k->named.len;
         k->lazy = true;
         c_count(k, &s->args[i], 1);
@@ -574,14 +587,13 @@ static Text draw_text(CKernel *k, const Scalar *s)
 {
     k->uses_seed = true;
     Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
-    return atom(arena_printf(k->arena,
-                             "%s%s(seed, UINT64_C(0x%016llx), (uint32_t)%s, (uint32_t)%s)",
-                             s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "",
-                             (unsigned long long)s->site, wrap(k, run, PREC_UNARY),
-                             wrap(k, place, PREC_UNARY)));
+    return atom(arena_printf(
+        k->arena, "%s%s(seed, UINT64_C(0x%016llx), (uint32_t)%s, (uint32_t)%s)",
+        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", (unsigned long long)s->site,
+        wrap(k, run, PREC_UNARY), wrap(k, place, PREC_UNARY)));
 }
 
-/* --- values --------------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 static Text value_text(CKernel *k, const Scalar *s)
 {
@@ -595,9 +607,8 @@ static Text value_text(CKernel *k, const Scalar *s)
     }
     if (guarded_choice(k, s)) return choice_text(k, s);
     if (is_affine(s) && fits_int(scalar_range(s, k->var_extent, MAX_ITERS)))
-        return (Text){
-            arena_printf(k->arena, "(int32_t)%s", wrap(k, c_index(k, s), PREC_UNARY)),
-            PREC_UNARY};
+        return (Text){arena_printf(k->arena, "(int32_t)%s", wrap(k, c_index(k, s), PREC_UNARY)),
+                      PREC_UNARY};
     return operator_text(k, s);
 }
 

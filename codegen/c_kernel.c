@@ -1,13 +1,13 @@
 /* c_kernel.c -- one kernel as one C function.
  *
- * What does not change in a loop is computed before it; a value that was just stored and is read again
- * in the same block gets a name instead. Both rest on the verifier's guarantee that a subscript without
- * a check is inside its tensor, so that evaluating it early is harmless. */
+ * What does not change in a loop is computed before it; a value that was just stored and is read
+ * again in the same block gets a name instead. Both rest on the verifier's guarantee that a
+ * subscript without a check is inside its tensor, so that evaluating it early is harmless. */
 #include "c_text.h"
 
 #include <assert.h>
 
-/* --- names that stop to hold ---------------------------------------------------------------------- */
+/* --- names that stop to hold ------------------------------------------------------------------ */
 
 typedef struct ReadsAny {
     CKernel *k;
@@ -41,13 +41,13 @@ static void names_forget(CKernel *k, const Nodes *writes)
     k->named.len = kept;
 }
 
-/* --- hoisting --------------------------------------------------------------------------------------- */
+/* --- hoisting --------------------------------------------------------------------------------- */
 
 typedef struct Hoist {
     CKernel *k;
-    uint64_t inner;     /* variables bound in the loop */
-    Nodes writes;       /* in the loop */
-    bool sure;          /* the statement at hand is reached */
+    uint64_t inner; /* variables bound in the loop */
+    Nodes writes;   /* in the loop */
+    bool sure;      /* the statement at hand is reached */
     Map seen;
     Scalars found;
 } Hoist;
@@ -123,8 +123,8 @@ static void bound_vars(void *data, Stmt *s)
 /* Names, in front of a loop, what is the same in all its iterations. */
 static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
 {
-    Hoist h = {.k = k, .inner = (uint64_t)1 << loop->var, .writes = *writes,
-               .seen = map_new(k->arena)};
+    Hoist h = {
+        .k = k, .inner = (uint64_t)1 << loop->var, .writes = *writes, .seen = map_new(k->arena)};
     h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
     block_visit(&loop->body, bound_vars, &h.inner);
     Extent old = range_set(k, loop->var, loop->extent);
@@ -136,7 +136,7 @@ static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
         c_bind(k, h.found.data[i], NULL);
 }
 
-/* --- statements -------------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 static void print_block(CKernel *k, const Block *block);
 
@@ -389,7 +389,7 @@ static void print_block(CKernel *k, const Block *block)
         }
 }
 
-/* --- the function ------------------------------------------------------------------------------------ */
+/* --- the function ----------------------------------------------------------------------------- */
 
 static void parameters_collect(CKernel *k, CFunction *f)
 {
@@ -454,9 +454,14 @@ CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name
     f->name = name;
     Out body = out_new(arena);
     body.indent = 1;
-    CKernel k = {.l = l, .kernel = kernel, .out = &body, .arena = arena,
-                 .f64 = strcmp(l->options->real, "f64") == 0, .buffer_name = map_new(arena),
-                 .uses = map_new(arena), .unsafe = map_new(arena)};
+    CKernel k = {.l = l,
+                 .kernel = kernel,
+                 .out = &body,
+                 .arena = arena,
+                 .f64 = strcmp(l->options->real, "f64") == 0,
+                 .buffer_name = map_new(arena),
+                 .uses = map_new(arena),
+                 .unsafe = map_new(arena)};
     for (int i = 0; i < MAX_ITERS; i++)
         k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
     parameters_collect(&k, f);

@@ -1,5 +1,5 @@
-/* c_text.h -- the inside of the C backend: one kernel on its way to text; for emit_c.c, c_expr.c and
- * c_kernel.c only. */
+/* c_text.h -- the inside of the C backend: one kernel on its way to text; for emit_c.c, c_expr.c
+ * and c_kernel.c only. */
 #ifndef NND_C_TEXT_H
 #define NND_C_TEXT_H
 
@@ -28,17 +28,17 @@ typedef struct CKernel {
     bool f64;
     const char *var_name[MAX_ITERS];
     Extent var_extent[MAX_ITERS];
-    VEC(const char *) taken;    /* identifiers in use */
-    Map buffer_name;            /* from Buffer to its identifier here */
-    VEC(Named) named;           /* in scope */
-    Map uses;                   /* of the statement at hand: from Scalar to how often */
-    Map unsafe;                 /* from Scalar to "yes" or "no": holds a checked subscript */
+    VEC(const char *) taken; /* identifiers in use */
+    Map buffer_name;         /* from Buffer to its identifier here */
+    VEC(Named) named;        /* in scope */
+    Map uses;                /* of the statement at hand: from Scalar to how often */
+    Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
     int n_temps;
-    bool lazy;                  /* inside a branch: what may fail must not be moved out */
+    bool lazy; /* inside a branch: what may fail must not be moved out */
     bool uses_fault, uses_seed;
 } CKernel;
 
-/* --- c_expr.c ------------------------------------------------------------------------------------- */
+/* --- c_expr.c --------------------------------------------------------------------------------- */
 
 const char *c_type(const CKernel *k, ElemType type);
 /* An identifier like `wanted` that is not in use yet. */
@@ -60,13 +60,13 @@ const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */
 bool c_unsafe(CKernel *k, const Scalar *s);
 
-/* --- c_tile.c ------------------------------------------------------------------------------------------- */
+/* --- c_tile.c --------------------------------------------------------------------------------- */
 
 void c_tile_begin(CKernel *k, Tile *t);
 void c_tile_add(CKernel *k, Tile *t);
 void c_tile_end(CKernel *k, Tile *t);
 
-/* --- c_kernel.c ---------------------------------------------------------------------------------------- */
+/* --- c_kernel.c ------------------------------------------------------------------------------- */
 
 /* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how
  * the entry calls each buffer. */

@@ -1,5 +1,5 @@
-/* c_tile.c -- register tiles as C: arrays of vectors with literal bounds, which compilers keep in registers
- * if every loop over them is unrolled. */
+/* c_tile.c -- register tiles as C: arrays of vectors with literal bounds, which compilers keep in
+ * registers if every loop over them is unrolled. */
 #include "c_text.h"
 
 /* A scalar with the tile's lane at the column's first. */
@@ -24,8 +24,8 @@ static Extent rows_open(CKernel *k, const Tile *t)
     Extent old = k->var_extent[t->row];
     k->var_extent[t->row] = extent_fixed(t->rows);
     out_line(k->out, "UNROLL");
-    out_open(k->out, "for (long %s = 0; %s < %d; %s++) {", k->var_name[t->row],
-             k->var_name[t->row], t->rows, k->var_name[t->row]);
+    out_open(k->out, "for (long %s = 0; %s < %d; %s++) {", k->var_name[t->row], k->var_name[t->row],
+             t->rows, k->var_name[t->row]);
     return old;
 }
 

@@ -1,10 +1,10 @@
 /* emit_c.h -- entries of a program as C functions.
  *
- * All data of the emitted program lie in one struct: the persistent tensors, pointers to the examples of
- * the batch and to files, the numbers of the run (batch, step, ...), the outputs of all entries and the
- * work memory. An entry becomes `static void NAME(struct Model *m)`, which expects the inputs in *m and
- * leaves outputs and updates there. Where a subscript left its tensor, m->fault.place is not NULL
- * afterwards, and the results mean nothing. */
+ * All data of the emitted program lie in one struct: the persistent tensors, pointers to the
+ * examples of the batch and to files, the numbers of the run (batch, step, ...), the outputs of all
+ * entries and the work memory. An entry becomes `static void NAME(struct Model *m)`, which expects
+ * the inputs in *m and leaves outputs and updates there. Where a subscript left its tensor,
+ * m->fault.place is not NULL afterwards, and the results mean nothing. */
 #ifndef NND_EMIT_C_H
 #define NND_EMIT_C_H
 
@@ -20,9 +20,9 @@ void c_program_head(Out *out, CProgram *c);
 /* The kernels of an entry and its function. */
 void c_program_entry(Out *out, CProgram *c, const Entry *entry);
 
-/* How the struct names things (without "m->"). An array for a persistent tensor and for an output (of one
- * element if it is a scalar), a pointer to be set before a run for a field, a file, an argument; NULL if no
- * entry uses the leaf. */
+/* How the struct names things (without "m->"). An array for a persistent tensor and for an output
+ * (of one element if it is a scalar), a pointer to be set before a run for a field, a file, an
+ * argument; NULL if no entry uses the leaf. */
 const char *c_persistent_name(CProgram *c, const Persistent *p);
 const char *c_leaf_name(CProgram *c, const Node *leaf);
 const char *c_output_name(CProgram *c, const Entry *entry, int output);

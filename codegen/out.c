@@ -15,8 +15,8 @@ static void blanks(Out *out, int n)
         str_add(&out->text, " ");
 }
 
-/* Where to break text so that the first part has at most `room` characters: after a comma if that does not
- * waste half of the line, else in front of an operator or at any blank; 0: nowhere. */
+/* Where to break text so that the first part has at most `room` characters: after a comma if that
+ * does not waste half of the line, else in front of an operator or at any blank; 0: nowhere. */
 static size_t break_at(const char *text, size_t room, bool code)
 {
     size_t best = 0, comma = 0;

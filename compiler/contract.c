@@ -1,10 +1,10 @@
 /* contract.c -- sums of products as matrix products.
  *
- * In out[P] = sum[R] A[..] * B[..] with affine subscripts every iterator moves the addresses of out, A and
- * B by constant strides. By the operands an iterator occurs in it belongs to M (out and A), N (out and B), K
- * (A and B, reducing) or the batch (all three). Iterators of one class whose strides continue each other
- * are one longer axis. Where out, A and B each have a unit stride along M, N or K, the sum is a matrix
- * product, and the iterators left over are loops around it. */
+ * In out[P] = sum[R] A[..] * B[..] with affine subscripts every iterator moves the addresses of
+ * out, A and B by constant strides. By the operands an iterator occurs in it belongs to M (out and
+ * A), N (out and B), K (A and B, reducing) or the batch (all three). Iterators of one class whose
+ * strides continue each other are one longer axis. Where out, A and B each have a unit stride along
+ * M, N or K, the sum is a matrix product, and the iterators left over are loops around it. */
 #include "kernel.h"
 
 #include <assert.h>
@@ -19,7 +19,8 @@ typedef struct Axis {
     int64_t max;
 } Axis;
 
-/* The load's address as strides of the iterators; false if it is not affine or may be out of bounds. */
+/* The load's address as strides of the iterators; false if it is not affine or may be out of
+ * bounds. */
 static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Operand *out)
 {
     *out = (Operand){.node = load->node, .load = load};
@@ -52,8 +53,8 @@ bool contraction_of(Contraction *x, const Node *node)
     }
     for (int i = 0; i < node->n_iters; i++) {
         if (node->iters[i].size && node->iters[i].size->iters) return false;
-        x->class[i] = (x->a.stride[i] ? IN_A : 0) | (x->b.stride[i] ? IN_B : 0) |
-                      (i < node->rank ? IN_C : 0);
+        x->class[i] =
+            (x->a.stride[i] ? IN_A : 0) | (x->b.stride[i] ? IN_B : 0) | (i < node->rank ? IN_C : 0);
         bool known = x->class[i] == CLASS_M || x->class[i] == CLASS_N ||
                      x->class[i] == CLASS_BATCH || (i >= node->rank && x->class[i] == CLASS_K);
         if (!known) return false;
@@ -72,11 +73,16 @@ void contraction_swap(Contraction *x)
             x->class[i] = x->class[i] == CLASS_M ? CLASS_N : CLASS_M;
 }
 
-/* The axis that begins with iterator i and goes on with those of its class that continue its strides. */
+/* The axis that begins with iterator i and goes on with those of its class that continue its
+ * strides. */
 static Axis axis_grow(Contraction *x, int i)
 {
     const Extent *iters = x->node->iters;
-    Axis axis = {iters[i].size ? 1 : iters[i].max, iters[i].size, x->a.stride[i], x->b.stride[i], x->c.stride[i],
+    Axis axis = {iters[i].size ? 1 : iters[i].max,
+                 iters[i].size,
+                 x->a.stride[i],
+                 x->b.stride[i],
+                 x->c.stride[i],
                  iters[i].max};
     x->used[i] = true;
     for (bool grown = true; grown && !axis.size;) {
@@ -178,8 +184,8 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
         if (x.used[i]) continue;
         bool reducing = i >= node->rank;
         if (reducing && whole) return false;
-        Stmt *loop = stmt_loop(l, i, reducing ? LOOP_SEQUENTIAL : LOOP_PARALLEL, node->iters[i],
-                               node->span);
+        Stmt *loop =
+            stmt_loop(l, i, reducing ? LOOP_SEQUENTIAL : LOOP_PARALLEL, node->iters[i], node->span);
         block_add(l, body, loop);
         body = &loop->body;
         if (!reducing) continue;

@@ -1,23 +1,23 @@
-/* fuse.c -- merges kernels whose outer parallel loops are equal, and turns what is then used in one kernel
- * only into local variables and small arrays.
+/* fuse.c -- merges kernels whose outer parallel loops are equal, and turns what is then used in one
+ * kernel only into local variables and small arrays.
  *
- * A kernel may join an earlier one if nothing between them depends on either, and if their loops can be one:
- * every tensor that one writes and the other touches must be accessed at the same value of the loop's
- * variable on both sides, so that no iteration sees another's results (Kennedy and McKinley 1993, Maximizing
- * loop parallelism and improving data locality via loop fusion and distribution). Inner loops merge by the
- * same rule. Afterwards an axis of an intermediate that is always subscripted by the variable of one and the
- * same loop is dropped (array contraction). */
+ * A kernel may join an earlier one if nothing between them depends on either, and if their loops
+ * can be one: every tensor that one writes and the other touches must be accessed at the same value
+ * of the loop's variable on both sides, so that no iteration sees another's results (Kennedy and
+ * McKinley 1993, Maximizing loop parallelism and improving data locality via loop fusion and
+ * distribution). Inner loops merge by the same rule. Afterwards an axis of an intermediate that is
+ * always subscripted by the variable of one and the same loop is dropped (array contraction). */
 #include "kernel.h"
 
 #include <assert.h>
 
 enum {
-    MAX_FUSED = 24,        /* nodes in one kernel */
-    MAX_LOCAL = 1024,      /* elements of a local array */
-    MAX_SEARCH = 64        /* kernels to look back */
+    MAX_FUSED = 24,   /* nodes in one kernel */
+    MAX_LOCAL = 1024, /* elements of a local array */
+    MAX_SEARCH = 64   /* kernels to look back */
 };
 
-/* --- accesses ------------------------------------------------------------------------------------- */
+/* --- accesses --------------------------------------------------------------------------------- */
 
 typedef struct Access {
     const Node *node;
@@ -84,7 +84,7 @@ static bool stmts_conflict(Lowered *l, Stmt *a, Stmt *b)
            nodes_conflict(l, &ar, &bw);
 }
 
-/* --- merging of loops -------------------------------------------------------------------------------- */
+/* --- merging of loops ------------------------------------------------------------------------- */
 
 static bool loops_alike(const Stmt *a, const Stmt *b)
 {
@@ -146,7 +146,7 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
     block_add(l, block, s);
 }
 
-/* --- merging of kernels --------------------------------------------------------------------------------- */
+/* --- merging of kernels ----------------------------------------------------------------------- */
 
 static Stmt kernel_stmt(const Kernel *k)
 {
@@ -220,12 +220,13 @@ void pass_fuse(Lowered *l)
     l->kernels.len = kept;
 }
 
-/* --- contraction of arrays -------------------------------------------------------------------------------- */
+/* --- contraction of arrays -------------------------------------------------------------------- */
 
-/* Where a buffer is used inside one kernel: the innermost block around all uses, and the loops to it. */
+/* Where a buffer is used inside one kernel: the innermost block around all uses, and the loops to
+ * it. */
 typedef struct Home {
     Block *block;
-    uint64_t vars;  /* of the loops around the block */
+    uint64_t vars; /* of the loops around the block */
 } Home;
 
 static bool stmt_uses(Lowered *l, Stmt *s, const Buffer *b)
@@ -262,10 +263,10 @@ static Home home_find(Lowered *l, Block *block, const Buffer *b)
 typedef struct Contract {
     Lowered *l;
     const Buffer *buffer;
-    const Node *node;      /* through which it is accessed */
+    const Node *node; /* through which it is accessed */
     uint64_t vars;
     bool fits;
-    bool drop[MAX_RANK];   /* axes subscripted by the variable drop_var everywhere */
+    bool drop[MAX_RANK]; /* axes subscripted by the variable drop_var everywhere */
     int drop_var[MAX_RANK];
     bool first;
     const Node *local;
@@ -360,8 +361,8 @@ static void find_outside_stmt(void *data, Stmt *s)
 static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
 {
     Home home = home_find(l, &kernel->body, b);
-    Contract c = {.l = l, .buffer = b, .node = b->node, .vars = home.vars, .fits = true,
-                  .first = true};
+    Contract c = {
+        .l = l, .buffer = b, .node = b->node, .vars = home.vars, .fits = true, .first = true};
     AnyOutside outside = {&c, false};
     for (int i = 0; i < home.block->len; i++) {
         bool opaque;
@@ -401,7 +402,8 @@ void pass_contract(Lowered *l)
     for (int k = 0; k < l->kernels.len; k++) {
         Stmt all = kernel_stmt(l->kernels.data[k]);
         for (int i = 0; i < n; i++)
-            if (l->buffers.data[i]->kind == BUFFER_ARENA && stmt_uses(l, &all, l->buffers.data[i])) {
+            if (l->buffers.data[i]->kind == BUFFER_ARENA &&
+                stmt_uses(l, &all, l->buffers.data[i])) {
                 users[i]++;
                 user[i] = k;
             }

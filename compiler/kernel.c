@@ -5,7 +5,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-/* --- construction --------------------------------------------------------------------------------- */
+/* --- construction ----------------------------------------------------------------------------- */
 
 static Stmt *stmt_new(Lowered *l, StmtKind kind)
 {
@@ -129,7 +129,7 @@ Buffer *buffer_get(const Lowered *l, const Node *node)
     return map_get(&l->buffer_of, node);
 }
 
-/* --- walks -------------------------------------------------------------------------------------------- */
+/* --- walks ------------------------------------------------------------------------------------ */
 
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data)
 {
@@ -208,7 +208,7 @@ void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes)
     block_visit(&stmt->body, access_stmt, &a);
 }
 
-/* --- the verifier ------------------------------------------------------------------------------------- */
+/* --- the verifier ----------------------------------------------------------------------------- */
 
 typedef struct Check {
     const Lowered *l;

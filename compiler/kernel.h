@@ -11,7 +11,7 @@
 #include "options.h"
 #include "program.h"
 
-/* --- buffers ------------------------------------------------------------------------------------ */
+/* --- buffers ---------------------------------------------------------------------------------- */
 
 typedef enum BufferKind {
     BUFFER_PERSIST, /* a parameter or state, kept between runs */
@@ -36,17 +36,17 @@ typedef struct Buffer {
     bool vector;      /* LOCAL: kept in vector registers */
 } Buffer;
 
-/* --- statements ------------------------------------------------------------------------------------ */
+/* --- statements ------------------------------------------------------------------------------- */
 
 typedef struct Stmt Stmt;
 typedef VEC(Stmt *) Block;
 
 typedef enum StmtKind {
-    STMT_LOOP,  /* for (var = 0; var < extent; var++) body */
-    STMT_IF,    /* if (cond) body */
-    STMT_LOCAL, /* declares the local buffer of target */
-    STMT_STORE, /* target[subs] = value */
-    STMT_GEMM,  /* a matrix product of the runtime */
+    STMT_LOOP,       /* for (var = 0; var < extent; var++) body */
+    STMT_IF,         /* if (cond) body */
+    STMT_LOCAL,      /* declares the local buffer of target */
+    STMT_STORE,      /* target[subs] = value */
+    STMT_GEMM,       /* a matrix product of the runtime */
     STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
     STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
     STMT_TILE_END    /* C = tile */
@@ -72,17 +72,17 @@ typedef struct Gemm {
 
 enum { MAX_COLUMNS = 4 };
 
-/* A block of rows x lanes of a sum of products, held in vector registers. The variables row and lane are
- * bound by the tile's statements themselves. */
+/* A block of rows x lanes of a sum of products, held in vector registers. The variables row and
+ * lane are bound by the tile's statements themselves. */
 typedef struct Tile {
     int row, rows;
-    int lane, lanes;          /* lanes that count; the vectors may be wider */
+    int lane, lanes; /* lanes that count; the vectors may be wider */
     int n_columns;
-    int width[MAX_COLUMNS];   /* of the vectors */
-    const Scalar *a, *b;      /* loads: b has unit stride in lane, a does not depend on it */
+    int width[MAX_COLUMNS]; /* of the vectors */
+    const Scalar *a, *b;    /* loads: b has unit stride in lane, a does not depend on it */
     const Node *c;
     const Scalar *c_subs[MAX_RANK];
-    bool resume;              /* begins with what C holds */
+    bool resume;                    /* begins with what C holds */
     const char *names[MAX_COLUMNS]; /* of the vectors, in the text of the backend */
 } Tile;
 
@@ -110,9 +110,9 @@ struct Stmt {
 
 typedef struct Kernel {
     Block body;
-    Nodes nodes;  /* what it computes, for comments */
-    Name name;    /* a C identifier */
-    int n_vars;   /* variables 0 .. n_vars - 1 are in use */
+    Nodes nodes; /* what it computes, for comments */
+    Name name;   /* a C identifier */
+    int n_vars;  /* variables 0 .. n_vars - 1 are in use */
 } Kernel;
 
 /* One entry on its way to code. */
@@ -130,7 +130,7 @@ typedef struct Lowered {
     int64_t arena_size; /* bytes */
 } Lowered;
 
-/* --- kernel.c: small helpers ---------------------------------------------------------------------- */
+/* --- kernel.c: small helpers ------------------------------------------------------------------ */
 
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
 Stmt *stmt_if(Lowered *l, const Scalar *cond);
@@ -154,12 +154,12 @@ void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes);
 /* What the trees must obey; `when` names the pass for the message. */
 void kernels_verify(const Lowered *l, const char *when);
 
-/* --- lower.c: every node as loops ------------------------------------------------------------------ */
+/* --- lower.c: every node as loops ------------------------------------------------------------- */
 
 /* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
 
-/* --- contract.c: sums of products -------------------------------------------------------------------- */
+/* --- contract.c: sums of products ------------------------------------------------------------- */
 
 enum {
     IN_A = 1,
@@ -191,16 +191,16 @@ typedef struct Contraction {
 bool contraction_of(Contraction *x, const Node *node);
 /* Makes a b and b a, and M N. */
 void contraction_swap(Contraction *x);
-/* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body. whole: only
- * if the product sums over everything, so that no loop adds products up. */
+/* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body.
+ * whole: only if the product sums over everything, so that no loop adds products up. */
 bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body);
 
-/* --- tile.c --------------------------------------------------------------------------------------------- */
+/* --- tile.c ----------------------------------------------------------------------------------- */
 
 /* Adds the node as loops around register tiles, if it is a sum of products that these suit. */
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 
-/* --- pipeline.c: the passes (passes.def) --------------------------------------------------------------- */
+/* --- pipeline.c: the passes (passes.def) ------------------------------------------------------ */
 
 enum {
 #define PASS(NAME, LEVEL, DOC) PASS_##NAME,
@@ -225,7 +225,7 @@ extern const PassInfo pass_table[PASS_COUNT];
 /* Runs all passes: from an entry to kernels with planned buffers. */
 Lowered *entry_compile(Program *program, Entry *entry, const Options *options);
 
-/* --- plan.c ------------------------------------------------------------------------------------------- */
+/* --- plan.c ----------------------------------------------------------------------------------- */
 
 /* A tensor that needs `size` bytes from kernel `first` to kernel `last`, both included. */
 typedef struct Lifetime {

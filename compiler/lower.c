@@ -1,13 +1,13 @@
 /* lower.c -- every node of an entry as one kernel in its plainest form: loops over the parallel
- * iterators, inside them the reduction into a local variable, then one store. Iterator i of the node
- * is variable i of the kernel, so kernels over the same domain have equal loops outside and can be
- * merged (fuse.c). What updates a persistent tensor is computed into memory of its own and copied at
- * the end; merging and contraction make that an update in place. */
+ * iterators, inside them the reduction into a local variable, then one store. Iterator i of the
+ * node is variable i of the kernel, so kernels over the same domain have equal loops outside and
+ * can be merged (fuse.c). What updates a persistent tensor is computed into memory of its own and
+ * copied at the end; merging and contraction make that an update in place. */
 #include "kernel.h"
 
 #include <assert.h>
 
-/* --- small scalars -------------------------------------------------------------------------------- */
+/* --- small scalars ---------------------------------------------------------------------------- */
 
 static const Scalar *load_local(Lowered *l, const Node *local)
 {
@@ -24,7 +24,7 @@ static const Scalar *extent_scalar(Lowered *l, Extent e)
     return e.size ? e.size : scalar_int(l->g, e.max);
 }
 
-/* --- kernels and loops -------------------------------------------------------------------------------- */
+/* --- kernels and loops ------------------------------------------------------------------------ */
 
 static Kernel *kernel_new(Lowered *l, const Node *node)
 {
@@ -62,7 +62,7 @@ static void fill_zero(Lowered *l, Block *block, const Node *node, int from)
     store_at_iters(l, body, node, scalar_const(l->g, node->type, 0));
 }
 
-/* --- reductions ------------------------------------------------------------------------------------------ */
+/* --- reductions ------------------------------------------------------------------------------- */
 
 static const Scalar *reduce_start(Lowered *l, const Node *node)
 {
@@ -119,8 +119,8 @@ static const Scalar *point_position(Lowered *l, const Node *node)
 /* The loops over the reducing iterators; returns their innermost body, inside the guard. */
 static Block *reduce_loops(Lowered *l, Block *block, const Node *node)
 {
-    Block *body = loops_add(l, block, node->iters, node->rank, node->n_iters, LOOP_SEQUENTIAL,
-                            node->span);
+    Block *body =
+        loops_add(l, block, node->iters, node->rank, node->n_iters, LOOP_SEQUENTIAL, node->span);
     if (!node->guard) return body;
     Stmt *guard = stmt_if(l, node->guard);
     block_add(l, body, guard);
@@ -156,7 +156,8 @@ static const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
     bool mean = node->reduce == REDUCE_MEAN;
     const Scalar *count = mean && !node->guard ? count_points(l, node) : NULL;
     const Node *counter = NULL;
-    const Node *acc = local_new(l, node->body->type, 1, mean ? "sum" : reduce_table[node->reduce].name);
+    const Node *acc =
+        local_new(l, node->body->type, 1, mean ? "sum" : reduce_table[node->reduce].name);
     block_add(l, block, stmt_local(l, acc));
     block_add(l, block, set_local(l, acc, reduce_start(l, node)));
     if (mean && !count) {
@@ -166,8 +167,7 @@ static const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
         count = load_local(l, counter);
     }
     Block *body = reduce_loops(l, block, node);
-    block_add(l, body,
-              set_local(l, acc, combine(l, node->reduce, load_local(l, acc), node->body)));
+    block_add(l, body, set_local(l, acc, combine(l, node->reduce, load_local(l, acc), node->body)));
     if (counter)
         block_add(l, body,
                   set_local(l, counter, scalar_op2(l->g, OP_ADD, count, scalar_int(l->g, 1))));
@@ -194,7 +194,7 @@ static void lower_comp(Lowered *l, const Node *node)
     store_at_iters(l, body, node, value);
 }
 
-/* --- the companions of the comprehension --------------------------------------------------------------------- */
+/* --- the companions of the comprehension ------------------------------------------------------ */
 
 static bool position_is_iter(const Node *node, int axis)
 {
@@ -242,8 +242,9 @@ static void lower_scatter(Lowered *l, const Node *node)
         body = &inside->body;
     }
     const Scalar *old = scalar_load(l->g, node, node->position, NULL, node->span);
-    block_add(l, body, stmt_store(l, node, node->position, node->rank,
-                                  scalar_op2(l->g, OP_ADD, old, node->body)));
+    block_add(
+        l, body,
+        stmt_store(l, node, node->position, node->rank, scalar_op2(l->g, OP_ADD, old, node->body)));
 }
 
 static bool pieces_cover(const Node *node)
@@ -263,8 +264,8 @@ static void lower_pieces(Lowered *l, const Node *node)
     if (!pieces_cover(node)) fill_zero(l, &k->body, node, 0);
     for (int i = 0; i < node->n_pieces; i++) {
         const Piece *piece = &node->pieces[i];
-        Block *body = loops_add(l, &k->body, piece->part->shape, 0, node->rank, LOOP_PARALLEL,
-                                node->span);
+        Block *body =
+            loops_add(l, &k->body, piece->part->shape, 0, node->rank, LOOP_PARALLEL, node->span);
         const Scalar *subs[MAX_RANK];
         for (int axis = 0; axis < node->rank; axis++)
             subs[axis] = scalar_iter(l->g, axis);
@@ -277,8 +278,8 @@ static void lower_pieces(Lowered *l, const Node *node)
             block_add(l, body, inside);
             body = &inside->body;
         }
-        block_add(l, body, stmt_store(l, node, subs, node->rank,
-                                      scalar_load_at(l->g, piece->part, 0)));
+        block_add(l, body,
+                  stmt_store(l, node, subs, node->rank, scalar_load_at(l->g, piece->part, 0)));
     }
 }
 
@@ -304,23 +305,24 @@ static void lower_order(Lowered *l, const Node *node)
     const Scalar *before = scalar_op2(g, OP_LT, y, x), *after = scalar_op2(g, OP_LT, x, y);
     if (node->arg->type == TYPE_REAL) {
         const Scalar *x_ok = scalar_op2(g, OP_EQ, x, x), *y_ok = scalar_op2(g, OP_EQ, y, y);
-        before = scalar_op2(g, OP_OR, before,
-                            scalar_op2(g, OP_AND, y_ok, scalar_op1(g, OP_NOT, x_ok)));
-        after = scalar_op2(g, OP_OR, after,
-                           scalar_op2(g, OP_AND, x_ok, scalar_op1(g, OP_NOT, y_ok)));
+        before =
+            scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, y_ok, scalar_op1(g, OP_NOT, x_ok)));
+        after =
+            scalar_op2(g, OP_OR, after, scalar_op2(g, OP_AND, x_ok, scalar_op1(g, OP_NOT, y_ok)));
     }
     const Scalar *first = scalar_op2(g, OP_LT, scalar_iter(g, other), scalar_iter(g, last));
-    const Scalar *ahead = scalar_op2(
-        g, OP_OR, before, scalar_op2(g, OP_AND, scalar_op1(g, OP_NOT, after), first));
-    block_add(l, &loop->body,
-              set_local(l, place, scalar_op2(g, OP_ADD, load_local(l, place),
-                                             scalar_convert(g, ahead, TYPE_INT))));
+    const Scalar *ahead =
+        scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, scalar_op1(g, OP_NOT, after), first));
+    block_add(
+        l, &loop->body,
+        set_local(l, place,
+                  scalar_op2(g, OP_ADD, load_local(l, place), scalar_convert(g, ahead, TYPE_INT))));
     const Scalar *i = subs[last] = scalar_iter(g, last);
     subs[last] = load_local(l, place);
     block_add(l, body, stmt_store(l, node, subs, node->rank, i));
 }
 
-/* --- buffers ---------------------------------------------------------------------------------------------- */
+/* --- buffers ---------------------------------------------------------------------------------- */
 
 static void lower_leaf(Lowered *l, const Node *node)
 {
@@ -364,7 +366,7 @@ static void lower_node(Lowered *l, const Node *node)
     }
 }
 
-/* --- results ------------------------------------------------------------------------------------------------ */
+/* --- results ---------------------------------------------------------------------------------- */
 
 /* target := value, element by element; target is a leaf or a fresh pseudo-leaf with a buffer. */
 static void lower_copy(Lowered *l, const Node *target, const Node *value)
@@ -447,7 +449,7 @@ static void updates_copy(Lowered *l)
     }
 }
 
-/* --- the entry ------------------------------------------------------------------------------------------------ */
+/* --- the entry -------------------------------------------------------------------------------- */
 
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
 {

@@ -1,7 +1,7 @@
-/* plan.c -- work memory: one arena per entry, in which a tensor has its place only from the kernel that
- * first writes it to the one that last uses it. Offsets are chosen largest tensor first, each at the lowest
- * place that is free during its life (best fit by size; Pisarchyk and Lee 2020, Efficient memory management
- * for deep neural net inference). */
+/* plan.c -- work memory: one arena per entry, in which a tensor has its place only from the kernel
+ * that first writes it to the one that last uses it. Offsets are chosen largest tensor first, each
+ * at the lowest place that is free during its life (best fit by size; Pisarchyk and Lee 2020,
+ * Efficient memory management for deep neural net inference). */
 #include "kernel.h"
 
 #include <assert.h>

@@ -1,20 +1,21 @@
 /* schedule.c -- vectors. Loops of one iteration vanish.
  *
- * A reduction inside a parallel loop whose variable has unit stride becomes a block of lanes: the loop is
- * cut into blocks of W iterations, every local variable becomes an array of W, and the iterations of a block
- * are the innermost loop everywhere, so that `acc[lane] += x[k * n + j + lane]` is vector code. A reduction
- * along contiguous elements gets W partial results that are combined in order at the end. */
+ * A reduction inside a parallel loop whose variable has unit stride becomes a block of lanes: the
+ * loop is cut into blocks of W iterations, every local variable becomes an array of W, and the
+ * iterations of a block are the innermost loop everywhere, so that `acc[lane] += x[k * n + j +
+ * lane]` is vector code. A reduction along contiguous elements gets W partial results that are
+ * combined in order at the end. */
 #include "kernel.h"
 
 #include <assert.h>
 #include <math.h>
 
 enum {
-    LANES = 64,           /* of a block */
-    PARTS = 16            /* partial results of a reduction */
+    LANES = 64, /* of a block */
+    PARTS = 16  /* partial results of a reduction */
 };
 
-/* --- strides ------------------------------------------------------------------------------------ */
+/* --- strides ---------------------------------------------------------------------------------- */
 
 /* The stride of a load in a variable; false if it is not affine. */
 static bool load_stride(const Scalar *load, int var, int64_t *stride)
@@ -41,10 +42,14 @@ static void strides_scalar(void *data, const Scalar *s)
     Strides *x = data;
     int64_t stride;
     if (s->kind != SCALAR_LOAD || s->node->rank == 0) return;
-    if (!load_stride(s, x->var, &stride)) x->other++;
-    else if (stride == 1) x->unit++;
-    else if (stride == 0) x->zero++;
-    else x->other++;
+    if (!load_stride(s, x->var, &stride))
+        x->other++;
+    else if (stride == 1)
+        x->unit++;
+    else if (stride == 0)
+        x->zero++;
+    else
+        x->other++;
 }
 
 static void strides_ref(void *data, const Scalar **s)
@@ -66,7 +71,7 @@ static Strides strides_of(Stmt *loop, int var)
     return x;
 }
 
-/* --- loops of one iteration --------------------------------------------------------------------------- */
+/* --- loops of one iteration ------------------------------------------------------------------- */
 
 typedef struct Unit {
     Lowered *l;
@@ -93,8 +98,8 @@ static void units_remove(Lowered *l, Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         units_remove(l, &s->body);
-        bool once = s->kind == STMT_LOOP && !s->extent.size && s->extent.max == 1 && !s->lo &&
-                    !s->hi;
+        bool once =
+            s->kind == STMT_LOOP && !s->extent.size && s->extent.max == 1 && !s->lo && !s->hi;
         for (int k = 0; once && k < s->body.len; k++)
             once = s->body.data[k]->kind != STMT_LOCAL; /* which would leave its scope */
         if (!once) {
@@ -109,14 +114,14 @@ static void units_remove(Lowered *l, Block *block)
     *block = out;
 }
 
-/* --- blocks of lanes ------------------------------------------------------------------------------- */
+/* --- blocks of lanes -------------------------------------------------------------------------- */
 
 typedef struct Lanes {
     Lowered *l;
-    int var, lane;          /* the loop's variable, the lane's */
-    const Scalar *at;       /* the value of var */
+    int var, lane;    /* the loop's variable, the lane's */
+    const Scalar *at; /* the value of var */
     int64_t width;
-    Map arrays;             /* from a local scalar to its array */
+    Map arrays; /* from a local scalar to its array */
 } Lanes;
 
 static const Scalar *lane_load(void *data, const Scalar *load)
@@ -150,8 +155,10 @@ static Stmt *lane_clone(Lanes *x, Block *locals, const Stmt *s)
     Stmt *copy = arena_copy(x->l->arena, s, sizeof *s);
     copy->body = (Block){0};
     for (int i = 0; i < s->body.len; i++) {
-        if (s->body.data[i]->kind == STMT_LOCAL) lane_local(x, locals, s->body.data[i]);
-        else block_add(x->l, &copy->body, lane_clone(x, locals, s->body.data[i]));
+        if (s->body.data[i]->kind == STMT_LOCAL)
+            lane_local(x, locals, s->body.data[i]);
+        else
+            block_add(x->l, &copy->body, lane_clone(x, locals, s->body.data[i]));
     }
     stmt_scalars(copy, lane_scalar, x);
     const Node *array = copy->kind == STMT_STORE ? map_get(&x->arrays, copy->target) : NULL;
@@ -205,7 +212,8 @@ typedef struct Shape {
 static void shape_stmt(void *data, Stmt *s)
 {
     Shape *x = data;
-    if (s->kind == STMT_GEMM || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0)) x->others++;
+    if (s->kind == STMT_GEMM || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0))
+        x->others++;
     if (s->kind == STMT_IF)
         for (int i = 0; i < s->body.len; i++)
             x->others += s->body.data[i]->kind == STMT_LOOP;
@@ -236,8 +244,8 @@ static void lanes_apply(Lowered *l, Kernel *k, Block *block, int at)
     int64_t width = extent < LANES ? extent : LANES, blocks = extent / width;
     int lane = k->n_vars++;
     const Scalar *one = scalar_iter(l->g, lane);
-    const Scalar *start = scalar_op2(l->g, OP_MUL, scalar_iter(l->g, loop->var),
-                                     scalar_int(l->g, width));
+    const Scalar *start =
+        scalar_op2(l->g, OP_MUL, scalar_iter(l->g, loop->var), scalar_int(l->g, width));
     Lanes x = {.l = l, .var = loop->var, .lane = lane, .width = width, .arrays = map_new(l->arena)};
     x.at = blocks > 1 ? scalar_op2(l->g, OP_ADD, start, one) : one;
     Block inside = lanes_distribute(&x, &loop->body);
@@ -253,7 +261,10 @@ static void lanes_apply(Lowered *l, Kernel *k, Block *block, int at)
             block_add(l, &out, inside.data[i]);
     }
     if (extent % width) {
-        Lanes rest = {.l = l, .var = loop->var, .lane = lane, .width = extent % width,
+        Lanes rest = {.l = l,
+                      .var = loop->var,
+                      .lane = lane,
+                      .width = extent % width,
                       .arrays = map_new(l->arena)};
         rest.at = scalar_op2(l->g, OP_ADD, one, scalar_int(l->g, blocks * width));
         Block tail = lanes_distribute(&rest, &loop->body);
@@ -265,7 +276,7 @@ static void lanes_apply(Lowered *l, Kernel *k, Block *block, int at)
     *block = out;
 }
 
-/* --- partial results -------------------------------------------------------------------------------- */
+/* --- partial results -------------------------------------------------------------------------- */
 
 static bool scalar_loads_node(const Scalar *s, const Node *node)
 {
@@ -329,18 +340,18 @@ static void parts_apply(Lowered *l, Kernel *k, Block *block, int at, bool sum)
     if (extent % PARTS) {
         Lanes rest = {.l = l, .var = loop->var, .lane = lane, .arrays = map_new(l->arena)};
         rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, blocks * PARTS));
-        Stmt *tail =
-            stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(extent % PARTS), loop->span);
+        Stmt *tail = stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(extent % PARTS), loop->span);
         block_add(l, &tail->body, part_store(&rest, store));
         block_add(l, &out, tail);
     }
     Stmt *end = stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(PARTS), loop->span);
     const Scalar *part = scalar_load(g, array, &one, NULL, NO_SPAN);
-    const Scalar *both = sum ? scalar_op2(g, OP_ADD, acc, part)
-                             : scalar_select(g, store->value->args[0]->args[0] == acc
-                                                    ? scalar_op2(g, OP_LT, acc, part)
-                                                    : scalar_op2(g, OP_LT, part, acc),
-                                             part, acc);
+    const Scalar *both =
+        sum ? scalar_op2(g, OP_ADD, acc, part)
+            : scalar_select(g,
+                            store->value->args[0]->args[0] == acc ? scalar_op2(g, OP_LT, acc, part)
+                                                                  : scalar_op2(g, OP_LT, part, acc),
+                            part, acc);
     block_add(l, &end->body, stmt_store(l, store->target, NULL, 0, both));
     block_add(l, &out, end);
     for (int i = at + 1; i < block->len; i++)
@@ -377,7 +388,7 @@ static void vectors(Lowered *l, Kernel *k, Block *block)
     }
 }
 
-/* --- the pass ------------------------------------------------------------------------------------------ */
+/* --- the pass --------------------------------------------------------------------------------- */
 
 void pass_schedule(Lowered *l)
 {

@@ -1,29 +1,31 @@
 /* threads.c -- what is divided among threads.
  *
- * The outermost parallel loop of a kernel, if the kernel is worth it. A long reduction that no parallel loop
- * surrounds (the gradient of a bias, a mean over the batch) is cut into a number of chunks that is always the
- * same; each adds up on its own, and the sums are added in order. So results never depend on the number of
- * threads. */
+ * The outermost parallel loop of a kernel, if the kernel is worth it. A long reduction that no
+ * parallel loop surrounds (the gradient of a bias, a mean over the batch) is cut into a number of
+ * chunks that is always the same; each adds up on its own, and the sums are added in order. So
+ * results never depend on the number of threads. */
 #include "kernel.h"
 
 #include <assert.h>
 
 enum {
-    THREAD_WORK = 30000,  /* operations from which on threads pay */
-    CHUNK_WORK = 200000,  /* ... and chunks */
+    THREAD_WORK = 30000, /* operations from which on threads pay */
+    CHUNK_WORK = 200000, /* ... and chunks */
     CHUNKS = 16,
-    MAX_SUMS = 256        /* elements of a result that each chunk keeps */
+    MAX_SUMS = 256 /* elements of a result that each chunk keeps */
 };
 
-/* --- work ---------------------------------------------------------------------------------------- */
+/* --- work ------------------------------------------------------------------------------------- */
 
 static void work_scalar(void *data, const Scalar *s)
 {
     double *work = data;
-    if (s->kind == SCALAR_DRAW) *work += 20;
+    if (s->kind == SCALAR_DRAW)
+        *work += 20;
     else if (s->kind == SCALAR_OP && op_table[s->op].result == RESULT_REAL && s->op != OP_DIV)
         *work += 10;
-    else if (s->kind == SCALAR_OP || s->kind == SCALAR_LOAD) *work += 1;
+    else if (s->kind == SCALAR_OP || s->kind == SCALAR_LOAD)
+        *work += 1;
 }
 
 static void work_ref(void *data, const Scalar **s)
@@ -62,7 +64,7 @@ static void threads(Block *block)
     }
 }
 
-/* --- chunks --------------------------------------------------------------------------------------- */
+/* --- chunks ----------------------------------------------------------------------------------- */
 
 /* One long sequential loop of a kernel, and the local sums it adds to. */
 typedef struct Chunks {
@@ -70,9 +72,9 @@ typedef struct Chunks {
     Kernel *kernel;
     Stmt *loop;
     bool fits;
-    Nodes inside;  /* locals declared in the loop */
+    Nodes inside; /* locals declared in the loop */
     Nodes sums;
-    Map copies;    /* from a sum to the chunk's own */
+    Map copies; /* from a sum to the chunk's own */
     int chunk, lane;
 } Chunks;
 
@@ -117,8 +119,10 @@ static void note_store(void *data, Stmt *s)
     bool adds = v->kind == SCALAR_OP && v->op == OP_ADD && v->type == TYPE_REAL;
     adds = adds && ((v->args[0]->kind == SCALAR_LOAD && v->args[0]->node == self->node) !=
                     (v->args[1]->kind == SCALAR_LOAD && v->args[1]->node == self->node));
-    if (b->kind != BUFFER_LOCAL || b->elements > MAX_SUMS || !adds) c->fits = false;
-    else if (!nodes_have(&c->sums, s->target)) vec_push(c->l->arena, &c->sums, s->target);
+    if (b->kind != BUFFER_LOCAL || b->elements > MAX_SUMS || !adds)
+        c->fits = false;
+    else if (!nodes_have(&c->sums, s->target))
+        vec_push(c->l->arena, &c->sums, s->target);
 }
 
 /* A sum is read only where it is added to. */
@@ -201,9 +205,8 @@ static void chunks_apply(Chunks *c, Block *block, int at)
         const Node *all = local_new(l, sum->type, n * CHUNKS, "chunk");
         map_put(&c->copies, sum, (void *)(uintptr_t)own);
         const Scalar *lane = sum->rank ? scalar_iter(g, c->lane) : scalar_int(g, 0);
-        const Scalar *place =
-            scalar_op2(g, OP_ADD, lane,
-                       scalar_op2(g, OP_MUL, scalar_iter(g, c->chunk), scalar_int(g, n)));
+        const Scalar *place = scalar_op2(
+            g, OP_ADD, lane, scalar_op2(g, OP_MUL, scalar_iter(g, c->chunk), scalar_int(g, n)));
         const Scalar *part = scalar_load(g, all, &place, NULL, NO_SPAN);
         block_add(l, &out, stmt_local(l, all));
         block_add(l, &threads->body, stmt_local(l, own));

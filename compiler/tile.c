@@ -1,31 +1,32 @@
 /* tile.c -- sums of products as register tiles.
  *
- * Convolutions and their derivatives are contractions whose operands overlap, so no matrix product is made
- * of them; but the innermost work is the same: a tile of rows x lanes of the result is held in vector
- * registers while the reduction runs, and each step loads the lanes of b, broadcasts one number of a for
- * each row, and multiplies and adds. Lanes run along the axis in which the result and b have unit stride,
- * rows along another axis that only a and the result have (neighbouring pixels, or input channels).
- * Rows are split evenly, so that there are at most two sizes of tile. See van Zee and van de Geijn 2015,
- * BLIS: a framework for rapidly instantiating BLAS functionality. */
+ * Convolutions and their derivatives are contractions whose operands overlap, so no matrix product
+ * is made of them; but the innermost work is the same: a tile of rows x lanes of the result is held
+ * in vector registers while the reduction runs, and each step loads the lanes of b, broadcasts one
+ * number of a for each row, and multiplies and adds. Lanes run along the axis in which the result
+ * and b have unit stride, rows along another axis that only a and the result have (neighbouring
+ * pixels, or input channels). Rows are split evenly, so that there are at most two sizes of tile.
+ * See van Zee and van de Geijn 2015, BLIS: a framework for rapidly instantiating BLAS
+ * functionality. */
 #include "kernel.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 enum {
-    MIN_TILE_WORK = 4096,        /* multiplications below which plain loops are as good */
-    VECTOR = 16,                 /* lanes of the widest vector */
-    RESIDENT = 512 * 1024,       /* bytes of operands that stay in the cache over a whole reduction */
-    RESIDENT_OUT = 64 * 1024     /* elements of a result that stay there */
+    MIN_TILE_WORK = 4096,    /* multiplications below which plain loops are as good */
+    VECTOR = 16,             /* lanes of the widest vector */
+    RESIDENT = 512 * 1024,   /* bytes of operands that stay in the cache over a whole reduction */
+    RESIDENT_OUT = 64 * 1024 /* elements of a result that stay there */
 };
 
 typedef struct Tiling {
     Lowered *l;
     Kernel *kernel;
     Contraction x;
-    int lane, row;          /* iterators; row -1: none */
-    int split;              /* the reducing iterator outside of the tiles, or -1 */
-    int order[MAX_ITERS];   /* the other reducing iterators, outermost first */
+    int lane, row;        /* iterators; row -1: none */
+    int split;            /* the reducing iterator outside of the tiles, or -1 */
+    int order[MAX_ITERS]; /* the other reducing iterators, outermost first */
     int n_order;
 } Tiling;
 
@@ -34,7 +35,7 @@ static int64_t extent_of(const Tiling *t, int i)
     return t->x.node->iters[i].max;
 }
 
-/* --- choices ------------------------------------------------------------------------------------ */
+/* --- choices ---------------------------------------------------------------------------------- */
 
 /* The innermost iterator of M with at least four values, or else the longest. */
 static int row_choose(const Tiling *t)
@@ -59,8 +60,8 @@ static void order_choose(Tiling *t)
     }
 }
 
-/* Where both operands are long and the result is small, the outermost reducing iterator runs outside, so
- * that a part of the operands is used for all of the result before the next. */
+/* Where both operands are long and the result is small, the outermost reducing iterator runs
+ * outside, so that a part of the operands is used for all of the result before the next. */
 static void split_choose(Tiling *t)
 {
     const Node *node = t->x.node;
@@ -96,7 +97,7 @@ static int rows_most(int n_columns)
     return most[n_columns];
 }
 
-/* --- building ---------------------------------------------------------------------------------------- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static Block *loop_add(Tiling *t, Block *block, int iter, LoopKind kind, Extent extent)
 {
@@ -138,8 +139,7 @@ static void row_blocks(Tiling *t, Block *block, Tile shape, int64_t first, int64
     shape.rows = rows;
     const Scalar *at = scalar_op2(g, OP_ADD, scalar_iter(g, shape.row), scalar_int(g, first));
     if (blocks > 1) {
-        const Scalar *start =
-            scalar_op2(g, OP_MUL, scalar_iter(g, t->row), scalar_int(g, rows));
+        const Scalar *start = scalar_op2(g, OP_MUL, scalar_iter(g, t->row), scalar_int(g, rows));
         at = scalar_op2(g, OP_ADD, at, start);
         block = loop_add(t, block, t->row, LOOP_PARALLEL, extent_fixed(blocks));
     }
@@ -171,11 +171,9 @@ static void groups_add(Tiling *t, Block *block)
     const Scalar *lane = scalar_iter(g, shape.lane);
     if (groups > 0) {
         shape.lanes = columns_choose(&shape, width);
-        const Scalar *start =
-            scalar_op2(g, OP_MUL, scalar_iter(g, t->lane), scalar_int(g, width));
+        const Scalar *start = scalar_op2(g, OP_MUL, scalar_iter(g, t->lane), scalar_int(g, width));
         Block *inside = block;
-        if (groups > 1)
-            inside = loop_add(t, block, t->lane, LOOP_PARALLEL, extent_fixed(groups));
+        if (groups > 1) inside = loop_add(t, block, t->lane, LOOP_PARALLEL, extent_fixed(groups));
         rows_add(t, inside, shape, groups > 1 ? scalar_op2(g, OP_ADD, start, lane) : lane);
     }
     if (extent % width == 0) return;
@@ -191,8 +189,7 @@ static void zero_add(Tiling *t, Block *block, int from)
         subs[k] = scalar_iter(t->l->g, k);
     for (int i = from; i < node->rank; i++)
         block = loop_add(t, block, i, LOOP_PARALLEL, node->iters[i]);
-    block_add(t->l, block,
-              stmt_store(t->l, node, subs, node->rank, scalar_real(t->l->g, 0)));
+    block_add(t->l, block, stmt_store(t->l, node, subs, node->rank, scalar_real(t->l->g, 0)));
 }
 
 static bool tiling_choose(Tiling *t, const Node *node)

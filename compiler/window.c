@@ -1,9 +1,10 @@
 /* window.c -- operands of sums of products as register tiles want them.
  *
- * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any) is read from
- * a copy with that border written out, so that the innermost loops have no conditions. A factor that should
- * give the lanes but has another axis innermost is read from a transposed copy. Both copies are maps, shared by
- * all that read the same; rearranging costs one pass over an operand that is read many times. */
+ * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any)
+ * is read from a copy with that border written out, so that the innermost loops have no conditions.
+ * A factor that should give the lanes but has another axis innermost is read from a transposed
+ * copy. Both copies are maps, shared by all that read the same; rearranging costs one pass over an
+ * operand that is read many times. */
 #include "kernel.h"
 
 #include <assert.h>

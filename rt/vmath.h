@@ -1,10 +1,10 @@
-/* vmath.h -- exp, log and tanh without branches, calls or tables, so that loops over them become vector
- * code. SPDX-License-Identifier: 0BSD
+/* vmath.h -- exp, log and tanh without branches, calls or tables, so that loops over them become
+ * vector code. SPDX-License-Identifier: 0BSD
  *
- * S. Moshier, Cephes mathematical library (single precision): argument reduction by multiples of log 2 in
- * two parts, polynomials of least maximum error. Largest errors, over all floats, in units of the last
- * place: exp 1.0, log 0.9, tanh 1.5. Infinities, NaN, zeros and denormal numbers are as in C. Include
- * it after math.h: expf, logf and tanhf mean these functions from here on. */
+ * S. Moshier, Cephes mathematical library (single precision): argument reduction by multiples of
+ * log 2 in two parts, polynomials of least maximum error. Largest errors, over all floats, in units
+ * of the last place: exp 1.0, log 0.9, tanh 1.5. Infinities, NaN, zeros and denormal numbers are as
+ * in C. Include it after math.h: expf, logf and tanhf mean these functions from here on. */
 #ifndef NND_VMATH_H
 #define NND_VMATH_H
 
@@ -26,7 +26,8 @@ static inline uint32_t nnd_bits_of_float(float x)
     return bits;
 }
 
-/* e^x = 2^n e^r with n whole and |r| <= log(2) / 2; 2^n in two factors, since n may be -150 or 128. */
+/* e^x = 2^n e^r with n whole and |r| <= log(2) / 2; 2^n in two factors, since n may be -150 or 128.
+ */
 static inline float nnd_expf(float x)
 {
     float t = x < -104.0f ? -104.0f : x;

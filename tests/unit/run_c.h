@@ -1,13 +1,12 @@
-/* run_c.h -- for tests of the back end: an entry as a C program with a main that reads the inputs from
- * standard input and writes the results, all as doubles; compiled by cc, run, and compared with the
- * reference evaluator. */
+/* run_c.h -- for tests of the back end: an entry as a C program with a main that reads the inputs
+ * from standard input and writes the results, all as doubles; compiled by cc, run, and compared
+ * with the reference evaluator. */
 #ifndef NND_RUN_C_H
 #define NND_RUN_C_H
 
 #include "emit_c.h"
 #include "eval.h"
 #include "nnd_rt.h"
-
 
 #include <math.h>
 #include <stdlib.h>
@@ -47,7 +46,8 @@ static const char *run_c_member(CEntry *c, const Node *leaf)
 
 static void run_c_main(Out *out, CEntry *c, const Options *options)
 {
-    out_line(out, "static double next(void) { double x = 0; return fread(&x, 8, 1, stdin) ? x : 0; }");
+    out_line(out,
+             "static double next(void) { double x = 0; return fread(&x, 8, 1, stdin) ? x : 0; }");
     out_line(out, "static void put(double x) { fwrite(&x, 8, 1, stdout); }");
     out_line(out, "int main(void)");
     out_open(out, "{");
@@ -63,8 +63,10 @@ static void run_c_main(Out *out, CEntry *c, const Options *options)
         long n = (long)node_max_elements(leaf);
         out_line(out, "{ %s *x = nnd_alloc(sizeof *x * %ld + 64);", type, n);
         out_line(out, "for (long i = 0; i < %ld; i++) x[i] = (%s)next();", n, type);
-        if (leaf->leaf->kind == LEAF_PERSIST) out_line(out, "memcpy(m->%s, x, sizeof *x * %ld); }", name, n);
-        else out_line(out, "m->%s = x; }", name);
+        if (leaf->leaf->kind == LEAF_PERSIST)
+            out_line(out, "memcpy(m->%s, x, sizeof *x * %ld); }", name, n);
+        else
+            out_line(out, "m->%s = x; }", name);
     }
     out_line(out, "%s(m);", c->entry->name);
     out_line(out, "put(m->fault.place ? 1 : 0);");
@@ -123,7 +125,8 @@ static void run_c_free(CEntry *c)
     char command[512];
     snprintf(command, sizeof command, "rm -f %s %s.c %s.exe %s.in %s.out", c->path, c->path,
              c->path, c->path, c->path);
-    if (!getenv("RUN_C_KEEP") && system(command) != 0) fprintf(stderr, "cannot remove %s\n", c->path);
+    if (!getenv("RUN_C_KEEP") && system(command) != 0)
+        fprintf(stderr, "cannot remove %s\n", c->path);
 }
 
 /* The element of a tensor with extents dims at place i of the emitted program's memory, or -1. */
@@ -161,8 +164,19 @@ static bool run_c_compare(CEntry *c, const Node *node, const EvalArray *expected
     return good;
 }
 
-/* Runs the program with the environment's values; whether all results agree with the evaluator's. With
- * `fault`, whether it reports a fault as the evaluator does. */
+/* Whether one and three threads give the same bits, for the inputs of the last run_c_agrees. */
+static inline bool run_c_same_bits(CEntry *c)
+{
+    char command[600];
+    snprintf(command, sizeof command,
+             "OMP_NUM_THREADS=1 %s.exe < %s.in > %s.out && "
+             "OMP_NUM_THREADS=3 %s.exe < %s.in | cmp -s - %s.out",
+             c->path, c->path, c->path, c->path, c->path, c->path);
+    return system(command) == 0;
+}
+
+/* Runs the program with the environment's values; whether all results agree with the evaluator's.
+ * With `fault`, whether it reports a fault as the evaluator does. */
 static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool fault)
 {
     if (!c->built) return false;
@@ -171,7 +185,7 @@ static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool f
     FILE *f = fopen(path, "wb");
     if (!f) return false;
     double head[] = {(double)env->batch, (double)env->total, (double)env->offset,
-                     (double)env->step, (double)env->epoch, (double)env->seed};
+                     (double)env->step,  (double)env->epoch, (double)env->seed};
     fwrite(head, 8, 6, f);
     for (int i = 0; i < c->inputs.len; i++) {
         const Node *leaf = c->inputs.data[i];
@@ -183,8 +197,9 @@ static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool f
         }
     }
     fclose(f);
-    snprintf(command, sizeof command, "ASAN_OPTIONS=detect_leaks=0 timeout 60 %s.exe < %s.in > %s.out",
-             c->path, c->path, c->path);
+    snprintf(command, sizeof command,
+             "ASAN_OPTIONS=detect_leaks=0 timeout 60 %s.exe < %s.in > %s.out", c->path, c->path,
+             c->path);
     if (system(command) != 0) return false;
     const Node *roots[64];
     int n = 0;
@@ -200,16 +215,16 @@ static bool run_c_agrees(CEntry *c, const EvalEnv *env, double tolerance, bool f
     if (!f || fread(&failed, 8, 1, f) != 1) return false;
     if (!fine || fault || failed != 0) {
         if (fine || failed == 0)
-            fprintf(stderr, "%s: evaluator: %s; program: %s\n", c->entry->name, fine ? "fine" : error,
-                    failed != 0 ? "fault" : "fine");
+            fprintf(stderr, "%s: evaluator: %s; program: %s\n", c->entry->name,
+                    fine ? "fine" : error, failed != 0 ? "fault" : "fine");
         fclose(f);
         return !fine && fault && failed != 0;
     }
     bool good = true;
     for (int k = 0; k < n; k++) {
         int u = k - c->entry->outputs.len;
-        const char *name = u < 0 ? c->entry->outputs.data[k].name
-                                 : c->entry->updates.data[u].target->path;
+        const char *name =
+            u < 0 ? c->entry->outputs.data[k].name : c->entry->updates.data[u].target->path;
         good = run_c_compare(c, roots[k], out[k], f, tolerance, name) && good;
     }
     fclose(f);

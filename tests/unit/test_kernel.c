@@ -1,18 +1,18 @@
-/* test_kernel.c -- graphs built by hand, as C programs at every optimisation level, against the reference
- * evaluator. Values of inputs are drawn; sizes are chosen so that whole and partial blocks occur. */
+/* test_kernel.c -- graphs built by hand, as C programs at every optimisation level, against the
+ * reference evaluator. Values of inputs are drawn; sizes are chosen so that whole and partial
+ * blocks occur. */
 #include "run_c.h"
 #include "unit.h"
 
-#define I(k)        scalar_iter(g, k)
-#define INT(v)      scalar_int(g, v)
-#define REAL(v)     scalar_real(g, v)
-#define OP1(o, a)   scalar_op1(g, OP_##o, a)
-#define OP2(o, ...) scalar_op2(g, OP_##o, __VA_ARGS__)
-#define SHAPE(...)  ((Extent[]){__VA_ARGS__})
-#define N(v)        extent_fixed(v)
-#define LOAD(node, ...) scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, NULL, here)
-#define OUTSIDE(node, value, ...)                                                                  \
-    scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, value, here)
+#define I(k)                      scalar_iter(g, k)
+#define INT(v)                    scalar_int(g, v)
+#define REAL(v)                   scalar_real(g, v)
+#define OP1(o, a)                 scalar_op1(g, OP_##o, a)
+#define OP2(o, ...)               scalar_op2(g, OP_##o, __VA_ARGS__)
+#define SHAPE(...)                ((Extent[]){__VA_ARGS__})
+#define N(v)                      extent_fixed(v)
+#define LOAD(node, ...)           scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, NULL, here)
+#define OUTSIDE(node, value, ...) scalar_load(g, node, (const Scalar *[]){__VA_ARGS__}, value, here)
 
 static Context *context;
 static Graph *g;
@@ -122,20 +122,27 @@ static void refill(void)
         fill(leaves.data[i]);
 }
 
-/* Whether the entry gives the evaluator's results at all levels, for several sizes of the batch. */
+/* Whether the entry gives the evaluator's results at all levels and in both precisions, for several
+ * sizes of the batch. */
 static bool agrees_within(double tolerance, bool fault)
 {
+    static const struct {
+        int level;
+        const char *real, *flags;
+    } ways[] = {{0, "f32", "-O1"}, {2, "f32", "-O2"}, {2, "f64", "-O2"}};
     bool good = true;
-    for (int level = 0; level <= 2 && good; level += 2) {
-        Options options = {.optimize = level, .blas = "none", .real = "f32"};
-        CEntry c = run_c_build(program, entry, &options, level ? "-O2" : "-O1");
+    for (int way = 0; way < 3 && good; way++) {
+        bool f64 = strcmp(ways[way].real, "f64") == 0;
+        Options options = {.optimize = ways[way].level, .blas = "none", .real = ways[way].real};
+        CEntry c = run_c_build(program, entry, &options, ways[way].flags);
         static const int sizes[] = {21, 0, 1, 16};
         for (int i = 0; i < 4 && good; i++) {
             env.batch = sizes[i];
             refill();
-            good = run_c_agrees(&c, &env, tolerance, fault);
+            good = run_c_agrees(&c, &env, f64 ? 1e-11 : tolerance, fault);
+            good = good && run_c_same_bits(&c);
         }
-        if (!good) fprintf(stderr, "at level %d\n", level);
+        if (!good) fprintf(stderr, "at level %d, %s\n", ways[way].level, ways[way].real);
         if (!good && getenv("RUN_C_SHOW")) fprintf(stderr, "%s\n", c.text);
         run_c_free(&c);
     }
@@ -150,7 +157,8 @@ static bool agrees(void)
     return agrees_within(2e-5, false);
 }
 
-/* --- maps ------------------------------------------------------------------------------------------- */
+/* --- maps
+ * ------------------------------------------------------------------------------------------- */
 
 static void test_maps(void)
 {
@@ -161,7 +169,8 @@ static void test_maps(void)
     const Node *h = map(2, SHAPE(B, N(13)), OP2(MAX, REAL(0), sum));
     output("h", h);
     output("t", map(2, SHAPE(N(13), B), OP1(EXP, OP1(NEG, LOAD(h, I(1), I(0))))));
-    output("rows", map(2, SHAPE(B, N(13)), scalar_convert(g, OP2(ADD, OP2(MUL, I(0), INT(3)), I(1)), TYPE_REAL)));
+    output("rows", map(2, SHAPE(B, N(13)),
+                       scalar_convert(g, OP2(ADD, OP2(MUL, I(0), INT(3)), I(1)), TYPE_REAL)));
     CU_ASSERT(agrees());
 }
 
@@ -174,7 +183,8 @@ static void test_operators(void)
     const Node *n = input("n", TYPE_INT, 1, SHAPE(N(40)));
     for (int op = 0; op < OP_COUNT; op++) {
         const OpInfo *info = &op_table[op];
-        if (info->result == RESULT_LOGIC || info->result == RESULT_PICK || op == OP_POLYGAMMA) continue;
+        if (info->result == RESULT_LOGIC || info->result == RESULT_PICK || op == OP_POLYGAMMA)
+            continue;
         const Scalar *args[3] = {LOAD(x, I(0)), LOAD(y, I(0)), NULL};
         if (op == OP_LOG || op == OP_POW || op == OP_SQRT || op == OP_ACOS || op == OP_LGAMMA)
             args[0] = OP1(ABS, args[0]);
@@ -195,7 +205,8 @@ static void test_operators(void)
     CU_ASSERT(agrees_within(1e-4, false));
 }
 
-/* --- reductions --------------------------------------------------------------------------------------- */
+/* --- reductions
+ * --------------------------------------------------------------------------------------- */
 
 static void test_reductions(void)
 {
@@ -207,13 +218,17 @@ static void test_reductions(void)
     for (int r = REDUCE_SUM; r < REDUCE_ANY; r++) {
         const char *id = reduce_table[r].id;
         Arena *arena = graph_arena(g);
-        output(arena_printf(arena, "row_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, NULL));
-        output(arena_printf(arena, "some_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, guard));
+        output(arena_printf(arena, "row_%s", id),
+               reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, NULL));
+        output(arena_printf(arena, "some_%s", id),
+               reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), v, guard));
         output(arena_printf(arena, "column_%s", id),
                reduce((Reduce)r, 1, 2, SHAPE(N(70), B), LOAD(x, I(1), I(0)), NULL));
-        output(arena_printf(arena, "all_%s", id), reduce((Reduce)r, 0, 2, SHAPE(B, N(70)), v, NULL));
+        output(arena_printf(arena, "all_%s", id),
+               reduce((Reduce)r, 0, 2, SHAPE(B, N(70)), v, NULL));
         if (r == REDUCE_MEAN) continue;
-        output(arena_printf(arena, "int_%s", id), reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), w, NULL));
+        output(arena_printf(arena, "int_%s", id),
+               reduce((Reduce)r, 1, 2, SHAPE(B, N(70)), w, NULL));
     }
     output("any", reduce(REDUCE_ANY, 1, 2, SHAPE(B, N(70)), OP2(LT, v, REAL(-0.95)), NULL));
     output("all", reduce(REDUCE_ALL, 1, 2, SHAPE(B, N(70)), OP2(LT, v, REAL(0.95)), NULL));
@@ -223,7 +238,8 @@ static void test_reductions(void)
 static void test_argmax(void)
 {
     begin();
-    double values[] = {1, 3, 3, 2, NAN, 5, 5, 1, -INFINITY, -INFINITY, -INFINITY, -INFINITY, NAN, NAN, NAN, NAN};
+    double values[] = {1,         3,         3,         2,         NAN, 5,   5,   1,
+                       -INFINITY, -INFINITY, -INFINITY, -INFINITY, NAN, NAN, NAN, NAN};
     const Node *x = graph_const(g, TYPE_REAL, 2, SHAPE(N(4), N(4)), values);
     output("most", reduce(REDUCE_ARGMAX, 1, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
     output("least", reduce(REDUCE_ARGMIN, 1, 2, SHAPE(N(4), N(4)), LOAD(x, I(0), I(1)), NULL));
@@ -233,7 +249,8 @@ static void test_argmax(void)
     CU_ASSERT(agrees());
 }
 
-/* --- subscripts ------------------------------------------------------------------------------------------ */
+/* --- subscripts
+ * ------------------------------------------------------------------------------------------ */
 
 static void test_outside(void)
 {
@@ -245,8 +262,10 @@ static void test_outside(void)
     output("half", map(2, SHAPE(B, N(9)), OP2(MUL, LOAD(x, I(0), half), LOAD(x, I(0), odd))));
     const Node *w = input("w", TYPE_REAL, 1, SHAPE(N(5)));
     const Scalar *window = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, I(1), I(2)), INT(2)));
-    output("convolved", reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(9), N(5)), OP2(MUL, window, LOAD(w, I(2))), NULL));
-    const Scalar *padded = OUTSIDE(x, REAL(-INFINITY), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(2)), INT(1)));
+    output("convolved",
+           reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(9), N(5)), OP2(MUL, window, LOAD(w, I(2))), NULL));
+    const Scalar *padded =
+        OUTSIDE(x, REAL(-INFINITY), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(2)), INT(1)));
     output("pooled", reduce(REDUCE_MAX, 2, 3, SHAPE(B, N(5), N(3)), padded, NULL));
     CU_ASSERT(agrees());
 }
@@ -280,7 +299,8 @@ static void test_laziness(void)
     const Node *table = input("table", TYPE_REAL, 1, SHAPE(N(5)));
     const Node *token = input("token", TYPE_INT, 1, SHAPE(N(30)));
     const Scalar *t = LOAD(token, I(0)), *inside = OP2(LT, t, INT(5));
-    const Scalar *picked = scalar_select(g, inside, OP2(MUL, LOAD(table, t), LOAD(table, t)), REAL(-1));
+    const Scalar *picked =
+        scalar_select(g, inside, OP2(MUL, LOAD(table, t), LOAD(table, t)), REAL(-1));
     output("picked", map(1, SHAPE(N(30)), picked));
     output("guarded", reduce(REDUCE_SUM, 0, 1, SHAPE(N(30)), LOAD(table, t), inside));
     const Scalar *deep = scalar_select(g, OP2(LT, INT(2), t), OP2(ADD, picked, REAL(1)), REAL(3));
@@ -288,7 +308,8 @@ static void test_laziness(void)
     CU_ASSERT(agrees());
 }
 
-/* --- companions -------------------------------------------------------------------------------------------- */
+/* --- companions
+ * -------------------------------------------------------------------------------------------- */
 
 static void test_scatter(void)
 {
@@ -296,10 +317,12 @@ static void test_scatter(void)
     const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(6)));
     const Node *to = input("to", TYPE_INT, 1, SHAPE(B));
     const Scalar *position[] = {LOAD(to, I(0)), I(1)};
-    output("sums", graph_scatter(g, 2, SHAPE(N(7), N(6)), position, 2, SHAPE(B, N(6)), LOAD(x, I(0), I(1)), NULL, here));
+    output("sums", graph_scatter(g, 2, SHAPE(N(7), N(6)), position, 2, SHAPE(B, N(6)),
+                                 LOAD(x, I(0), I(1)), NULL, here));
     const Node *at = input("at", TYPE_INT, 2, SHAPE(B, N(6)));
     const Scalar *in_row[] = {I(0), LOAD(at, I(0), I(1))};
-    output("rows", graph_scatter(g, 2, SHAPE(B, N(10)), in_row, 2, SHAPE(B, N(6)), LOAD(x, I(0), I(1)), OP2(LT, REAL(0), LOAD(x, I(0), I(1))), here));
+    output("rows", graph_scatter(g, 2, SHAPE(B, N(10)), in_row, 2, SHAPE(B, N(6)),
+                                 LOAD(x, I(0), I(1)), OP2(LT, REAL(0), LOAD(x, I(0), I(1))), here));
     CU_ASSERT(agrees());
 }
 
@@ -330,9 +353,11 @@ static void test_draws(void)
     CU_ASSERT(agrees());
 }
 
-/* --- contractions ---------------------------------------------------------------------------------------------- */
+/* --- contractions
+ * ---------------------------------------------------------------------------------------------- */
 
-static void product(const char *name, const Node *a, const Node *b, bool ta, bool tb, Extent m, int n, Extent k)
+static void product(const char *name, const Node *a, const Node *b, bool ta, bool tb, Extent m,
+                    int n, Extent k)
 {
     const Scalar *x = ta ? LOAD(a, I(2), I(0)) : LOAD(a, I(0), I(2));
     const Scalar *y = tb ? LOAD(b, I(1), I(2)) : LOAD(b, I(2), I(1));
@@ -352,8 +377,10 @@ static void test_products(void)
     product("nt2", dy, w, false, true, B, 37, N(50));
     const Node *q = input("q", TYPE_REAL, 3, SHAPE(B, N(4), N(8)));
     const Node *k = input("k", TYPE_REAL, 3, SHAPE(B, N(4), N(8)));
-    output("scores", reduce(REDUCE_SUM, 3, 4, SHAPE(B, N(4), N(4), N(8)), OP2(MUL, LOAD(q, I(0), I(1), I(3)), LOAD(k, I(0), I(2), I(3))), NULL));
-    output("vector", reduce(REDUCE_SUM, 1, 2, SHAPE(N(50), N(37)), OP2(MUL, LOAD(w, I(1), I(0)), LOAD(wt, I(0), I(1))), NULL));
+    output("scores", reduce(REDUCE_SUM, 3, 4, SHAPE(B, N(4), N(4), N(8)),
+                            OP2(MUL, LOAD(q, I(0), I(1), I(3)), LOAD(k, I(0), I(2), I(3))), NULL));
+    output("vector", reduce(REDUCE_SUM, 1, 2, SHAPE(N(50), N(37)),
+                            OP2(MUL, LOAD(w, I(1), I(0)), LOAD(wt, I(0), I(1))), NULL));
     CU_ASSERT(agrees_within(1e-4, false));
 }
 
@@ -365,18 +392,27 @@ static void test_convolution(void)
     const Node *w = input("w", TYPE_REAL, 4, SHAPE(N(P), N(P), N(C), N(O)));
     const Scalar *weight = LOAD(w, I(4), I(5), I(6), I(3));
     const Scalar *valid = LOAD(x, I(0), OP2(ADD, I(1), I(4)), OP2(ADD, I(2), I(5)), I(6));
-    output("valid", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H - 2), N(H - 2), N(O), N(P), N(P), N(C)), OP2(MUL, valid, weight), NULL));
-    const Scalar *same = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, I(1), I(4)), INT(1)), OP2(SUB, OP2(ADD, I(2), I(5)), INT(1)), I(6));
-    output("same", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(O), N(P), N(P), N(C)), OP2(MUL, same, weight), NULL));
-    const Scalar *stride = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(4)), INT(1)), OP2(SUB, OP2(ADD, OP2(MUL, I(2), INT(2)), I(5)), INT(1)), I(6));
-    output("strided", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(5), N(5), N(O), N(P), N(P), N(C)), OP2(MUL, stride, weight), NULL));
+    output("valid", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H - 2), N(H - 2), N(O), N(P), N(P), N(C)),
+                           OP2(MUL, valid, weight), NULL));
+    const Scalar *same = OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, I(1), I(4)), INT(1)),
+                                 OP2(SUB, OP2(ADD, I(2), I(5)), INT(1)), I(6));
+    output("same", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(O), N(P), N(P), N(C)),
+                          OP2(MUL, same, weight), NULL));
+    const Scalar *stride =
+        OUTSIDE(x, REAL(0), I(0), OP2(SUB, OP2(ADD, OP2(MUL, I(1), INT(2)), I(4)), INT(1)),
+                OP2(SUB, OP2(ADD, OP2(MUL, I(2), INT(2)), I(5)), INT(1)), I(6));
+    output("strided", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(5), N(5), N(O), N(P), N(P), N(C)),
+                             OP2(MUL, stride, weight), NULL));
     const Node *dy = input("dy", TYPE_REAL, 4, SHAPE(B, N(7), N(7), N(O)));
     /* dw[p, q, c, o] = sum[n, i, j] x[n, i + p, j + q, c] * dy[n, i, j, o] */
     const Scalar *xs = LOAD(x, I(4), OP2(ADD, I(5), I(0)), OP2(ADD, I(6), I(1)), I(2));
-    output("dw", reduce(REDUCE_SUM, 4, 7, SHAPE(N(P), N(P), N(C), N(O), B, N(7), N(7)), OP2(MUL, xs, LOAD(dy, I(4), I(5), I(6), I(3))), NULL));
+    output("dw", reduce(REDUCE_SUM, 4, 7, SHAPE(N(P), N(P), N(C), N(O), B, N(7), N(7)),
+                        OP2(MUL, xs, LOAD(dy, I(4), I(5), I(6), I(3))), NULL));
     /* dx[n, y, x, c] = sum[p, q, o] dy[n, y - p, x - q, o] outside 0 * w[p, q, c, o] */
-    const Scalar *dys = OUTSIDE(dy, REAL(0), I(0), OP2(SUB, I(1), I(4)), OP2(SUB, I(2), I(5)), I(6));
-    output("dx", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(C), N(P), N(P), N(O)), OP2(MUL, dys, LOAD(w, I(4), I(5), I(3), I(6))), NULL));
+    const Scalar *dys =
+        OUTSIDE(dy, REAL(0), I(0), OP2(SUB, I(1), I(4)), OP2(SUB, I(2), I(5)), I(6));
+    output("dx", reduce(REDUCE_SUM, 4, 7, SHAPE(B, N(H), N(H), N(C), N(P), N(P), N(O)),
+                        OP2(MUL, dys, LOAD(w, I(4), I(5), I(3), I(6))), NULL));
     CU_ASSERT(agrees_within(1e-4, false));
 }
 
@@ -396,7 +432,7 @@ static void test_chunks(void)
     CU_ASSERT(agrees_within(1e-3, false));
 }
 
-/* --- together ------------------------------------------------------------------------------------------------------ */
+/* --- together ---------------------------------------------------------------------------------- */
 
 /* softmax with cross-entropy, its gradient, and a step of an optimizer with two states. */
 static void test_training_step(void)
@@ -407,22 +443,34 @@ static void test_training_step(void)
     Persistent *w = parameter("M.w", 2, SHAPE(N(30), N(10)));
     Persistent *m = parameter("opt.w.m", 2, SHAPE(N(30), N(10)));
     Persistent *v = parameter("opt.w.v", 2, SHAPE(N(30), N(10)));
-    const Node *scaled = map(2, SHAPE(B, N(30)), OP2(DIV, scalar_convert(g, LOAD(x, I(0), I(1)), TYPE_REAL), REAL(255)));
-    const Node *z = reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(10), N(30)), OP2(MUL, LOAD(scaled, I(0), I(2)), LOAD(w->leaf, I(2), I(1))), NULL);
+    const Node *scaled = map(
+        2, SHAPE(B, N(30)), OP2(DIV, scalar_convert(g, LOAD(x, I(0), I(1)), TYPE_REAL), REAL(255)));
+    const Node *z = reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(10), N(30)),
+                           OP2(MUL, LOAD(scaled, I(0), I(2)), LOAD(w->leaf, I(2), I(1))), NULL);
     const Node *top = reduce(REDUCE_MAX, 1, 2, SHAPE(B, N(10)), LOAD(z, I(0), I(1)), NULL);
-    const Node *e = map(2, SHAPE(B, N(10)), OP1(EXP, OP2(SUB, LOAD(z, I(0), I(1)), LOAD(top, I(0)))));
+    const Node *e =
+        map(2, SHAPE(B, N(10)), OP1(EXP, OP2(SUB, LOAD(z, I(0), I(1)), LOAD(top, I(0)))));
     const Node *s = reduce(REDUCE_SUM, 1, 2, SHAPE(B, N(10)), LOAD(e, I(0), I(1)), NULL);
     const Scalar *right = LOAD(z, I(0), LOAD(label, I(0)));
-    const Node *loss = map(1, SHAPE(B), OP2(SUB, OP2(ADD, OP1(LOG, LOAD(s, I(0))), LOAD(top, I(0))), right));
+    const Node *loss =
+        map(1, SHAPE(B), OP2(SUB, OP2(ADD, OP1(LOG, LOAD(s, I(0))), LOAD(top, I(0))), right));
     output("loss", reduce(REDUCE_MEAN, 0, 1, SHAPE(B), LOAD(loss, I(0)), NULL));
     const Scalar *hot = scalar_convert(g, OP2(EQ, I(1), LOAD(label, I(0))), TYPE_REAL);
-    const Node *dz = map(2, SHAPE(B, N(10)), OP2(SUB, OP2(DIV, LOAD(e, I(0), I(1)), LOAD(s, I(0))), hot));
-    const Node *dw = reduce(REDUCE_SUM, 2, 3, SHAPE(N(30), N(10), B), OP2(MUL, LOAD(scaled, I(2), I(0)), LOAD(dz, I(2), I(1))), NULL);
+    const Node *dz =
+        map(2, SHAPE(B, N(10)), OP2(SUB, OP2(DIV, LOAD(e, I(0), I(1)), LOAD(s, I(0))), hot));
+    const Node *dw = reduce(REDUCE_SUM, 2, 3, SHAPE(N(30), N(10), B),
+                            OP2(MUL, LOAD(scaled, I(2), I(0)), LOAD(dz, I(2), I(1))), NULL);
     const Scalar *gradient = LOAD(dw, I(0), I(1));
-    const Node *m2 = map(2, SHAPE(N(30), N(10)), OP2(ADD, OP2(MUL, REAL(0.9), LOAD(m->leaf, I(0), I(1))), OP2(MUL, REAL(0.1), gradient)));
-    const Node *v2 = map(2, SHAPE(N(30), N(10)), OP2(ADD, OP2(MUL, REAL(0.9), OP1(ABS, LOAD(v->leaf, I(0), I(1)))), OP2(MUL, REAL(0.1), OP2(MUL, gradient, gradient))));
-    const Scalar *step = OP2(DIV, LOAD(m2, I(0), I(1)), OP2(ADD, OP1(SQRT, LOAD(v2, I(0), I(1))), REAL(1e-3)));
-    const Node *w2 = map(2, SHAPE(N(30), N(10)), OP2(SUB, LOAD(w->leaf, I(0), I(1)), OP2(MUL, REAL(0.01), step)));
+    const Node *m2 = map(
+        2, SHAPE(N(30), N(10)),
+        OP2(ADD, OP2(MUL, REAL(0.9), LOAD(m->leaf, I(0), I(1))), OP2(MUL, REAL(0.1), gradient)));
+    const Node *v2 = map(2, SHAPE(N(30), N(10)),
+                         OP2(ADD, OP2(MUL, REAL(0.9), OP1(ABS, LOAD(v->leaf, I(0), I(1)))),
+                             OP2(MUL, REAL(0.1), OP2(MUL, gradient, gradient))));
+    const Scalar *step =
+        OP2(DIV, LOAD(m2, I(0), I(1)), OP2(ADD, OP1(SQRT, LOAD(v2, I(0), I(1))), REAL(1e-3)));
+    const Node *w2 = map(2, SHAPE(N(30), N(10)),
+                         OP2(SUB, LOAD(w->leaf, I(0), I(1)), OP2(MUL, REAL(0.01), step)));
     update(w, w2);
     update(m, m2);
     update(v, v2);
@@ -438,7 +486,8 @@ static void test_updates(void)
     Persistent *c = parameter("c", 1, SHAPE(N(7)));
     update(a, b->leaf);
     update(b, a->leaf);
-    update(c, map(1, SHAPE(N(7)), OP2(ADD, LOAD(c->leaf, OP2(SUB, INT(6), I(0))), LOAD(a->leaf, I(0)))));
+    update(c, map(1, SHAPE(N(7)),
+                  OP2(ADD, LOAD(c->leaf, OP2(SUB, INT(6), I(0))), LOAD(a->leaf, I(0)))));
     output("old", map(1, SHAPE(N(7)), OP2(MUL, LOAD(a->leaf, I(0)), LOAD(c->leaf, I(0)))));
     output("leaf", b->leaf);
     CU_ASSERT(agrees());

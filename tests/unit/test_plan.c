@@ -1,5 +1,5 @@
-/* test_plan.c -- offsets in the arena: no two tensors that live at the same time overlap, and memory is
- * used again. */
+/* test_plan.c -- offsets in the arena: no two tensors that live at the same time overlap, and
+ * memory is used again. */
 #include "kernel.h"
 #include "unit.h"
 
@@ -11,8 +11,8 @@ static bool disjoint(const Lifetime *t, int n, int64_t size)
         if (t[i].offset < 0 || t[i].offset % 64 || t[i].offset + t[i].size > size) return false;
         for (int k = 0; k < i; k++) {
             bool together = t[i].first <= t[k].last && t[k].first <= t[i].last;
-            bool apart = t[i].offset + t[i].size <= t[k].offset ||
-                         t[k].offset + t[k].size <= t[i].offset;
+            bool apart =
+                t[i].offset + t[i].size <= t[k].offset || t[k].offset + t[k].size <= t[i].offset;
             if (together && !apart) return false;
         }
     }

@@ -1,5 +1,5 @@
-/* test_vmath.c -- exp, log and tanh of emitted programs against the C library in double precision, over
- * floats of all sizes. */
+/* test_vmath.c -- exp, log and tanh of emitted programs against the C library in double precision,
+ * over floats of all sizes. */
 #include "vmath.h"
 #include "unit.h"
 
