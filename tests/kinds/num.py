@@ -83,8 +83,17 @@ def tensors_of(folder):
     return {os.path.basename(f)[:-4]: arrays.npy_read(f) for f in files}
 
 
+def has_products(path):
+    """Whether the program's C calls matrix products, the only part that differs without a BLAS."""
+    source = os.path.join(common.folder(), "program.c")
+    check(common.nndc("build", "model.nnd", "-o", source, "--blas=none", cwd=path))
+    return "gemm(" in common.read(source)
+
+
 def run(path, backend):
     try:
+        if "--blas=none" in BACKENDS[backend][1] and not has_products(path):
+            return None
         case = Case(path, backend)
         problems = []
         for line in common.read(os.path.join(path, "case.txt")).split("\n"):
