@@ -158,7 +158,9 @@ static Text real_literal(CKernel *k, double value)
         snprintf(text, sizeof text, "%.17g", value);
     else
         snprintf(text, sizeof text, "%.9g", (double)(float)value);
-    for (int digits = 1; digits < 17; digits++) { /* the shortest that reads back */
+    bool whole = value == floor(value) && fabs(value) < 1e6;
+    if (whole) snprintf(text, sizeof text, "%.1f", value);
+    for (int digits = 1; digits < 17 && !whole; digits++) { /* the shortest that reads back */
         char shorter[40];
         snprintf(shorter, sizeof shorter, "%.*g", digits, value);
         bool same = k->f64 ? strtod(shorter, NULL) == value : strtof(shorter, NULL) == (float)value;

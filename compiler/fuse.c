@@ -131,12 +131,81 @@ static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
     return true;
 }
 
+static void note_tile(void *data, Stmt *s)
+{
+    if (s->tile || s->kind == STMT_GEMM) *(bool *)data = true;
+}
+
+static void note_if(void *data, Stmt *s)
+{
+    if (s->kind == STMT_IF) *(bool *)data = true;
+}
+
+/* Whether the access runs along contiguous elements with the variable. */
+static bool contiguous(const Access *a, int var)
+{
+    const Scalar *last = a->node->rank ? a->subs[a->node->rank - 1] : NULL;
+    return last && last->iters >> var & 1;
+}
+
+/* Two reductions over the same iterators that read an element in common. */
+static bool reductions_alike(Lowered *l, Stmt *a, Stmt *b)
+{
+    if (a->kind != STMT_LOOP || b->kind != STMT_LOOP || a->loop != LOOP_SEQUENTIAL ||
+        b->loop != LOOP_SEQUENTIAL || a->var != b->var || !extent_equal(a->extent, b->extent) ||
+        a->lo || a->hi || b->lo || b->hi || stmts_conflict(l, a, b))
+        return false;
+    bool tiles = false, common = false; /* registers hold one tile at a time */
+    block_visit(&a->body, note_tile, &tiles);
+    block_visit(&b->body, note_tile, &tiles);
+    if (tiles) return false;
+    bool a_if = false, b_if = false; /* the one can be vector code, the other not */
+    block_visit(&a->body, note_if, &a_if);
+    block_visit(&b->body, note_if, &b_if);
+    Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
+    for (int i = 0; i < x.len; i++)
+        for (int k = 0; k < y.len; k++) {
+            bool same = x.data[i].node == y.data[k].node;
+            for (int n = 0; same && n < x.data[i].node->rank; n++)
+                same = x.data[i].subs[n] == y.data[k].subs[n];
+            if (same && a_if != b_if && contiguous(&x.data[i], a->var)) return false;
+            common = common || (same && x.data[i].node->rank > 0);
+        }
+    return common;
+}
+
+/* The declaration or first value of a local variable. */
+static bool stmt_declares(Lowered *l, const Stmt *s)
+{
+    if (s->kind == STMT_LOCAL) return true;
+    return s->kind == STMT_STORE && s->value->kind == SCALAR_CONST &&
+           buffer_get(l, s->target)->kind == BUFFER_LOCAL;
+}
+
+/* Puts a statement in front of the loops of a block if it may stand there, else at the end. */
+static void block_declare(Lowered *l, Block *block, Stmt *s)
+{
+    int at = 0;
+    while (at < block->len && block->data[at]->kind != STMT_LOOP)
+        at++;
+    for (int i = at; i < block->len; i++)
+        if (stmts_conflict(l, block->data[i], s)) at = block->len;
+    block_add(l, block, s);
+    for (int i = block->len - 1; i > at; i--)
+        block->data[i] = block->data[i - 1];
+    block->data[at] = s;
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
+    if (stmt_declares(l, s)) {
+        block_declare(l, block, s);
+        return;
+    }
     for (int i = block->len - 1; i >= 0; i--) {
         Stmt *old = block->data[i];
-        if (loops_alike(old, s) && loops_mergeable(l, old, s)) {
+        if ((loops_alike(old, s) && loops_mergeable(l, old, s)) || reductions_alike(l, old, s)) {
             for (int k = 0; k < s->body.len; k++)
                 block_join(l, &old->body, s->body.data[k]);
             return;

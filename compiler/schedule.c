@@ -287,13 +287,12 @@ static bool scalar_loads_node(const Scalar *s, const Node *node)
 }
 
 /* acc + v, or the larger or smaller of both: v, or NULL. */
-static const Scalar *reduction_term(const Stmt *s, bool *sum)
+static const Scalar *reduction_term(const Stmt *s)
 {
     const Scalar *v = s->value, *term = NULL;
     if (s->kind != STMT_STORE || s->target->rank != 0 || v->kind != SCALAR_OP ||
         v->type != TYPE_REAL)
         return NULL;
-    *sum = v->op == OP_ADD;
     if (v->op == OP_ADD)
         term = v->args[0]->kind == SCALAR_LOAD && v->args[0]->node == s->target ? v->args[1]
                                                                                 : v->args[0];
@@ -304,67 +303,89 @@ static const Scalar *reduction_term(const Stmt *s, bool *sum)
     return !term || other || scalar_loads_node(term, s->target) ? NULL : term;
 }
 
-static Stmt *part_store(Lanes *x, const Stmt *s)
+/* The loop at block->data[at] as partial results: parts, whole blocks, the rest, and the end. */
+typedef struct Parts {
+    Lowered *l;
+    Stmt *loop;
+    Lanes whole, rest;
+    Block first, body, tail, end;
+} Parts;
+
+/* One of the loop's reductions. */
+static void part_add(Parts *p, Stmt *store)
 {
+    Lowered *l = p->l;
+    Graph *g = l->g;
+    bool sum = store->value->op == OP_ADD;
+    const Scalar *one = scalar_iter(g, p->whole.lane);
+    const Scalar *acc = scalar_load(g, store->target, NULL, NULL, NO_SPAN);
+    const Node *array = local_new(l, store->target->type, PARTS, "part");
+    map_put(&p->whole.arrays, store->target, (void *)(uintptr_t)array);
+    const Scalar *part = scalar_load(g, array, &one, NULL, NO_SPAN);
+    const Scalar *both = scalar_op2(g, OP_ADD, acc, part);
+    if (!sum) {
+        bool largest = store->value->args[0]->args[0] == acc;
+        const Scalar *better = scalar_op2(g, OP_LT, largest ? acc : part, largest ? part : acc);
+        both = scalar_select(g, better, part, acc);
+    }
     Block none = {0};
-    return lane_clone(x, &none, s);
+    block_add(l, &p->first, stmt_store(l, array, &one, 1, sum ? scalar_real(g, 0) : acc));
+    block_add(l, &p->body, lane_clone(&p->whole, &none, store));
+    block_add(l, &p->tail, lane_clone(&p->rest, &none, store));
+    block_add(l, &p->end, stmt_store(l, store->target, NULL, 0, both));
 }
 
-/* The loop at block->data[at] as partial results: parts, whole blocks, the rest, and the end. */
-static void parts_apply(Lowered *l, Kernel *k, Block *block, int at, bool sum)
+static void part_loop(Parts *p, Block *out, LoopKind kind, int64_t extent, const Block *body)
 {
-    Stmt *loop = block->data[at], *store = loop->body.data[0];
+    if (extent == 0) return;
+    Stmt *loop = stmt_loop(p->l, p->whole.lane, kind, extent_fixed(extent), p->loop->span);
+    loop->body = *body;
+    block_add(p->l, out, loop);
+}
+
+static void parts_apply(Lowered *l, Kernel *k, Block *block, int at)
+{
+    Stmt *loop = block->data[at];
     Graph *g = l->g;
     int lane = k->n_vars++;
-    int64_t extent = loop->extent.max, blocks = extent / PARTS;
+    int64_t blocks = loop->extent.max / PARTS;
     const Scalar *one = scalar_iter(g, lane);
-    const Node *array = local_new(l, store->target->type, PARTS, "part");
-    Lanes x = {.l = l, .var = loop->var, .lane = lane, .width = PARTS, .arrays = map_new(l->arena)};
-    map_put(&x.arrays, store->target, (void *)(uintptr_t)array);
-    x.at = scalar_op2(g, OP_ADD, one,
-                      scalar_op2(g, OP_MUL, scalar_iter(g, loop->var), scalar_int(g, PARTS)));
+    Lanes lanes = {.l = l, .var = loop->var, .lane = lane, .width = PARTS};
+    Parts p = {.l = l, .loop = loop, .whole = lanes, .rest = lanes};
+    p.whole.arrays = map_new(l->arena);
+    p.whole.at = scalar_op2(g, OP_ADD, one,
+                            scalar_op2(g, OP_MUL, scalar_iter(g, loop->var), scalar_int(g, PARTS)));
+    p.rest.arrays = map_new(l->arena);
+    p.rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, blocks * PARTS));
+    for (int i = 0; i < loop->body.len; i++)
+        part_add(&p, loop->body.data[i]);
     Block out = {0};
     for (int i = 0; i < at; i++)
         block_add(l, &out, block->data[i]);
-    const Scalar *acc = scalar_load(g, store->target, NULL, NULL, NO_SPAN);
-    const Scalar *start = sum ? scalar_real(g, 0) : acc;
-    block_add(l, &out, stmt_local(l, array));
-    Stmt *init = stmt_loop(l, lane, LOOP_VECTOR, extent_fixed(PARTS), loop->span);
-    block_add(l, &init->body, stmt_store(l, array, &one, 1, start));
-    block_add(l, &out, init);
+    for (int i = 0; i < p.first.len; i++)
+        block_add(l, &out, stmt_local(l, p.first.data[i]->target));
+    part_loop(&p, &out, LOOP_VECTOR, PARTS, &p.first);
     Stmt *main = stmt_loop(l, loop->var, LOOP_SEQUENTIAL, extent_fixed(blocks), loop->span);
-    Stmt *lanes = stmt_loop(l, lane, LOOP_VECTOR, extent_fixed(PARTS), loop->span);
-    block_add(l, &lanes->body, part_store(&x, store));
-    block_add(l, &main->body, lanes);
+    part_loop(&p, &main->body, LOOP_VECTOR, PARTS, &p.body);
     block_add(l, &out, main);
-    if (extent % PARTS) {
-        Lanes rest = {.l = l, .var = loop->var, .lane = lane, .arrays = map_new(l->arena)};
-        rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, blocks * PARTS));
-        Stmt *tail = stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(extent % PARTS), loop->span);
-        block_add(l, &tail->body, part_store(&rest, store));
-        block_add(l, &out, tail);
-    }
-    Stmt *end = stmt_loop(l, lane, LOOP_SEQUENTIAL, extent_fixed(PARTS), loop->span);
-    const Scalar *part = scalar_load(g, array, &one, NULL, NO_SPAN);
-    const Scalar *both =
-        sum ? scalar_op2(g, OP_ADD, acc, part)
-            : scalar_select(g,
-                            store->value->args[0]->args[0] == acc ? scalar_op2(g, OP_LT, acc, part)
-                                                                  : scalar_op2(g, OP_LT, part, acc),
-                            part, acc);
-    block_add(l, &end->body, stmt_store(l, store->target, NULL, 0, both));
-    block_add(l, &out, end);
+    part_loop(&p, &out, LOOP_SEQUENTIAL, loop->extent.max % PARTS, &p.tail);
+    part_loop(&p, &out, LOOP_SEQUENTIAL, PARTS, &p.end);
     for (int i = at + 1; i < block->len; i++)
         block_add(l, &out, block->data[i]);
     *block = out;
 }
 
-static bool parts_pay(Stmt *s, bool *sum)
+/* Whether the loop is nothing but reductions of contiguous elements to different variables. */
+static bool parts_pay(Stmt *s)
 {
-    if (s->kind != STMT_LOOP || s->loop != LOOP_SEQUENTIAL || s->body.len != 1) return false;
+    if (s->kind != STMT_LOOP || s->loop != LOOP_SEQUENTIAL || s->body.len < 1) return false;
     if (s->extent.size || s->lo || s->hi || s->extent.max < 2 * PARTS) return false;
-    const Scalar *term = reduction_term(s->body.data[0], sum);
-    if (!term) return false;
+    for (int i = 0; i < s->body.len; i++)
+        if (!reduction_term(s->body.data[i])) return false;
+    for (int i = 0; i < s->body.len; i++)
+        for (int k = 0; k < s->body.len; k++)
+            if (k != i && scalar_loads_node(s->body.data[k]->value, s->body.data[i]->target))
+                return false;
     Strides along = strides_of(s, s->var);
     return along.unit > 0 && along.other == 0;
 }
@@ -374,13 +395,12 @@ static void vectors(Lowered *l, Kernel *k, Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         int before = block->len;
-        bool sum;
         if (k->n_vars >= MAX_ITERS - 1) return;
         if (s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL && lanes_pay(s)) {
             lanes_apply(l, k, block, i);
             i += block->len - before;
-        } else if (parts_pay(s, &sum)) {
-            parts_apply(l, k, block, i, sum);
+        } else if (parts_pay(s)) {
+            parts_apply(l, k, block, i);
             i += block->len - before;
         } else {
             vectors(l, k, &s->body);
