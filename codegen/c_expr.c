@@ -18,7 +18,7 @@ static Text atom(const char *s)
     return (Text){s, PREC_ATOM};
 }
 
-static const char *wrap(CKernel *k, Text t, int needed)
+const char *c_wrap(CKernel *k, Text t, int needed)
 {
     return t.prec >= needed ? t.s : arena_printf(k->arena, "(%s)", t.s);
 }
@@ -70,7 +70,7 @@ const char *c_name(CKernel *k, const char *wanted)
     return name;
 }
 
-static const char *named_get(const CKernel *k, const Scalar *s)
+const char *c_named(const CKernel *k, const Scalar *s)
 {
     for (int i = k->named.len - 1; i >= 0; i--)
         if (k->named.data[i].scalar == s) return k->named.data[i].name;
@@ -81,7 +81,7 @@ static const char *named_get(const CKernel *k, const Scalar *s)
 
 /* Whether subscript i of a load is proven inside its axis; the size of the axis may depend on the
  * axes before, which have the load's own subscripts. */
-static bool subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i)
+bool c_subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i)
 {
     Range r = scalar_range(subs[i], k->var_extent, MAX_ITERS);
     Extent e = node->shape[i];
@@ -93,7 +93,7 @@ static bool load_checked(CKernel *k, const Scalar *s)
 {
     if (s->kind != SCALAR_LOAD || s->outside) return false;
     for (int i = 0; i < s->n_args; i++)
-        if (!subscript_safe(k, s->node, s->args, i)) return true;
+        if (!c_subscript_safe(k, s->node, s->args, i)) return true;
     return false;
 }
 
@@ -116,7 +116,7 @@ static bool guarded_choice(CKernel *k, const Scalar *s)
            (c_unsafe(k, s->args[1]) || c_unsafe(k, s->args[2]));
 }
 
-static bool is_affine(const Scalar *s)
+bool c_affine(const Scalar *s)
 {
     Affine a;
     return s->type == TYPE_INT && affine_of(s, &a);
@@ -142,7 +142,7 @@ void c_count(CKernel *k, const Scalar *const *scalars, int n)
         count_uses(k, scalars[i]);
 }
 
-static bool used_often(const CKernel *k, const Scalar *s)
+bool c_used_often(const CKernel *k, const Scalar *s)
 {
     return (intptr_t)map_get(&k->uses, s) > 1;
 }
@@ -182,102 +182,6 @@ static Text literal(CKernel *k, const Scalar *s)
                   s->value < 0 ? PREC_UNARY : PREC_ATOM};
 }
 
-/* --- subscripts ------------------------------------------------------------------------------- */
-
-/* A sum that grows term by term: "i * 784 + j - 1". */
-typedef struct Sum {
-    StrBuf text;
-    int terms;
-    int prec; /* of the only term */
-} Sum;
-
-static void sum_term(CKernel *k, Sum *sum, Text t, int64_t factor)
-{
-    bool minus = factor < 0;
-    int64_t times = minus ? -factor : factor;
-    int needed = times != 1 || minus ? PREC_MUL : PREC_ADD;
-    const char *text = wrap(k, t, times != 1 ? PREC_MUL : needed);
-    if (sum->terms > 0)
-        str_add(&sum->text, minus ? " - " : " + ");
-    else if (minus)
-        str_add(&sum->text, "-");
-    str_add(&sum->text, text);
-    if (times != 1) str_printf(&sum->text, " * %lld", (long long)times);
-    sum->prec = sum->terms > 0 ? PREC_ADD : minus ? PREC_UNARY : times != 1 ? PREC_MUL : t.prec;
-    sum->terms++;
-}
-
-static void sum_affine(CKernel *k, Sum *sum, const Affine *a)
-{
-    for (int i = 0; i < MAX_ITERS; i++)
-        if (a->coefficient[i] > 0) sum_term(k, sum, atom(k->var_name[i]), a->coefficient[i]);
-    for (int i = 0; i < MAX_ITERS; i++)
-        if (a->coefficient[i] < 0) sum_term(k, sum, atom(k->var_name[i]), a->coefficient[i]);
-}
-
-static Text sum_finish(CKernel *k, Sum *sum, int64_t constant)
-{
-    if (sum->terms == 0) {
-        const char *text = arena_printf(k->arena, "%lld", (long long)constant);
-        return (Text){text, constant < 0 ? PREC_UNARY : PREC_ATOM};
-    }
-    if (constant) {
-        str_printf(&sum->text, constant < 0 ? " - %lld" : " + %lld",
-                   (long long)(constant < 0 ? -constant : constant));
-        sum->prec = PREC_ADD;
-    }
-    return (Text){str_text(&sum->text), sum->prec};
-}
-
-static Text affine_text(CKernel *k, const Affine *a)
-{
-    Sum sum = {.text = str_new(k->arena)};
-    sum_affine(k, &sum, a);
-    return sum_finish(k, &sum, a->constant);
-}
-
-/* x // c and x % c where x is known not to be negative: C's own operators. */
-static bool plain_division(CKernel *k, const Scalar *s)
-{
-    if ((s->op != OP_IDIV && s->op != OP_MOD) || s->type != TYPE_INT) return false;
-    if (s->args[1]->kind != SCALAR_CONST || s->args[1]->value <= 0) return false;
-    return scalar_range(s->args[0], k->var_extent, MAX_ITERS).lo >= 0;
-}
-
-static Text index_op(CKernel *k, const Scalar *s)
-{
-    const char *sign = s->op == OP_ADD ? "+" : s->op == OP_SUB ? "-" : s->op == OP_MUL ? "*" : NULL;
-    int prec = s->op == OP_MUL ? PREC_MUL : PREC_ADD;
-    if (plain_division(k, s)) {
-        Text x = c_index(k, s->args[0]);
-        return (Text){arena_printf(k->arena, "%s %s %lld", wrap(k, x, PREC_MUL),
-                                   s->op == OP_IDIV ? "/" : "%", (long long)s->args[1]->value),
-                      PREC_MUL};
-    }
-    if (!sign) return c_value(k, s);
-    Text a = c_index(k, s->args[0]), b = c_index(k, s->args[1]);
-    const char *cast = is_affine(s->args[0]) || is_affine(s->args[1]) ? "" : "(long)";
-    return (Text){arena_printf(k->arena, "%s%s %s %s", cast, wrap(k, a, *cast ? PREC_UNARY : prec),
-                               sign, wrap(k, b, prec + 1)),
-                  prec};
-}
-
-Text c_index(CKernel *k, const Scalar *s)
-{
-    const char *name = named_get(k, s);
-    if (name) return atom(name);
-    Affine a;
-    if (affine_of(s, &a)) return affine_text(k, &a);
-    if (s->kind == SCALAR_OP && s->type == TYPE_INT && !used_often(k, s)) return index_op(k, s);
-    return c_value(k, s);
-}
-
-Text c_extent(CKernel *k, Extent e)
-{
-    if (e.size) return c_index(k, e.size);
-    return atom(arena_printf(k->arena, "%lld", (long long)e.max));
-}
-
 static void temp_declare(CKernel *k, const Scalar *s, const char *type, const char *name, Text t)
 {
     out_line(k->out, "const %s %s = %s;", type, name, t.s);
@@ -290,105 +194,36 @@ static const char *temp_name(CKernel *k)
     return c_name(k, arena_printf(k->arena, "t%d", k->n_temps++));
 }
 
-/* A subscript that may leave its axis: stops being out of bounds by a check when running. */
-static Text checked_subscript(CKernel *k, const Node *node, const Scalar *const *subs, int i,
-                              Span span)
-{
-    Extent e = node->shape[i];
-    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, subs, i);
-    k->uses_fault = true;
-    return atom(arena_printf(k->arena, "checked(%s, %s, \"%s\", fault)", c_index(k, subs[i]).s,
-                             c_extent(k, e).s, span_place(k->l->program->context, span)));
-}
-
-/* The offset of an element; check: subscripts that are not proven inside are checked. */
-static Text offset_text(CKernel *k, const Node *node, const Scalar *const *subs, bool check,
-                        Span span)
-{
-    Affine all = {0};
-    Sum sum = {.text = str_new(k->arena)};
-    int64_t stride = 1;
-    int64_t strides[MAX_RANK];
-    for (int i = node->rank - 1; i >= 0; i--) {
-        strides[i] = stride;
-        stride *= node->shape[i].max;
-    }
-    for (int i = 0; i < node->rank; i++) {
-        Affine a;
-        if (check && !subscript_safe(k, node, subs, i)) {
-            sum_term(k, &sum, checked_subscript(k, node, subs, i, span), strides[i]);
-        } else if (affine_of(subs[i], &a)) {
-            all.constant += a.constant * strides[i];
-            for (int v = 0; v < MAX_ITERS; v++)
-                all.coefficient[v] += a.coefficient[v] * strides[i];
-        } else if (strides[i] != 1) {
-            Text t = c_index(k, subs[i]);
-            t = (Text){arena_printf(k->arena, "(long)%s", wrap(k, t, PREC_UNARY)), PREC_UNARY};
-            sum_term(k, &sum, t, strides[i]);
-        } else {
-            sum_term(k, &sum, c_index(k, subs[i]), 1);
-        }
-    }
-    sum_affine(k, &sum, &all);
-    return sum_finish(k, &sum, all.constant);
-}
-
-Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs)
-{
-    return offset_text(k, node, subs, false, node->span);
-}
-
-static const char *node_name(CKernel *k, const Node *node)
-{
-    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
-    assert(name);
-    return name;
-}
-
-static Text place_text(CKernel *k, const Node *node, const Scalar *const *subs, bool check,
-                       Span span)
-{
-    const Buffer *b = buffer_get(k->l, node);
-    const char *name = node_name(k, node);
-    if (b->kind == BUFFER_RUN || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
-    return atom(arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
-}
-
-Text c_place(CKernel *k, const Node *node, const Scalar *const *subs)
-{
-    return place_text(k, node, subs, false, node->span);
-}
-
 /* --- loads ------------------------------------------------------------------------------------ */
 
 /* The conditions under which subscript i stays inside, as "s >= 0 && s < n"; only what is not
  * known. */
 static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
 {
-    if (subscript_safe(k, s->node, s->args, i)) return;
+    if (c_subscript_safe(k, s->node, s->args, i)) return;
     Extent e = s->node->shape[i];
     if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, s->args, i);
     Range r = scalar_range(s->args[i], k->var_extent, MAX_ITERS);
-    const char *sub = is_affine(s->args[i]) ? wrap(k, c_index(k, s->args[i]), PREC_ADD)
-                                            : c_bind(k, s->args[i], NULL);
+    const char *sub = c_affine(s->args[i]) ? c_wrap(k, c_index(k, s->args[i]), PREC_ADD)
+                                           : c_bind(k, s->args[i], NULL);
     if (r.lo < 0) str_printf(out, "%s%s >= 0", str_text(out)[0] ? " && " : "", sub);
     bool above = e.size ? !(r.size == e.size && r.over <= -1) : r.hi >= e.max;
     if (above)
         str_printf(out, "%s%s < %s", str_text(out)[0] ? " && " : "", sub,
-                   wrap(k, c_extent(k, e), PREC_ADD));
+                   c_wrap(k, c_extent(k, e), PREC_ADD));
 }
 
 static Text load_text(CKernel *k, const Scalar *s)
 {
-    if (!s->outside) return place_text(k, s->node, s->args, true, s->span);
+    if (!s->outside) return c_checked_place(k, s->node, s->args, true, s->span);
     StrBuf cond = str_new(k->arena);
     for (int i = 0; i < s->n_args; i++)
         inside_conditions(k, &cond, s, i);
-    Text place = place_text(k, s->node, s->args, false, s->span);
+    Text place = c_checked_place(k, s->node, s->args, false, s->span);
     if (!str_text(&cond)[0]) return place;
     Text other = c_value(k, s->outside);
     return (Text){
-        arena_printf(k->arena, "%s ? %s : %s", str_text(&cond), place.s, wrap(k, other, PREC_OR)),
+        arena_printf(k->arena, "%s ? %s : %s", str_text(&cond), place.s, c_wrap(k, other, PREC_OR)),
         PREC_PICK};
 }
 
@@ -472,7 +307,7 @@ static Text instantiate(CKernel *k, const char *p, const Text *args, bool real)
             if (infix && (prec == PREC_AND || prec == PREC_OR)) needed = PREC_EQ;
             if (infix && (prec == PREC_EQ || prec == PREC_LT)) needed = PREC_ADD;
             if (strlen(p) == 1) needed = PREC_PICK;
-            str_add(&out, wrap(k, args[p[i] - 'x'], needed));
+            str_add(&out, c_wrap(k, args[p[i] - 'x'], needed));
             if (strlen(p) == 1) prec = args[p[i] - 'x'].prec;
         } else {
             const char *word = arena_printf(k->arena, "%.*s", (int)(end - i), p + i);
@@ -495,7 +330,7 @@ static Text wrapping(CKernel *k, const Scalar *s, const char *pattern, const Tex
         return instantiate(k, pattern, args, false);
     Text casted[3];
     for (int i = 0; i < s->n_args; i++)
-        casted[i] = (Text){arena_printf(k->arena, "(uint32_t)%s", wrap(k, args[i], PREC_UNARY)),
+        casted[i] = (Text){arena_printf(k->arena, "(uint32_t)%s", c_wrap(k, args[i], PREC_UNARY)),
                            PREC_UNARY};
     Text t = instantiate(k, pattern, casted, false);
     return (Text){arena_printf(k->arena, "(int32_t)(%s)", t.s), PREC_UNARY};
@@ -523,20 +358,20 @@ static Text convert_text(CKernel *k, const Scalar *s)
 {
     const Scalar *arg = s->args[0];
     bool real = arg->type == TYPE_REAL;
-    Text x = is_affine(arg) ? c_index(k, arg) : c_value(k, arg);
+    Text x = c_affine(arg) ? c_index(k, arg) : c_value(k, arg);
     if (s->op == OP_TO_BOOL || (real && s->op != OP_TO_REAL) || s->op == OP_TO_U8) {
         const char *pattern =
             real || s->op == OP_TO_U8 ? op_table[s->op].real_text : op_table[s->op].int_text;
         return instantiate(k, pattern, &x, real);
     }
-    return (Text){arena_printf(k->arena, "(%s)%s", c_type(k, s->type), wrap(k, x, PREC_UNARY)),
+    return (Text){arena_printf(k->arena, "(%s)%s", c_type(k, s->type), c_wrap(k, x, PREC_UNARY)),
                   PREC_UNARY};
 }
 
 static Text operator_text(CKernel *k, const Scalar *s)
 {
-    if (plain_division(k, s))
-        return (Text){arena_printf(k->arena, "(int32_t)(%s)", index_op(k, s).s), PREC_UNARY};
+    if (c_plain_division(k, s))
+        return (Text){arena_printf(k->arena, "(int32_t)(%s)", c_index_op(k, s).s), PREC_UNARY};
     const OpInfo *info = &op_table[s->op];
     ElemType operand = s->args[info->result == RESULT_PICK]->type;
     int n;
@@ -592,7 +427,7 @@ static Text draw_text(CKernel *k, const Scalar *s)
     return atom(arena_printf(
         k->arena, "%s%s(seed, UINT64_C(0x%016llx), (uint32_t)%s, (uint32_t)%s)",
         s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", (unsigned long long)s->site,
-        wrap(k, run, PREC_UNARY), wrap(k, place, PREC_UNARY)));
+        c_wrap(k, run, PREC_UNARY), c_wrap(k, place, PREC_UNARY)));
 }
 
 /* --- values ----------------------------------------------------------------------------------- */
@@ -608,8 +443,8 @@ static Text value_text(CKernel *k, const Scalar *s)
     case SCALAR_OP: break;
     }
     if (guarded_choice(k, s)) return choice_text(k, s);
-    if (is_affine(s) && fits_int(scalar_range(s, k->var_extent, MAX_ITERS)))
-        return (Text){arena_printf(k->arena, "(int32_t)%s", wrap(k, c_index(k, s), PREC_UNARY)),
+    if (c_affine(s) && fits_int(scalar_range(s, k->var_extent, MAX_ITERS)))
+        return (Text){arena_printf(k->arena, "(int32_t)%s", c_wrap(k, c_index(k, s), PREC_UNARY)),
                       PREC_UNARY};
     return operator_text(k, s);
 }
@@ -618,17 +453,17 @@ static bool worth_a_name(CKernel *k, const Scalar *s, Text t)
 {
     if (s->kind == SCALAR_CONST || s->kind == SCALAR_ITER) return false;
     if (strlen(t.s) > LONG_TEXT) return true;
-    if (!used_often(k, s) || is_affine(s)) return false;
+    if (!c_used_often(k, s) || c_affine(s)) return false;
     return s->kind != SCALAR_LOAD || t.prec < PREC_ATOM || strstr(t.s, "checked(") != NULL ||
            strlen(t.s) > 16;
 }
 
 Text c_value(CKernel *k, const Scalar *s)
 {
-    const char *name = named_get(k, s);
+    const char *name = c_named(k, s);
     if (name) return atom(name);
     Text t = value_text(k, s);
-    name = named_get(k, s); /* a choice has named itself */
+    name = c_named(k, s); /* a choice has named itself */
     if (name) return atom(name);
     if (!worth_a_name(k, s, t)) return t;
     name = temp_name(k);

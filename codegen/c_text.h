@@ -60,6 +60,27 @@ const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */
 bool c_unsafe(CKernel *k, const Scalar *s);
 
+/* The text, in parentheses if it holds together less than `needed`. */
+const char *c_wrap(CKernel *k, Text t, int needed);
+/* The name of the variable that holds a scalar's value, or NULL. */
+const char *c_named(const CKernel *k, const Scalar *s);
+/* Whether the statement at hand uses it more than once. */
+bool c_used_often(const CKernel *k, const Scalar *s);
+
+/* --- c_index.c -------------------------------------------------------------------------------- */
+
+/* An int that is a sum of multiples of variables. */
+bool c_affine(const Scalar *s);
+/* Whether subscript i is proven inside its axis. */
+bool c_subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i);
+/* Whether x // c or x % c is C's own operator: x is known not to be negative. */
+bool c_plain_division(CKernel *k, const Scalar *s);
+/* An operator of ints in long arithmetic. */
+Text c_index_op(CKernel *k, const Scalar *s);
+/* As c_place; check: subscripts that are not proven inside are checked when running. */
+Text c_checked_place(CKernel *k, const Node *node, const Scalar *const *subs, bool check,
+                     Span span);
+
 /* --- c_tile.c --------------------------------------------------------------------------------- */
 
 void c_tile_begin(CKernel *k, Tile *t);
