@@ -326,7 +326,7 @@ static int print_local(CKernel *k, const Block *block, int at)
 {
     Stmt *s = block->data[at];
     Buffer *b = buffer_get(k->l, s->target);
-    const char *name = c_name(k, b->name);
+    const char *name = c_name(k, k->anonymous ? "local" : b->name);
     map_put(&k->buffer_name, b, (void *)(uintptr_t)name);
     const char *type = c_type(k, b->type);
     if (b->node->rank > 0) {
@@ -410,7 +410,7 @@ static void parameters_collect(CKernel *k, CFunction *f)
             continue;
         }
         CParameter p = {.buffer = b, .written = written, .type = c_type(k, b->type)};
-        p.name = c_name(k, b->name);
+        p.name = c_name(k, k->anonymous ? "tensor" : b->name);
         map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
         vec_push(k->arena, &f->parameters, p);
     }
@@ -447,7 +447,9 @@ static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
         str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
 }
 
-CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
+/* Prints a kernel as a function; returns its parameters. */
+static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const char *name,
+                               bool anonymous)
 {
     Arena *arena = l->arena;
     CFunction *f = NEW(arena, CFunction);
@@ -461,7 +463,8 @@ CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name
                  .f64 = strcmp(l->options->real, "f64") == 0,
                  .buffer_name = map_new(arena),
                  .uses = map_new(arena),
-                 .unsafe = map_new(arena)};
+                 .unsafe = map_new(arena),
+                 .anonymous = anonymous};
     for (int i = 0; i < MAX_ITERS; i++)
         k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
     parameters_collect(&k, f);
@@ -482,5 +485,18 @@ CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name
     out_line(out, "{");
     str_add(&out->text, str_text(&body.text));
     out_line(out, "}");
+    return f;
+}
+
+CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
+{
+    return kernel_print(out, l, kernel, name, false);
+}
+
+CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key)
+{
+    Out text = out_new(l->arena);
+    CFunction *f = kernel_print(&text, l, kernel, "kernel", true);
+    *key = str_text(&text.text);
     return f;
 }

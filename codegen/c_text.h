@@ -35,6 +35,7 @@ typedef struct CKernel {
     Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
     int n_temps;
     bool lazy; /* inside a branch: what may fail must not be moved out */
+    bool anonymous; /* names that do not depend on the tensors, to find equal kernels */
     bool uses_fault, uses_seed;
 } CKernel;
 
@@ -101,5 +102,8 @@ typedef struct CFunction {
     VEC(CParameter) parameters;
 } CFunction;
 CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name);
+/* A text that is the same for kernels that are equal but for the tensors they are called with, and the
+ * parameters in the same order as those of c_kernel. */
+CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key);
 
 #endif

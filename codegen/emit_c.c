@@ -20,6 +20,7 @@ struct CProgram {
     VEC(Lowered *) entries;
     VEC(Member) members;
     int64_t arena_size;
+    Map kernels; /* from a kernel's text without names to the function that was printed for it */
 };
 
 const char *c_element_type(const Options *options, ElemType type)
@@ -98,6 +99,7 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     c->program = program;
     c->options = options;
     c->arena = arena;
+    c->kernels = map_new(arena);
     for (int i = 0; i < program->persistents.len; i++) {
         const Persistent *p = program->persistents.data[i];
         member_add(c, p, p->path, p->leaf, false);
@@ -334,6 +336,14 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     Map names = tensor_names(c, l);
     for (int i = 0; i < l->kernels.len; i++) {
         const Kernel *k = l->kernels.data[i];
+        const char *key;
+        CFunction *shared = c_kernel_key(l, k, &key);
+        const CFunction *known = map_get(&c->kernels, name_of(c->program->context, key));
+        if (known) { /* an equal kernel, of another layer or entry */
+            shared->name = known->name;
+            vec_push(c->arena, &functions, shared);
+            continue;
+        }
         const char *last = "";
         for (int n = 0; n < k->nodes.len; n++) {
             const char *text = formula(c, l, k->nodes.data[n], &names);
@@ -342,6 +352,7 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
         }
         const char *name = arena_printf(c->arena, "%s_%d_%s", entry->name, i + 1, k->name);
         CFunction *f = c_kernel(out, l, k, name);
+        map_put(&c->kernels, name_of(c->program->context, key), f);
         vec_push(c->arena, &functions, f);
         out_blank(out);
     }
