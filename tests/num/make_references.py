@@ -218,7 +218,7 @@ def convolutions(c):
         return lambda x: layer(F.pad(x, (0, 0, dilation * (size - 1), 0)))
 
     def depthwise(path, size, multiplier, b=None, **options):
-        w = weights(path, size, size, 2, multiplier).flatten(2)
+        w = weights(path, size, size, 2 * multiplier)
         return spread(lambda x: F.conv2d(x, w.movedim(-1, 0)[:, None], b and b(path), groups=2,
                                          **options))
 
@@ -1062,7 +1062,7 @@ def second_layers(c):
     w1, b1 = window("Window.conv1d1", 3, 2, 2)
     image = c.conv2d("Image.conv2d1", 3, 2, 2, padding=1)
     w2, b2 = window("Up.transposed_conv2d1", 3, 3, 2, 2)
-    depthwise = c.param("Separate.separable_conv2d1.depthwise_conv2d1.w", c.normal(3, 3, 2, 2))
+    depthwise = c.param("Separate.separable_conv2d1.depthwise_conv2d1.w", c.normal(3, 3, 4))
     mixed = c.dense("Separate.separable_conv2d1.dense1", 4, 3)
     path = "Block.transformer_block1."
     q, k, v = (c.param(f"{path}attention1.cross_attention1.w{n}", c.normal(2, 4, 2, scale=0.5)) for n in "qkv")
@@ -1092,7 +1092,7 @@ def second_layers(c):
         "Up": spread(lambda x: torch.tanh(
             F.conv_transpose2d(x, w2.permute(2, 3, 0, 1), b2, 2, 1, 1))),
         "Separate": lambda x: mixed(spread(lambda h: F.conv2d(
-            h, depthwise.flatten(2).permute(2, 0, 1)[:, None], None, 2, 1, groups=2))(x)),
+            h, depthwise.permute(2, 0, 1)[:, None], None, 2, 1, groups=2))(x)),
         "Normal": lambda x: F.layer_norm(spread(lambda h: F.group_norm(h, 2))(x), [4]),
         "Block": block,
         "Points": points,
