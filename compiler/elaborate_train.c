@@ -74,6 +74,16 @@ static void entry_updates(Elab *e, Entry *entry, const Session *session)
     }
 }
 
+/* Whether a statement of this kind stands in the block, however deep. */
+static bool block_has(const AstBlock *block, AstStmtKind kind)
+{
+    for (int i = 0; i < block->len; i++)
+        if (block->data[i]->kind == kind || block_has(&block->data[i]->body, kind) ||
+            block_has(&block->data[i]->otherwise, kind))
+            return true;
+    return false;
+}
+
 static void elaborate_step(Elab *e, TrainWork *w)
 {
     Train *t = w->train;
@@ -143,18 +153,9 @@ static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
     if (stream) vec_push(e->arena, &t->fits, stream);
 }
 
-static bool has_report(const AstBlock *block)
-{
-    for (int i = 0; i < block->len; i++)
-        if (block->data[i]->kind == AST_REPORT || has_report(&block->data[i]->body) ||
-            has_report(&block->data[i]->otherwise))
-            return true;
-    return false;
-}
-
 static void elaborate_report(Elab *e, TrainWork *w)
 {
-    if (!has_report(&w->item->body)) return;
+    if (!block_has(&w->item->body, AST_REPORT)) return;
     Train *t = w->train;
     Entry *whole = w->entry = entry_new(e, "report", t->name, t->data.len ? t->batch : 0);
     w->step = false;
@@ -190,7 +191,7 @@ void elaborate_train(Elab *e, const Definition *definition)
     if (diag_errors(e->context) == errors) {
         fields_bind(e, t);
         elaborate_step(e, &w);
-        if (!t->minimizes.len && diag_errors(e->context) == errors) {
+        if (!block_has(&item->body, AST_MINIMIZE)) {
             diag_error(e->context, item->name.span, "the train block %s minimizes nothing", t->name);
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }

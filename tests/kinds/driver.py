@@ -185,6 +185,27 @@ def test_build_amalgamated():
     return must(common.run(os.path.join(work, "line"), cwd=work), 0, "epoch 6/6")
 
 
+def test_equal_kernels_once():
+    """Eight equal layers more make the step no longer but for its calls."""
+    functions = []
+    for layers in (4, 12):
+        work = program()
+        path = os.path.join(work, "deep.nnd")
+        with open(path, "w") as file:
+            file.write("model M(x: [8]) -> [8] {\n  h = x\n"
+                       f"  for k in 0..{layers} {{ h = dense(h, 8, tanh) }}\n  return h\n}}\n"
+                       "data d { x[n < 64, i < 8] = rand() }\n"
+                       "train t on d {\n  batch: 16\n  epochs: 1\n"
+                       "  minimize mean(M(x)^2) using adam(0.01)\n}\n")
+        problem = must(common.nndc("build", "deep.nnd", "-o", "deep.c", cwd=work))
+        if problem:
+            return problem
+        with open(os.path.join(work, "deep.c")) as file:
+            functions.append(sum(line.startswith("static void step_t") for line in file))
+    few, many = functions
+    return None if many <= few + 2 else f"{few} functions for 4 layers, {many} for 12"
+
+
 def test_runtime_embedded():
     """Away from the runtime's library, nndc brings the sources it carries."""
     work = program()
