@@ -168,9 +168,10 @@ Value eval_member(Elab *e, Frame *f, const AstExpr *x)
         if (base.kind == VALUE_ERROR) return base;
         if (base.kind == VALUE_DATA) return eval_field(e, base.data, x->member.name);
     }
+    int errors = diag_errors(e->context);
     const char *path = member_path(e, f, x);
     if (!path) {
-        if (!diag_errors(e->context))
+        if (diag_errors(e->context) == errors)
             diag_error(e->context, x->span, "this has no members");
         return value_error();
     }

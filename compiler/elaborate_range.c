@@ -31,6 +31,7 @@ typedef struct Infer {
     VEC(Constraint) constraints;
     VEC(Deferred) deferred;
     bool failed;
+    int errors; /* reported before */
 } Infer;
 
 /* --- which names an expression mentions -------------------------------------------------------------------- */
@@ -466,7 +467,7 @@ static bool rule_deferred(Infer *in)
 
 static void report_undecided(Infer *in)
 {
-    if (in->failed || diag_errors(in->e->context)) {
+    if (in->failed || diag_errors(in->e->context) > in->errors) {
         in->failed = true;
         return;
     }
@@ -483,7 +484,8 @@ static void report_undecided(Infer *in)
 
 bool ranges_infer(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *body, Extent *out)
 {
-    Infer in = {.e = e, .f = f, .outer_axes = e->axes.len, .outer_indices = f->indices.len};
+    Infer in = {.e = e, .f = f, .outer_axes = e->axes.len, .outer_indices = f->indices.len,
+                .errors = diag_errors(e->context)};
     if (indices) {
         binders_open(&in, indices);
         collect(&in, body);

@@ -99,7 +99,7 @@ static void settings_apply(Elab *e, Frame *f, const Settings *s)
     }
 }
 
-static void length_check(Elab *e, const AstItem *item, Train *t)
+static void length_check(Elab *e, const AstItem *item, Train *t, int errors)
 {
     Value v;
     if (t->epochs && t->steps) {
@@ -107,7 +107,7 @@ static void length_check(Elab *e, const AstItem *item, Train *t)
         else if (setting_override(e, name_of(e->context, "epochs"), &v)) t->steps = 0;
         else diag_error(e->context, item->name.span, "%s sets both `epochs` and `steps`", t->name);
     }
-    if (diag_errors(e->context)) return;
+    if (diag_errors(e->context) > errors) return;
     if (!t->epochs && !t->steps) {
         diag_error(e->context, item->name.span, "the train block %s does not say how long to train",
                    t->name);
@@ -124,8 +124,9 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
     Settings s = {t, definition->item, clip};
     Frame *f = frame_new(e, FRAME_CONST, definition->scope);
     f->item = s.item;
+    int errors = diag_errors(e->context);
     settings_apply(e, f, &s);
-    length_check(e, s.item, t);
+    length_check(e, s.item, t, errors);
     if (!t->data.len) return;
     const DataSet *data = t->data.data[0];
     double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;

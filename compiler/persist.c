@@ -290,6 +290,14 @@ void exec_state(Elab *e, Frame *f, const AstStmt *s)
     local->declared = p;
 }
 
+/* The place in the user's text that led to one in the library. */
+static Span user_span(const Frame *f, Span span)
+{
+    for (; f && f->scope && f->scope->library; f = f->caller)
+        span = f->call_span;
+    return span;
+}
+
 void exec_fit(Elab *e, Frame *f, const AstStmt *s)
 {
     AstName name = s->names.data[0];
@@ -322,7 +330,7 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
     if (!p) {
         const Node *zero = graph_map(e->g, node->rank, node->shape, scalar_real(e->g, 0), s->span);
         p = persistent_new(e, PERSIST_FIT, path, f->model ? f->model->model->name : NULL, zero,
-                           TYPE_REAL, node->rank, node->shape, s->span);
+                           TYPE_REAL, node->rank, node->shape, user_span(f, s->span));
     }
     if (e->session && e->session->step) {
         Update fit = {p, node};

@@ -34,7 +34,9 @@ int nnd_file_need(NndSession *session, int file)
     if (array->data != NULL) return 0;
     int columns = file_columns(info->columns);
     NndSourceOptions options = {.real = session->program->real, .keep_axis = info->rank == 2};
-    if (info->except) {
+    if (strcmp(info->kind, "csv") != 0) {
+        options.tensor = columns > 0 ? info->columns[0] : NULL; /* of an archive */
+    } else if (info->except) {
         options.except = info->columns;
         options.except_count = columns;
     } else {
