@@ -113,7 +113,7 @@ static void length_check(Elab *e, const AstItem *item, Train *t, int errors)
                    t->name);
         diag_hint(e->context, "add a line: epochs: 10, or steps: 1000");
     }
-    if (t->epochs && !t->data.len) {
+    if (t->epochs && !item->on.len) {
         diag_error(e->context, item->name.span, "%s has no data, so it has no epochs", t->name);
         diag_hint(e->context, "set the number of steps: steps: 1000");
     }
