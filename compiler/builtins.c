@@ -191,6 +191,7 @@ static Value builtin_sumsq(Elab *e, Frame *f, const AstExpr *call, const AstArgs
         total = value_op(e, OP_ADD, (Value[]){total, sum}, 2, call->span);
         any = true;
     }
+    if (!any && diag_errors(e->context)) return value_error(); /* its call may have failed */
     if (!any) {
         diag_error(e->context, call->span, "%s has no parameters yet", model);
         diag_hint(e->context, "call the model before this line");

@@ -120,7 +120,7 @@ static void exec_update(Elab *e, Frame *f, const AstStmt *s)
         any = true;
         if (!update_one(e, f, s, p, p->path + strlen(p->model))) return;
     }
-    if (!any) {
+    if (!any && !diag_errors(e->context)) {
         diag_error(e->context, name.span, "%s has no parameters yet", name.name);
         diag_hint(e->context, "they exist from its first call on: _ = %s(..) before this line",
                   name.name);
