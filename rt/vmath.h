@@ -33,7 +33,7 @@ static inline float nnd_expf(float x)
     float t = x < -104.0f ? -104.0f : x;
     t = t > 89.0f ? 89.0f : t;
     float shifted = t * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
-    int32_t n = (int32_t)(nnd_bits_of_float(shifted) - 0x4b400000u);
+    uint32_t n = nnd_bits_of_float(shifted) - 0x4b400000u; /* modulo 2^32, as everything on it */
     float whole = shifted - 12582912.0f;
     float r = (t - whole * 0.693359375f) + whole * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
@@ -43,9 +43,9 @@ static inline float nnd_expf(float x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     float e = (p * r * r + r) + 1.0f;
-    int32_t half = (int32_t)((uint32_t)(n + 1024) >> 1) - 512; /* n / 2 rounded down */
-    float a = nnd_float_of_bits((uint32_t)(half + 127) << 23);
-    float b = nnd_float_of_bits((uint32_t)(n - half + 127) << 23);
+    uint32_t half = ((n + 1024u) >> 1) - 512u; /* n / 2 rounded down */
+    float a = nnd_float_of_bits((half + 127u) << 23);
+    float b = nnd_float_of_bits((n - half + 127u) << 23);
     return e * a * b;
 }
 
