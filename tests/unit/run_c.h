@@ -64,7 +64,7 @@ static void run_c_main(Out *out, CEntry *c, const Options *options)
         out_line(out, "{ %s *x = nnd_alloc(sizeof *x * %ld + 64);", type, n);
         out_line(out, "for (long i = 0; i < %ld; i++) x[i] = (%s)next();", n, type);
         if (leaf->leaf->kind == LEAF_PERSIST)
-            out_line(out, "memcpy(m->%s, x, sizeof *x * %ld); }", name, n);
+            out_line(out, "memcpy(m->%s, x, sizeof *x * %ld); nnd_free(x); }", name, n);
         else
             out_line(out, "m->%s = x; }", name);
     }
@@ -81,6 +81,12 @@ static void run_c_main(Out *out, CEntry *c, const Options *options)
         out_line(out, "for (long i = 0; i < %ld; i++) put((double)m->%s[i]);",
                  (long)node_max_elements(c->entry->updates.data[k].value),
                  c_persistent_name(c->code, c->entry->updates.data[k].target));
+    for (int i = 0; i < c->inputs.len; i++) {
+        const Node *leaf = c->inputs.data[i];
+        if (run_c_member(c, leaf) && leaf->leaf->kind != LEAF_PERSIST)
+            out_line(out, "nnd_free((void *)(uintptr_t)m->%s);", run_c_member(c, leaf));
+    }
+    out_line(out, "nnd_free(m);");
     out_line(out, "return 0;");
     out_close(out, "}");
 }
