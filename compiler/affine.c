@@ -141,6 +141,10 @@ static Range range_of_node(const Node *node, int *steps)
 {
     if (node->type == TYPE_BOOL) return range_fixed(0, 1);
     if (node->type == TYPE_U8) return range_fixed(0, 255);
+    if (node->kind == NODE_LEAF && node->leaf->kind == LEAF_TIME) {
+        Extent extent = node->leaf->loop->extent;
+        return (Range){0, extent.max - 1, extent.size, -1};
+    }
     if (node->kind == NODE_LEAF && node->leaf->kind != LEAF_CONST &&
         node->leaf->kind >= LEAF_SIZE)
         return range_fixed(0, INT64_MAX);

@@ -492,7 +492,10 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
 {
     switch (a->node->kind) {
     case NODE_LEAF:
-    case NODE_ORDER: break;
+    case NODE_ORDER:
+    case NODE_SCAN: break;
+    case NODE_FINAL:
+    case NODE_YIELD: assert(!"scans are not differentiated yet"); break;
     case NODE_COMP:
     case NODE_SCATTER: through_domain(d, a); break;
     case NODE_RESHAPE: through_reshape(d, a); break;

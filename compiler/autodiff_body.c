@@ -195,7 +195,7 @@ bool scalar_presumed_finite(Diff *d, const Scalar *a)
 
 static bool leaf_presumed_finite(const Node *node)
 {
-    if (node->leaf->kind == LEAF_INPUT) return false;
+    if (node->leaf->kind == LEAF_INPUT || node->leaf->kind == LEAF_CARRY) return false;
     if (node->leaf->kind != LEAF_CONST) return true;
     int64_t n = node_max_elements(node);
     for (int64_t i = 0; i < n; i++)
@@ -228,7 +228,10 @@ bool node_presumed_finite(Diff *d, const Node *node)
         case NODE_SCATTER: finite = scalar_presumed_finite(d, node->body); break;
         case NODE_RESHAPE:
         case NODE_TAG: finite = node_presumed_finite(d, node->arg); break;
-        case NODE_ORDER: finite = true; break;
+        case NODE_ORDER:
+        case NODE_SCAN: finite = true; break;
+        case NODE_FINAL:
+        case NODE_YIELD: break;
         case NODE_PIECES:
             finite = true;
             for (int k = 0; k < node->n_pieces; k++)

@@ -1,4 +1,5 @@
-/* eval.c -- the reference evaluator: nodes as plain loops, in order of creation.
+/* eval.c -- the reference evaluator: nodes as plain loops, in order of creation; the body of a scan
+ * again at every step.
  *
  * Reductions run in the order in which their iterators are written, sums of ints wrap. An array
  * is freed after its last use. Anything that can be wrong at run time is checked at every point
@@ -394,6 +395,8 @@ static void leaf_eval(EvalRun *run, const Node *node, EvalArray *out)
     case LEAF_OFFSET: out->data[0] = (double)env->offset; break;
     case LEAF_STEP: out->data[0] = (double)env->step; break;
     case LEAF_EPOCH: out->data[0] = (double)env->epoch; break;
+    case LEAF_CARRY:
+    case LEAF_TIME: assert(!"set by its loop"); break;
     }
 }
 
@@ -425,27 +428,30 @@ static void node_eval(EvalRun *run, Arena *arena, const Node *node, EvalArray *o
         memcpy(out->data, arg->data, sizeof *out->data * (size_t)out->count);
         break;
     }
+    case NODE_SCAN:
+    case NODE_FINAL:
+    case NODE_YIELD: assert(!"set by its scan"); break;
     }
 }
 
-/* last[i]: the position of the last node that uses node i; roots are used at the end. */
-static int *last_uses(EvalRun *run, const Node *const *roots, int n_roots)
+/* --- regions --------------------------------------------------------------------------------- */
+
+static int run_index(EvalRun *run, const Node *node)
 {
-    int *last = NEW_ARRAY(run->arena, int, run->nodes.len + 1);
-    for (int i = 0; i < run->nodes.len; i++) {
-        Nodes operands = node_operands(run->arena, run->nodes.data[i]);
-        for (int k = 0; k < operands.len; k++)
-            last[(intptr_t)map_get(&run->index, operands.data[k]) - 1] = i;
-    }
-    for (int i = 0; i < n_roots; i++)
-        last[(intptr_t)map_get(&run->index, roots[i]) - 1] = run->nodes.len;
-    return last;
+    return (int)(intptr_t)map_get(&run->index, node) - 1;
 }
+
+static void run_scan(EvalRun *run, Arena *arena, const Region *region);
 
 /* Evaluates node i; large leaves are not copied. */
 static void run_node(EvalRun *run, Arena *arena, int i)
 {
+    if (run->values[i]) return; /* a result of a scan, or what a loop sets */
     const Node *node = run->nodes.data[i];
+    if (node->kind == NODE_SCAN) {
+        run_scan(run, arena, map_get(&run->regions, node));
+        return;
+    }
     int64_t dims[MAX_RANK] = {0};
     node_dims(run, arena, node, dims);
     if (run->failed) return;
@@ -467,17 +473,135 @@ static void run_free(EvalRun *run, int i)
     run->values[i] = NULL;
 }
 
-static void run_nodes(EvalRun *run, const int *last)
+/* What a node of a region needs before: a scan, what its body takes from outside. */
+static Nodes region_operands(EvalRun *run, Arena *arena, const Node *node)
 {
-    for (int i = 0; i < run->nodes.len && !run->failed; i++) {
+    if (node->kind == NODE_SCAN) {
+        const Region *region = map_get(&run->regions, node);
+        return region->outer;
+    }
+    Nodes operands = {0};
+    if (node->kind == NODE_FINAL || node->kind == NODE_YIELD) {
+        vec_push(arena, &operands, node->arg);
+        return operands;
+    }
+    return node_operands(arena, node);
+}
+
+/* last[i]: the position in the region of the last node that uses node i; roots are used at the
+ * end. */
+static int *last_uses(EvalRun *run, const Region *region, const Node *const *roots, int n_roots)
+{
+    int *last = NEW_ARRAY(run->arena, int, run->nodes.len + 1);
+    for (int i = 0; i < region->nodes.len; i++) {
+        Nodes operands = region_operands(run, run->arena, region->nodes.data[i]);
+        for (int k = 0; k < operands.len; k++)
+            last[run_index(run, operands.data[k])] = i;
+    }
+    for (int i = 0; i < n_roots; i++)
+        last[run_index(run, roots[i])] = region->nodes.len;
+    return last;
+}
+
+static void run_nodes(EvalRun *run, const Region *region, const int *last)
+{
+    for (int i = 0; i < region->nodes.len && !run->failed; i++) {
         Arena *arena = arena_new();
-        run_node(run, arena, i);
-        Nodes operands = node_operands(arena, run->nodes.data[i]);
+        run_node(run, arena, run_index(run, region->nodes.data[i]));
+        Nodes operands = region_operands(run, arena, region->nodes.data[i]);
         for (int k = 0; k < operands.len; k++) {
-            int at = (int)(intptr_t)map_get(&run->index, operands.data[k]) - 1;
+            int at = run_index(run, operands.data[k]);
             if (last[at] == i) run_free(run, at);
         }
         arena_free(arena);
+    }
+}
+
+static EvalArray *array_copy(const EvalArray *from)
+{
+    EvalArray *copy = eval_array_new(from->rank, from->dims);
+    memcpy(copy->data, from->data, sizeof *copy->data * (size_t)from->count);
+    return copy;
+}
+
+/* --- scans ----------------------------------------------------------------------------------- */
+
+/* The values of the loop's leaves at step t. */
+static void scan_enter(EvalRun *run, const Region *region, int64_t t, EvalArray *const *carried)
+{
+    const Node *scan = region->scan, *time = graph_time(run->g, scan->loop);
+    if (map_get(&run->index, time)) {
+        EvalArray *at = eval_array_new(0, NULL);
+        at->data[0] = (double)t;
+        run->values[run_index(run, time)] = at;
+    }
+    for (int k = 0; k < scan->n_carries; k++)
+        run->values[run_index(run, scan->carries[k].leaf)] = array_copy(carried[k]);
+}
+
+/* Keeps what the step yields and carries on, and forgets all else that it computed. */
+static void scan_leave(EvalRun *run, const Region *region, int64_t t, EvalArray **carried)
+{
+    const Node *scan = region->scan;
+    for (int i = 0; i < region->results.len && !run->failed; i++) {
+        const Node *result = region->results.data[i];
+        if (!result->value) continue;
+        const EvalArray *value = run_value(run, result->value);
+        const EvalArray *all = run_value(run, result);
+        memcpy(all->data + t * value->count, value->data, sizeof(double) * (size_t)value->count);
+    }
+    for (int k = 0; k < scan->n_carries && !run->failed; k++) {
+        eval_array_free(carried[k]);
+        carried[k] = array_copy(run_value(run, scan->carries[k].next));
+    }
+    for (int k = 0; k < scan->n_carries; k++)
+        run_free(run, run_index(run, scan->carries[k].leaf));
+    for (int i = 0; i < region->nodes.len; i++)
+        run_free(run, run_index(run, region->nodes.data[i]));
+}
+
+/* Runs the loop once, for all its results. */
+static void run_scan(EvalRun *run, Arena *arena, const Region *region)
+{
+    const Node *scan = region->scan;
+    Extent steps = scan->loop->extent;
+    Frame frame = {.run = run, .arena = arena};
+    int64_t n = extent_eval(&frame, steps, steps.size ? code_new(&frame, steps.size) : NULL);
+    EvalArray **carried = NEW_ARRAY(arena, EvalArray *, scan->n_carries + 1);
+    int64_t dims[MAX_RANK] = {0};
+    for (int k = 0; k < scan->n_carries; k++)
+        carried[k] = array_copy(run_value(run, scan->carries[k].init));
+    for (int i = 0; i < region->results.len && !run->failed; i++) {
+        const Node *result = region->results.data[i];
+        if (!result->value) continue;
+        node_dims(run, arena, result, dims);
+        run->values[run_index(run, result)] = eval_array_new(result->rank, dims);
+    }
+    const int never = -1;
+    int *last = NEW_ARRAY(arena, int, run->nodes.len + 1);
+    for (int i = 0; i <= run->nodes.len; i++)
+        last[i] = never;
+    for (int64_t i = 0; i < n && !run->failed; i++) {
+        int64_t t = scan->loop->reversed ? n - 1 - i : i;
+        scan_enter(run, region, t, carried);
+        run_nodes(run, region, last);
+        scan_leave(run, region, t, carried);
+    }
+    for (int i = 0; i < region->results.len && !run->failed; i++) {
+        const Node *result = region->results.data[i];
+        if (!result->value)
+            run->values[run_index(run, result)] = array_copy(carried[result->carry]);
+    }
+    for (int k = 0; k < scan->n_carries; k++)
+        eval_array_free(carried[k]);
+}
+
+static void regions_index(EvalRun *run, Region *region)
+{
+    for (int i = 0; i < region->inner.len; i++) {
+        Region *inner = region->inner.data[i];
+        map_put(&run->regions, inner->scan, inner);
+        regions_index(run, inner);
     }
 }
 
@@ -485,14 +609,16 @@ bool eval_roots(Graph *g, const EvalEnv *env, const Node *const *roots, int n_ro
                 EvalArray **out, char *error, size_t error_size)
 {
     Arena *arena = arena_new();
-    EvalRun run = {.g = g, .env = env, .arena = arena, .index = map_new(arena), .error = error,
-                   .error_size = error_size};
+    EvalRun run = {.g = g, .env = env, .arena = arena, .index = map_new(arena),
+                   .regions = map_new(arena), .error = error, .error_size = error_size};
     run.nodes = graph_reach(arena, roots, n_roots);
     run.values = NEW_ARRAY(arena, const EvalArray *, run.nodes.len + 1);
     run.borrowed = NEW_ARRAY(arena, bool, run.nodes.len + 1);
     for (int i = 0; i < run.nodes.len; i++)
         map_put(&run.index, run.nodes.data[i], (void *)(intptr_t)(i + 1));
-    run_nodes(&run, last_uses(&run, roots, n_roots));
+    Region *whole = graph_regions(arena, roots, n_roots);
+    regions_index(&run, whole);
+    run_nodes(&run, whole, last_uses(&run, whole, roots, n_roots));
     for (int i = 0; i < n_roots; i++) {
         const EvalArray *value = run.failed ? NULL : run_value(&run, roots[i]);
         out[i] = value ? eval_array_new(value->rank, value->dims) : NULL;

@@ -13,6 +13,7 @@ typedef struct EvalRun {
     bool *borrowed;           /* the value is the environment's */
     Nodes nodes;
     Map index;       /* from Node to its position + 1 */
+    Map regions;     /* from scans to their Regions */
     bool failed;
     char *error;
     size_t error_size;

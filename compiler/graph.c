@@ -46,7 +46,8 @@ static bool leaf_same(const Leaf *a, const Leaf *b, int64_t count)
 {
     if (a == b) return true;
     if (!a || !b || a->kind != b->kind || a->name != b->name || a->source != b->source ||
-        a->persistent != b->persistent || a->field != b->field)
+        a->persistent != b->persistent || a->field != b->field || a->loop != b->loop ||
+        a->number != b->number)
         return false;
     return a->kind != LEAF_CONST ||
            memcmp(a->values, b->values, sizeof *a->values * (size_t)count) == 0;
@@ -57,7 +58,8 @@ static bool node_same(const Node *a, const Node *b)
     if (a->hash != b->hash || a->kind != b->kind || a->type != b->type || a->rank != b->rank ||
         a->reduce != b->reduce || a->n_iters != b->n_iters || a->body != b->body ||
         a->guard != b->guard || a->arg != b->arg || a->tag != b->tag || a->axis != b->axis ||
-        a->n_pieces != b->n_pieces)
+        a->n_pieces != b->n_pieces || a->loop != b->loop || a->n_carries != b->n_carries ||
+        a->carry != b->carry || a->value != b->value)
         return false;
     if (!extents_same(a->shape, b->shape, a->rank) || !extents_same(a->iters, b->iters, a->n_iters))
         return false;
@@ -68,12 +70,17 @@ static bool node_same(const Node *a, const Node *b)
         if (a->pieces[k].part != b->pieces[k].part || a->pieces[k].offset != b->pieces[k].offset ||
             a->pieces[k].stride != b->pieces[k].stride)
             return false;
+    for (int k = 0; k < a->n_carries; k++)
+        if (a->carries[k].leaf != b->carries[k].leaf || a->carries[k].init != b->carries[k].init ||
+            a->carries[k].next != b->carries[k].next)
+            return false;
     return leaf_same(a->leaf, b->leaf, node_max_elements(a));
 }
 
 static uint32_t leaf_hash(uint32_t h, const Leaf *leaf, int64_t count)
 {
     h = hash_mix(h, (uint64_t)leaf->kind);
+    h = hash_mix(h, leaf->loop ? leaf->loop->id * 64u + (uint32_t)leaf->number : 0);
     for (const char *c = leaf->name ? leaf->name : ""; *c; c++)
         h = hash_mix(h, (uint64_t)(unsigned char)*c);
     for (int64_t i = 0; leaf->kind == LEAF_CONST && i < count && i < 64; i++) {
@@ -104,6 +111,10 @@ static uint32_t node_hash(const Node *n)
         h = hash_mix(h, n->position[k]->id);
     for (int k = 0; k < n->n_pieces; k++)
         h = hash_mix(h, n->pieces[k].part->id + 31u * (uint64_t)n->pieces[k].offset);
+    h = hash_mix(h, n->loop ? n->loop->id : 0);
+    for (int k = 0; k < n->n_carries; k++)
+        h = hash_mix(h, n->carries[k].init->id + 31u * (uint64_t)n->carries[k].next->id);
+    h = hash_mix(h, n->value ? n->value->id + 31u : (uint32_t)n->carry);
     if (n->leaf) h = leaf_hash(h, n->leaf, node_max_elements(n));
     return h;
 }
@@ -122,8 +133,7 @@ static void nodes_grow(Graph *g)
     g->nodes_cap = cap;
 }
 
-/* The one node equal to `wanted`; its arrays are copied if it is new. */
-static const Node *node_intern(Graph *g, Node wanted)
+const Node *graph_intern(Graph *g, Node wanted)
 {
     assert(wanted.rank <= MAX_RANK && wanted.n_iters <= MAX_ITERS);
     wanted.hash = node_hash(&wanted);
@@ -140,6 +150,9 @@ static const Node *node_intern(Graph *g, Node wanted)
     if (wanted.n_pieces)
         n->pieces =
             arena_copy(g->arena, wanted.pieces, sizeof(Piece) * (size_t)wanted.n_pieces);
+    if (wanted.n_carries)
+        n->carries = arena_copy(g->arena, wanted.carries, sizeof(Carry) * (size_t)wanted.n_carries);
+    n->free = node_loops(g, n);
     n->id = ++g->n_nodes;
     n->next = *head;
     *head = n;
@@ -152,7 +165,7 @@ const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, cons
 {
     Node n = {.kind = NODE_LEAF, .type = type, .rank = rank, .shape = shape,
               .leaf = arena_copy(g->arena, leaf, sizeof *leaf), .name = leaf->name};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_const(Graph *g, ElemType type, int rank, const Extent *shape,
@@ -195,7 +208,7 @@ const Node *graph_comp(Graph *g, Reduce reduce, int rank, int n_iters, const Ext
     Node n = {.kind = NODE_COMP, .type = reduce_type(reduce, body), .rank = rank, .shape = iters,
               .reduce = reduce, .n_iters = n_iters, .iters = iters, .body = body, .guard = guard,
               .span = span};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_map(Graph *g, int rank, const Extent *shape, const Scalar *body, Span span)
@@ -212,7 +225,7 @@ const Node *graph_scatter(Graph *g, int rank, const Extent *shape, const Scalar 
     Node n = {.kind = NODE_SCATTER, .type = body->type, .rank = rank, .shape = shape,
               .reduce = REDUCE_SUM, .n_iters = n_iters, .iters = iters, .body = body,
               .guard = guard, .position = rank ? position : nowhere, .span = span};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_reshape(Graph *g, const Node *arg, int rank, const Extent *shape, Span span)
@@ -222,7 +235,7 @@ const Node *graph_reshape(Graph *g, const Node *arg, int rank, const Extent *sha
     if (arg->rank == rank && extents_same(arg->shape, shape, rank)) return arg;
     Node n = {.kind = NODE_RESHAPE, .type = arg->type, .rank = rank, .shape = shape, .arg = arg,
               .span = span};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_pieces(Graph *g, ElemType type, int rank, const Extent *shape, int axis,
@@ -233,14 +246,14 @@ const Node *graph_pieces(Graph *g, ElemType type, int rank, const Extent *shape,
         return pieces[0].part;
     Node n = {.kind = NODE_PIECES, .type = type, .rank = rank, .shape = shape, .axis = axis,
               .n_pieces = n_pieces, .pieces = pieces, .span = span};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_order(Graph *g, const Node *arg, Span span)
 {
     Node n = {.kind = NODE_ORDER, .type = TYPE_INT, .rank = arg->rank, .shape = arg->shape,
               .arg = arg, .span = span};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_tag(Graph *g, const Node *arg)
@@ -253,7 +266,7 @@ const Node *graph_tag_numbered(Graph *g, const Node *arg, uint32_t tag)
     if (tag > g->n_tags) g->n_tags = tag;
     Node n = {.kind = NODE_TAG, .type = arg->type, .rank = arg->rank, .shape = arg->shape,
               .arg = arg, .tag = tag, .span = arg->span, .name = arg->name};
-    return node_intern(g, n);
+    return graph_intern(g, n);
 }
 
 const Node *graph_scalar(Graph *g, const Scalar *value)
@@ -326,6 +339,13 @@ Nodes node_operands(Arena *arena, const Node *node)
     if (node->arg) operand_add(&list, node->arg);
     for (int k = 0; k < node->n_pieces; k++)
         operand_add(&list, node->pieces[k].part);
+    if (node->loop) operands_of_extents(&list, &node->loop->extent, 1);
+    for (int k = 0; k < node->n_carries; k++) {
+        operand_add(&list, node->carries[k].leaf);
+        operand_add(&list, node->carries[k].init);
+        operand_add(&list, node->carries[k].next);
+    }
+    if (node->value) operand_add(&list, node->value);
     return list.nodes;
 }
 
@@ -418,12 +438,35 @@ static const Node *rewrite_pieces(Rewrite *rewrite, const Node *node)
                         node->n_pieces, pieces, node->span);
 }
 
+/* The leaf of a carried value follows its sizes. */
+static const Node *rewrite_carry(Rewrite *rewrite, const Node *node)
+{
+    bool sized = false;
+    for (int k = 0; k < node->rank; k++)
+        sized = sized || node->shape[k].size;
+    if (node->leaf->kind != LEAF_CARRY || !sized) return node;
+    const Extent *shape = rewrite_extents(rewrite, node->shape, node->rank);
+    return graph_leaf(rewrite->g, node->leaf, node->type, node->rank, shape);
+}
+
+static const Node *rewrite_scan(Rewrite *rewrite, const Node *node)
+{
+    Carry *carries =
+        arena_copy(rewrite->scratch, node->carries, sizeof(Carry) * (size_t)node->n_carries);
+    for (int k = 0; k < node->n_carries; k++) {
+        carries[k].leaf = rewrite_get(rewrite, carries[k].leaf);
+        carries[k].init = rewrite_get(rewrite, carries[k].init);
+        carries[k].next = rewrite_get(rewrite, carries[k].next);
+    }
+    return graph_scan(rewrite->g, node->loop, node->n_carries, carries, node->span);
+}
+
 const Node *rewrite_operands(Rewrite *rewrite, const Node *node)
 {
     Graph *g = rewrite->g;
     const Node *made = node;
     switch (node->kind) {
-    case NODE_LEAF: return node;
+    case NODE_LEAF: return rewrite_carry(rewrite, node);
     case NODE_COMP:
     case NODE_SCATTER: made = rewrite_domain(rewrite, node); break;
     case NODE_RESHAPE:
@@ -438,9 +481,15 @@ const Node *rewrite_operands(Rewrite *rewrite, const Node *node)
         Node n = *node;
         n.arg = arg;
         n.shape = arg->shape;
-        made = node_intern(g, n);
+        made = graph_intern(g, n);
         break;
     }
+    case NODE_SCAN: made = rewrite_scan(rewrite, node); break;
+    case NODE_FINAL: made = graph_final(g, rewrite_get(rewrite, node->arg), node->carry); break;
+    case NODE_YIELD:
+        made = graph_yield(g, rewrite_get(rewrite, node->arg), rewrite_get(rewrite, node->value),
+                           node->span);
+        break;
     }
     if (node->name) graph_name(made, node->name);
     return made;

@@ -1,5 +1,5 @@
-/* graph_table.h -- the inside of a Graph: the hash tables of scalars and nodes; for scalar.c and
- * graph.c only. */
+/* graph_table.h -- the inside of a Graph: the hash tables of scalars and nodes; for scalar.c, graph.c and
+ * graph_loop.c only. */
 #ifndef NND_GRAPH_TABLE_H
 #define NND_GRAPH_TABLE_H
 
@@ -13,8 +13,13 @@ struct Graph {
     Node **nodes;
     uint32_t n_nodes, nodes_cap;
     uint32_t n_tags;
+    VEC(const Loop *) loops;
+    VEC(const LoopSet *) loop_sets; /* of several loops */
     Map cache;
 };
+
+/* The one node equal to `wanted`; its arrays are copied if it is new. */
+const Node *graph_intern(Graph *g, Node wanted);
 
 static inline uint32_t hash_mix(uint32_t hash, uint64_t value)
 {

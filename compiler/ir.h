@@ -16,6 +16,8 @@
 typedef struct Graph Graph;
 typedef struct Node Node;
 typedef struct Scalar Scalar;
+typedef struct Loop Loop;
+typedef struct LoopSet LoopSet;
 typedef VEC(const Node *) Nodes;
 
 /* --- types ---------------------------------------------------------------------------------------- */
@@ -139,6 +141,7 @@ struct Scalar {
     uint64_t site;         /* DRAW: hash of the call path of its place */
     bool normal;           /* DRAW: randn(), else rand() */
     uint64_t iters;        /* bit i: iterator i occurs in it */
+    const LoopSet *free;   /* loops that the nodes it loads depend on; NULL: none */
     int n_args;
     const Scalar *args[];
 };
@@ -211,7 +214,10 @@ typedef enum NodeKind {
     NODE_RESHAPE, /* the same elements in another shape */
     NODE_PIECES,  /* parts in place along one axis: out[.., offset + stride * t, ..] = part[.., t, ..] */
     NODE_ORDER,   /* positions of the elements of the last axis in ascending order (stable) */
-    NODE_TAG      /* identity, distinct from every other: what grad differentiates by */
+    NODE_TAG,     /* identity, distinct from every other: what grad differentiates by */
+    NODE_SCAN,    /* a loop with its carried values: no tensor, only the `arg` of the next two */
+    NODE_FINAL,   /* carried value `carry` of the scan `arg` after its last step */
+    NODE_YIELD    /* [steps, ...]: element t is `value` at step t of the scan `arg` */
 } NodeKind;
 
 typedef enum LeafKind {
@@ -220,11 +226,13 @@ typedef enum LeafKind {
     LEAF_PERSIST, /* a parameter, state, ...: leaf->persistent */
     LEAF_FIELD,   /* rows of a data field, one per example of the batch: leaf->field */
     LEAF_INPUT,   /* an argument of an exported model: leaf->name */
+    LEAF_CARRY,   /* value leaf->number that leaf->loop carries, before the step */
     LEAF_SIZE,    /* int: examples in this batch (or chunk of a streamed entry) */
     LEAF_TOTAL,   /* int: examples in the whole split, in a streamed entry */
     LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry; else 0 */
     LEAF_STEP,    /* int: steps done so far in this train block, from 0 */
-    LEAF_EPOCH    /* int: from 0 */
+    LEAF_EPOCH,   /* int: from 0 */
+    LEAF_TIME     /* int: the number of leaf->loop's step */
 } LeafKind;
 
 typedef struct Leaf {
@@ -234,12 +242,21 @@ typedef struct Leaf {
     struct FileSource *source;
     struct Persistent *persistent;
     struct Field *field;
+    const Loop *loop; /* CARRY, TIME */
+    int number;       /* CARRY */
 } Leaf;
 
 typedef struct Piece {
     const Node *part;
     int64_t offset, stride;
 } Piece;
+
+/* One value that a scan carries from step to step. */
+typedef struct Carry {
+    const Node *leaf; /* LEAF_CARRY, in the body */
+    const Node *init; /* before the first step */
+    const Node *next; /* after the step */
+} Carry;
 
 struct Node {
     NodeKind kind;
@@ -262,12 +279,20 @@ struct Node {
                             not evaluated */
     const Scalar *const *position;
 
-    const Node *arg;     /* RESHAPE, ORDER, TAG */
+    const Node *arg;     /* RESHAPE, ORDER, TAG; FINAL, YIELD: the scan */
     uint32_t tag;        /* TAG */
     int axis;            /* PIECES */
     int n_pieces;
     const Piece *pieces;
     const Leaf *leaf;    /* LEAF */
+
+    const Loop *loop;    /* SCAN */
+    int n_carries;
+    const Carry *carries;
+    int carry;           /* FINAL */
+    const Node *value;   /* YIELD */
+
+    const LoopSet *free; /* loops whose leaves it depends on; NULL: none */
 };
 
 Graph *graph_new(Context *context);
@@ -299,6 +324,57 @@ const Node *graph_tag(Graph *g, const Node *arg);
 const Node *graph_tag_numbered(Graph *g, const Node *arg, uint32_t tag);
 /* A scalar constant as a node of rank 0. */
 const Node *graph_scalar(Graph *g, const Scalar *value);
+
+/* --- loops (graph_loop.c) ---------------------------------------------------------------------------------
+ *
+ * The body of a loop is ordinary nodes that depend on its leaves, LEAF_TIME and LEAF_CARRY: `free` says
+ * which loops a node depends on. What does not depend on a loop is outside of it by itself. Whatever a
+ * program needs of one scan, finals and yields of any of its body's nodes, is computed by one run. */
+
+struct LoopSet {
+    int n;
+    const Loop *const *loops; /* by id */
+};
+
+struct Loop {
+    uint32_t id;
+    Name name;     /* of the index */
+    Extent extent; /* a size loads leaves only */
+    bool reversed; /* steps extent-1 .. 0 */
+    Span span;
+    LoopSet only;  /* itself */
+};
+
+/* A new loop. */
+const Loop *graph_loop(Graph *g, Name name, Extent extent, bool reversed, Span span);
+/* The loop of this number, for graphs that are read. */
+const Loop *graph_loop_numbered(Graph *g, uint32_t id, Name name, Extent extent, bool reversed,
+                                Span span);
+const Node *graph_time(Graph *g, const Loop *loop);
+const Node *graph_carry(Graph *g, const Loop *loop, int number, Name name, ElemType type, int rank,
+                        const Extent *shape);
+const Node *graph_scan(Graph *g, const Loop *loop, int n_carries, const Carry *carries, Span span);
+const Node *graph_final(Graph *g, const Node *scan, int carry);
+/* What does not depend on the loop is only repeated. */
+const Node *graph_yield(Graph *g, const Node *scan, const Node *value, Span span);
+
+bool loops_have(const LoopSet *set, const Loop *loop);
+const LoopSet *loops_union(Graph *g, const LoopSet *a, const LoopSet *b);
+const LoopSet *loops_without(Graph *g, const LoopSet *set, const Loop *loop);
+/* The loops that a node made of these parts depends on. */
+const LoopSet *node_loops(Graph *g, const Node *node);
+
+/* What is computed at one place: outside of all loops, or in the body of one. */
+typedef struct Region Region;
+struct Region {
+    const Node *scan; /* NULL: outside of all */
+    Nodes nodes;      /* operands first; a scan stands for its whole run, its FINALs and YIELDs follow */
+    Nodes outer;      /* what the body needs from outside of the loop */
+    Nodes results;    /* the FINALs and YIELDs wanted of the scan */
+    VEC(Region *) inner; /* of the scans among the nodes, in order */
+};
+/* Everything that the roots need, by place. */
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
 
 /* The operands of a node, in order, each once. */
 Nodes node_operands(Arena *arena, const Node *node);

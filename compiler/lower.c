@@ -342,6 +342,8 @@ static void lower_leaf(Lowered *l, const Node *node)
     case LEAF_OFFSET: buffer_new(l, BUFFER_RUN, node, "offset"); return;
     case LEAF_STEP: buffer_new(l, BUFFER_RUN, node, "step"); return;
     case LEAF_EPOCH: buffer_new(l, BUFFER_RUN, node, "epoch"); return;
+    case LEAF_CARRY:
+    case LEAF_TIME: assert(!"loops are not lowered yet"); return;
     }
 }
 
@@ -360,6 +362,9 @@ static void lower_node(Lowered *l, const Node *node)
     case NODE_SCATTER: lower_scatter(l, node); return;
     case NODE_PIECES: lower_pieces(l, node); return;
     case NODE_ORDER: lower_order(l, node); return;
+    case NODE_SCAN:
+    case NODE_FINAL:
+    case NODE_YIELD: assert(!"loops are not lowered yet"); return;
     case NODE_LEAF:
     case NODE_RESHAPE:
     case NODE_TAG: return;

@@ -5,9 +5,10 @@
  *
  * Iterators are called i, j, k, l, m, n, i6, i7, ... in their order; nodes by their name if no
  * other has it, else t and their id. What the language cannot say has an @: leaves (@param(M.w,
- * [3, 4])), @scatter, @pieces, @reshape, @order, @tag, draws, run-time extents. Of a scalar that
+ * [3, 4])), @scatter, @pieces, @reshape, @order, @tag, draws, run-time extents,
+ * @time and @carry of a loop, @scan, @final, @yield. Of a scalar that
  * stands in several places and is long, or nested deeply, a line of its own is made before the
- * statement: s3 = @let(exp(x[i])). */
+ * statement: s3 = @let(exp(x[i])). Loops have lines, too: loop1 = @loop(1, t, 20). */
 #include "print.h"
 
 #include <ctype.h>
@@ -21,7 +22,7 @@ const char *const leaf_forms[LEAF_FORMS] = {
     [LEAF_CONST] = "@const", [LEAF_FILE] = "@file",     [LEAF_PERSIST] = "@param",
     [LEAF_FIELD] = "@field", [LEAF_INPUT] = "@input",   [LEAF_SIZE] = "@size",
     [LEAF_TOTAL] = "@total", [LEAF_OFFSET] = "@offset", [LEAF_STEP] = "@step",
-    [LEAF_EPOCH] = "@epoch"};
+    [LEAF_EPOCH] = "@epoch", [LEAF_CARRY] = "@carry",   [LEAF_TIME] = "@time"};
 
 const char *const persist_forms[PERSIST_FORMS] = {
     [PERSIST_PARAM] = "@param",         [PERSIST_STATE] = "@state",
@@ -38,6 +39,7 @@ typedef struct Printer {
     Map names;  /* from Node to Name: those in use */
     Map bound;  /* from Scalar to the number of its own line + 1 */
     int n_bound;
+    Map loops;  /* those that have their line */
     bool plain; /* for readers only: without ranges and what tells draws apart */
 } Printer;
 
@@ -71,6 +73,7 @@ static bool name_is_reserved(const char *name)
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(name, words[i]) == 0) return true;
     bool numbered = (name[0] == 's' || name[0] == 't') && isdigit((unsigned char)name[1]);
+    numbered = numbered || (strncmp(name, "loop", 4) == 0 && isdigit((unsigned char)name[4]));
     if (numbered || iter_of_name(name) >= 0) return true;
     return !isalpha((unsigned char)name[0]) && *name != '_';
 }
@@ -393,7 +396,14 @@ static void print_leaf(Printer *p, const Node *node)
     str_add(p->out, persistent ? persist_forms[leaf->persistent->kind] : leaf_forms[leaf->kind]);
     str_add(p->out, "(");
     bool counter = leaf->kind >= LEAF_SIZE;
-    if (leaf->kind != LEAF_CONST) {
+    if (leaf->loop) {
+        str_printf(p->out, "loop%u", (unsigned)leaf->loop->id);
+        if (leaf->kind == LEAF_CARRY) {
+            str_printf(p->out, ", %d, ", leaf->number);
+            print_path(p, leaf->name ? leaf->name : "");
+            str_add(p->out, ", ");
+        }
+    } else if (leaf->kind != LEAF_CONST) {
         if (leaf->name) print_path(p, leaf->name);
         if (!counter) str_add(p->out, leaf->name ? ", " : "\"\", ");
     }
@@ -424,6 +434,33 @@ static void print_pieces(Printer *p, const Node *node)
         print_name(p, node->pieces[i].part);
         str_printf(p->out, ", %lld, %lld]", (long long)node->pieces[i].offset,
                    (long long)node->pieces[i].stride);
+    }
+    str_add(p->out, ")");
+}
+
+/* loop1 = @loop(1, t, 20, true) before the first line that mentions it; true: reversed. */
+static void bind_loop(Printer *p, const Loop *loop)
+{
+    if (map_get(&p->loops, loop)) return;
+    map_put(&p->loops, loop, (void *)(uintptr_t)loop);
+    str_printf(p->out, "loop%u = @loop(%u, ", (unsigned)loop->id, (unsigned)loop->id);
+    print_path(p, loop->name ? loop->name : "");
+    str_add(p->out, ", ");
+    print_extent(p, loop->extent);
+    str_add(p->out, loop->reversed ? ", true)\n" : ")\n");
+}
+
+static void print_scan(Printer *p, const Node *node)
+{
+    str_printf(p->out, "@scan(loop%u", (unsigned)node->loop->id);
+    for (int k = 0; k < node->n_carries; k++) {
+        str_add(p->out, ", [");
+        print_name(p, node->carries[k].leaf);
+        str_add(p->out, ", ");
+        print_name(p, node->carries[k].init);
+        str_add(p->out, ", ");
+        print_name(p, node->carries[k].next);
+        str_add(p->out, "]");
     }
     str_add(p->out, ")");
 }
@@ -460,11 +497,23 @@ static void print_right(Printer *p, const Node *node)
         if (node->kind == NODE_TAG) str_printf(p->out, ", %u", (unsigned)node->tag);
         str_add(p->out, ")");
         break;
+    case NODE_SCAN: print_scan(p, node); break;
+    case NODE_FINAL:
+    case NODE_YIELD:
+        str_add(p->out, node->value ? "@yield(" : "@final(");
+        print_name(p, node->arg);
+        str_add(p->out, ", ");
+        if (node->value) print_name(p, node->value);
+        else str_printf(p->out, "%d", node->carry);
+        str_add(p->out, ")");
+        break;
     }
 }
 
 static void print_node(Printer *p, const Node *node)
 {
+    if (node->leaf && node->leaf->loop) bind_loop(p, node->leaf->loop);
+    if (node->loop) bind_loop(p, node->loop);
     bind_shared(p, node);
     print_name(p, node);
     if (node->kind == NODE_COMP && node->rank) {
@@ -480,7 +529,8 @@ static void print_node(Printer *p, const Node *node)
 void graph_print(StrBuf *out, Graph *g, const Node *const *roots, const Name *names, int n_roots)
 {
     Arena *scratch = arena_new();
-    Printer p = {.g = g, .out = out, .names = map_new(scratch), .bound = map_new(scratch)};
+    Printer p = {.g = g, .out = out, .names = map_new(scratch), .bound = map_new(scratch),
+                 .loops = map_new(scratch)};
     Nodes nodes = graph_reach(scratch, roots, n_roots);
     choose_names(&p, nodes);
     for (int i = 0; i < nodes.len; i++)

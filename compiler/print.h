@@ -4,7 +4,7 @@
 
 #include "program.h"
 
-enum { LEAF_FORMS = LEAF_EPOCH + 1, PERSIST_FORMS = PERSIST_SCRATCH + 1 };
+enum { LEAF_FORMS = LEAF_TIME + 1, PERSIST_FORMS = PERSIST_SCRATCH + 1 };
 
 /* "@input" by LeafKind; of persistents by PersistKind: "@param", "@state", ... */
 extern const char *const leaf_forms[LEAF_FORMS];

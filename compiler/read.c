@@ -17,6 +17,7 @@ typedef struct Reader {
     int n_leaves;
     Map nodes;   /* from Name to Node */
     Map scalars; /* from Name to Scalar: lines s1 = @let(..) */
+    Map loops;   /* from Name to Loop: lines loop1 = @loop(..) */
     Map taken;   /* leaves that were read */
     Name iters[MAX_ITERS];
     int n_iters; /* named in this statement */
@@ -437,6 +438,90 @@ static const Node *read_leaf(Reader *r, const AstExpr *e, LeafKind kind, Persist
     return node;
 }
 
+/* --- loops ----------------------------------------------------------------------------------- */
+
+static const Loop *read_loop(Reader *r, AstArgs args, Span span)
+{
+    const AstExpr *e = args.len ? args.data[0].value : NULL;
+    const Loop *loop = e && e->kind == AST_NAME ? map_get(&r->loops, e->name) : NULL;
+    if (!loop) fail(r, span, "the name of a loop above is wanted here");
+    return loop;
+}
+
+/* loop1 = @loop(1, t, 20, true) */
+static void read_loop_line(Reader *r, const AstExpr *e, Name name)
+{
+    AstArgs args = e->call.args;
+    if (args.len < 3) {
+        fail(r, e->span, "a number, a name and an extent are wanted here");
+        return;
+    }
+    int64_t id = read_int(r, args.data[0].value);
+    Name index = read_path(r, args.data[1].value);
+    Extent extent = read_extent(r, args.data[2].value);
+    if (r->failed) return;
+    const Loop *loop = graph_loop_numbered(r->g, (uint32_t)id, *index ? index : NULL, extent,
+                                           args.len > 3, e->span);
+    map_put(&r->loops, name, (void *)(uintptr_t)loop);
+}
+
+/* @time(loop1), @carry(loop1, 0, h, real, [4]) */
+static const Node *read_loop_leaf(Reader *r, const AstExpr *e)
+{
+    AstArgs args = e->call.args;
+    const Loop *loop = read_loop(r, args, e->span);
+    if (!loop) return NULL;
+    if (is_call(e, "@time")) return graph_time(r->g, loop);
+    if (args.len < 4) {
+        fail(r, e->span, "a loop, a number, a name and a type are wanted here");
+        return NULL;
+    }
+    int64_t number = read_int(r, args.data[1].value);
+    Name name = read_path(r, args.data[2].value);
+    ElemType type = read_type(r, args.data[3].value);
+    Extent shape[MAX_RANK];
+    int rank = args.len > 4 ? read_shape(r, args.data[4].value, shape) : 0;
+    if (r->failed) return NULL;
+    return graph_carry(r->g, loop, (int)number, *name ? name : NULL, type, rank, shape);
+}
+
+/* @scan(loop1, [h, init, next], ...) */
+static const Node *read_scan(Reader *r, const AstExpr *e)
+{
+    AstArgs args = e->call.args;
+    const Loop *loop = read_loop(r, args, e->span);
+    Carry *carries = NEW_ARRAY(r->arena, Carry, args.len);
+    for (int i = 1; i < args.len && !r->failed; i++) {
+        const AstExpr *carry = args.data[i].value;
+        if (carry->kind != AST_LIST || carry->list.len != 3) {
+            fail(r, carry->span, "a leaf, its first and its next value are wanted here");
+            return NULL;
+        }
+        carries[i - 1] = (Carry){read_node(r, carry->list.data[0]),
+                                 read_node(r, carry->list.data[1]),
+                                 read_node(r, carry->list.data[2])};
+    }
+    return r->failed ? NULL : graph_scan(r->g, loop, args.len - 1, carries, e->span);
+}
+
+/* @final(scan, 0), @yield(scan, value) */
+static const Node *read_result(Reader *r, const AstExpr *e)
+{
+    AstArgs args = e->call.args;
+    const Node *scan = args.len == 2 ? read_node(r, args.data[0].value) : NULL;
+    if (!scan || scan->kind != NODE_SCAN) {
+        fail(r, e->span, "a scan and what is wanted of it are wanted here");
+        return NULL;
+    }
+    if (is_call(e, "@final")) {
+        int64_t carry = read_int(r, args.data[1].value);
+        if (carry < 0 || carry >= scan->n_carries) fail(r, e->span, "there is no such carry");
+        return r->failed ? NULL : graph_final(r->g, scan, (int)carry);
+    }
+    const Node *value = read_node(r, args.data[1].value);
+    return value ? graph_yield(r->g, scan, value, e->span) : NULL;
+}
+
 /* --- statements ------------------------------------------------------------------------------ */
 
 static const Node *read_value(Reader *r, const AstStmt *stmt)
@@ -446,6 +531,9 @@ static const Node *read_value(Reader *r, const AstStmt *stmt)
     if (is_call(e, "@pieces")) return read_pieces(r, e);
     if (is_call(e, "@order") || is_call(e, "@tag") || is_call(e, "@reshape"))
         return read_companion(r, e);
+    if (is_call(e, "@time") || is_call(e, "@carry")) return read_loop_leaf(r, e);
+    if (is_call(e, "@scan")) return read_scan(r, e);
+    if (is_call(e, "@final") || is_call(e, "@yield")) return read_result(r, e);
     for (int i = 0; i < PERSIST_FORMS; i++)
         if (is_call(e, persist_forms[i])) return read_leaf(r, e, LEAF_PERSIST, (PersistKind)i);
     for (int i = 0; i < LEAF_FORMS; i++)
@@ -486,6 +574,10 @@ static void read_stmt(Reader *r, const AstStmt *stmt, GraphText *out)
         map_put(&r->scalars, name, (void *)(uintptr_t)s);
         return;
     }
+    if (is_call(value, "@loop")) {
+        read_loop_line(r, value, name);
+        return;
+    }
     const Node *node = read_value(r, stmt);
     if (!node) {
         fail(r, stmt->span, "this is no node");
@@ -503,7 +595,7 @@ bool graph_read(Graph *g, const char *text, const Node *const *leaves, int n_lea
     Arena *arena = graph_arena(g);
     Reader r = {.g = g, .context = context, .arena = arena, .leaves = leaves,
                 .n_leaves = n_leaves, .nodes = map_new(arena), .scalars = map_new(arena),
-                .taken = map_new(arena)};
+                .loops = map_new(arena),                .taken = map_new(arena)};
     *out = (GraphText){0};
     const char *body = arena_printf(arena, "fn graph() {\n%s\n}\n", text);
     const Source *source = source_add(context, "graph", body, strlen(body), true);

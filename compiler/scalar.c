@@ -61,9 +61,15 @@ static const Scalar *scalar_intern(Graph *g, const Scalar *wanted, const Scalar 
     for (Scalar *old = *head; old; old = old->next)
         if (scalar_same(old, s)) return old;
     if (s->kind == SCALAR_ITER) s->iters = (uint64_t)1 << s->iter;
-    for (int i = 0; i < s->n_args; i++)
+    if (s->node) s->free = s->node->free;
+    for (int i = 0; i < s->n_args; i++) {
         s->iters |= s->args[i]->iters;
-    if (s->outside) s->iters |= s->outside->iters;
+        s->free = loops_union(g, s->free, s->args[i]->free);
+    }
+    if (s->outside) {
+        s->iters |= s->outside->iters;
+        s->free = loops_union(g, s->free, s->outside->free);
+    }
     s->id = ++g->n_scalars;
     s->next = *head;
     *head = s;

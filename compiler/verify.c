@@ -1,6 +1,6 @@
 /* verify.c -- asserts what every pass may rely on: operands before users, iterators within their
  * comprehension, types as the operators want them, subscripts one int per axis, parallel iterators
- * equal to the shape, pieces that do not overlap. A violation is our bug, never the user's. */
+ * equal to the shape, pieces that do not overlap, loops whose values keep their shape. A violation is our bug, never the user's. */
 #include "ir.h"
 
 #include <math.h>
@@ -233,6 +233,61 @@ static void verify_pieces(Verifier *v, const Node *n)
     }
 }
 
+static void verify_loop(Verifier *v, const Loop *loop)
+{
+    if (loop->extent.max < 0) fault(v, "a loop of negative extent");
+    if (!loop->extent.size) return;
+    verify_scalar(v, loop->extent.size, 0, TYPE_INT, "number of steps");
+    Scalars loads = scalar_loads(v->arena, loop->extent.size);
+    for (int i = 0; i < loads.len; i++)
+        if (loads.data[i]->node->kind != NODE_LEAF || loads.data[i]->node->free)
+            fault(v, "the number of steps is computed");
+}
+
+static bool same_kind(const Node *a, const Node *b)
+{
+    return a->type == b->type && shape_equal(a, b);
+}
+
+static void verify_scan(Verifier *v, const Node *n)
+{
+    verify_loop(v, n->loop);
+    for (int k = 0; k < n->n_carries; k++) {
+        Carry c = n->carries[k];
+        bool leaf = c.leaf->kind == NODE_LEAF && c.leaf->leaf->kind == LEAF_CARRY &&
+                    c.leaf->leaf->loop == n->loop && c.leaf->leaf->number == k;
+        if (!leaf) fault(v, "carry %d is another's leaf", k);
+        if (!same_kind(c.leaf, c.init)) fault(v, "carry %d starts as another type or shape", k);
+        if (!same_kind(c.leaf, c.next)) fault(v, "carry %d changes its type or shape", k);
+        if (loops_have(c.init->free, n->loop)) fault(v, "carry %d starts inside of its loop", k);
+        if (c.init->id >= n->id || c.next->id >= n->id) fault(v, "a carried value is not older");
+    }
+    for (int k = 0; k < n->n_carries && !v->fault; k++) {
+        Scalars sizes = {0};
+        for (int a = 0; a < n->carries[k].leaf->rank; a++)
+            if (n->carries[k].leaf->shape[a].size)
+                vec_push(v->arena, &sizes, n->carries[k].leaf->shape[a].size);
+        for (int i = 0; i < sizes.len; i++)
+            if (loops_have(sizes.data[i]->free, n->loop)) fault(v, "a size changes in its loop");
+    }
+}
+
+static void verify_result(Verifier *v, const Node *n)
+{
+    const Node *scan = n->arg;
+    if (scan->kind != NODE_SCAN) {
+        fault(v, "a result of no scan");
+    } else if (n->kind == NODE_FINAL) {
+        if (n->carry < 0 || n->carry >= scan->n_carries)
+            fault(v, "the final value of carry %d of %d", n->carry, scan->n_carries);
+        else if (!same_kind(n, scan->carries[n->carry].leaf))
+            fault(v, "a final value of another type or shape");
+    } else if (n->value->id >= n->id || n->type != n->value->type ||
+               n->rank != n->value->rank + 1 || !extent_equal(n->shape[0], scan->loop->extent)) {
+        fault(v, "a yield of another type or shape");
+    }
+}
+
 static void verify_leaf(Verifier *v, const Node *n)
 {
     const Leaf *leaf = n->leaf;
@@ -258,6 +313,11 @@ static void verify_leaf(Verifier *v, const Node *n)
     case LEAF_OFFSET:
     case LEAF_STEP:
     case LEAF_EPOCH: counter = true; break;
+    case LEAF_TIME: counter = true; /* fall through */
+    case LEAF_CARRY:
+        if (!leaf->loop) fault(v, "a leaf of no loop");
+        else verify_loop(v, leaf->loop);
+        break;
     }
     if (counter && (n->rank != 0 || n->type != TYPE_INT))
         fault(v, "a counter that is not an int of rank 0");
@@ -272,6 +332,8 @@ static void verify_node(Verifier *v, const Node *n)
     }
     verify_extents(v, n->shape, n->rank);
     if (n->arg && n->arg->id >= n->id) fault(v, "its operand is not older");
+    if (n->arg && n->arg->kind == NODE_SCAN && n->kind != NODE_FINAL && n->kind != NODE_YIELD)
+        fault(v, "a scan is no tensor");
     for (int i = 0; i < n->n_pieces; i++)
         if (n->pieces[i].part->id >= n->id) fault(v, "piece %d is not older", i);
     if (v->fault) return;
@@ -291,6 +353,9 @@ static void verify_node(Verifier *v, const Node *n)
     case NODE_TAG:
         if (n->type != n->arg->type || !shape_equal(n, n->arg)) fault(v, "a tag changes the type");
         break;
+    case NODE_SCAN: verify_scan(v, n); break;
+    case NODE_FINAL:
+    case NODE_YIELD: verify_result(v, n); break;
     }
 }
 
@@ -300,6 +365,10 @@ const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_
     Verifier v = {.arena = scratch};
     Nodes nodes = graph_reach(scratch, roots, n_roots);
     const char *message = NULL;
+    for (int i = 0; i < n_roots; i++)
+        if (roots[i] && roots[i]->free)
+            return arena_printf(arena, "node %u hangs on a loop that it stands outside of",
+                                (unsigned)roots[i]->id);
     for (int i = 0; i < nodes.len && !message; i++) {
         const Node *n = nodes.data[i];
         verify_node(&v, n);
