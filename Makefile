@@ -4,6 +4,7 @@
 #   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
+#   make references compare every definition of the library with an independent framework
 #   make demo       train examples/mnist_mlp and print its test accuracy
 BUILD   ?= build
 CC      ?= gcc
@@ -93,6 +94,10 @@ test: all unit
 test-all: all unit
 	CC="$(CC) $(SANITIZE)" tests/run --build $(BUILD) --all
 
+# The library against independent frameworks: definition, reference, largest deviation.
+references: all
+	tests/references --build $(BUILD)
+
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
 
@@ -103,5 +108,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all demo deps clean
+.PHONY: all unit test test-all references demo deps clean
 .SECONDARY:

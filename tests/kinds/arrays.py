@@ -68,21 +68,29 @@ def product(shape):
     return count
 
 
-def difference(got, wanted, tolerance):
-    """None if both agree as tests/num/README.md says, else text."""
+def deviation(got, wanted):
+    """(largest error, its element): relative where what is wanted exceeds 1, infinite if shapes differ
+    or for NaN; equal infinities agree."""
     if list(got[0]) != list(wanted[0]):
-        return f"shape {list(got[0])} instead of {list(wanted[0])}"
+        return float("inf"), None
     worst, where = 0.0, None
     for i, (a, b) in enumerate(zip(got[1], wanted[1])):
         a, b = float(a), float(b)
         if a == b:
             continue
         error = abs(a - b) / max(1.0, abs(b))
-        if not error <= tolerance:  # NaN never agrees
-            error = float("inf") if error != error else error
-            if error >= worst:
-                worst, where = error, i
-    if where is None:
+        error = error if error == error else float("inf")
+        if error >= worst:
+            worst, where = error, i
+    return worst, where
+
+
+def difference(got, wanted, tolerance):
+    """None if both agree as tests/num/README.md says, else text."""
+    if list(got[0]) != list(wanted[0]):
+        return f"shape {list(got[0])} instead of {list(wanted[0])}"
+    worst, where = deviation(got, wanted)
+    if worst <= tolerance:
         return None
     return (f"element {where} is {got[1][where]!r}, not {wanted[1][where]!r} "
             f"(error {worst:.2g}, allowed {tolerance:.2g})")

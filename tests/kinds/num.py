@@ -1,5 +1,5 @@
-"""Numerical references, tests/num/*/case.txt (see tests/num/README.md): by the reference evaluator,
-by compiled C, and by compiled C without a BLAS."""
+"""Numerical references, tests/num/*/model.nnd (see tests/num/README.md): by the reference evaluator,
+by compiled C in both precisions, and by compiled C without a BLAS."""
 import glob
 import os
 import re
@@ -10,66 +10,136 @@ from . import arrays, common
 FOLDER = os.path.join(common.ROOT, "tests", "num")
 # The largest error allowed, relative where values exceed 1, by the type a backend computes in.
 TOLERANCE = {"f64": 1e-9, "f32": 3e-5}
-BACKENDS = {"eval": ("f64", ["--eval"]), "c": ("f32", []), "c-noblas": ("f32", ["--blas=none"])}
+BACKENDS = {
+    "eval": ("f64", ["--eval"]),
+    "c-f64": ("f64", ["--real=f64", "--blas=none"]),
+    "c": ("f32", []),
+    "c-noblas": ("f32", ["--blas=none"]),
+}
 
 
 def tests():
-    for path in sorted(glob.glob(os.path.join(FOLDER, "*", "case.txt"))):
-        case = os.path.dirname(path)
+    for name in cases():
         for backend in BACKENDS:
-            yield f"{os.path.basename(case)}:{backend}", lambda c=case, b=backend: run(c, b)
+            yield f"{name}:{backend}", lambda n=name, b=backend: run(n, b)
+    yield "every-definition", every_definition
+
+
+def cases():
+    return [os.path.basename(os.path.dirname(path))
+            for path in sorted(glob.glob(os.path.join(FOLDER, "*", "model.nnd")))]
 
 
 class Case:
-    def __init__(self, path, backend):
-        self.path = path
+    """One case by one backend. `problems` are texts; `deviations` are the largest errors by model, that
+    of the losses under None."""
+
+    def __init__(self, name, backend):
+        self.path = os.path.join(FOLDER, name)
         self.work = common.folder()
         self.type, self.flags = BACKENDS[backend]
+        self.lines = common.read(os.path.join(self.path, "model.nnd")).split("\n")
         self.weights = os.path.join(self.work, "weights.safetensors")
-        initial = tensors_of(os.path.join(path, "init"))
-        arrays.safetensors_write(self.weights, initial)
+        arrays.safetensors_write(self.weights, tensors_of(os.path.join(self.path, "init")))
+        self.problems, self.deviations = [], {}
         self.program = None
         if backend != "eval":
             self.program = os.path.join(self.work, "program")
-            check(common.nndc("build", "model.nnd", "-o", self.program, *self.flags, cwd=path))
+            check(common.nndc("build", "model.nnd", "-o", self.program, *self.flags,
+                              cwd=self.path))
+
+    def run(self):
+        for line in self.lines:
+            if not line.startswith("# run: "):
+                continue
+            words = line.split()[2:]
+            tolerance = TOLERANCE[self.type]
+            if re.match(r"[0-9.]+(e-?\d+)?$", words[-1]):
+                tolerance = max(tolerance, float(words.pop()))
+            if words[0] == "predict":
+                self.predict(words[1], words[2:], tolerance)
+            else:
+                self.train(words[1], tolerance)
 
     def call(self, verb, *arguments):
-        common_ = ["--weights", self.weights, "--quiet"]
+        shared = ["--weights", self.weights, "--quiet"]
         if self.program:
-            check(common.run(self.program, verb, *arguments, *common_, cwd=self.path))
+            check(common.run(self.program, verb, *arguments, *shared, cwd=self.path))
         else:
-            check(common.nndc(verb, "model.nnd", *arguments, *common_, "--eval", cwd=self.path))
+            check(common.nndc(verb, "model.nnd", *arguments, *shared, *self.flags, cwd=self.path))
+
+    def compare(self, what, model, got, wanted, tolerance):
+        error, _ = arrays.deviation(got, wanted)
+        self.deviations[model] = max(error, self.deviations.get(model, 0.0))
+        problem = arrays.difference(got, wanted, tolerance)
+        if problem:
+            self.problems.append(f"{what}: {problem}")
 
     def predict(self, model, files, tolerance):
         output = os.path.join(self.work, "output.npy")
         inputs = ["--input", ",".join(files[:-1])] if files[:-1] else []
         self.call("predict", model, *inputs, "-o", output)
         wanted = arrays.npy_read(os.path.join(self.path, files[-1]))
-        problem = arrays.difference(arrays.npy_read(output), wanted, tolerance)
-        return [f"predict {model}: {files[-1]}: {problem}"] if problem else []
+        self.compare(f"predict {model}: {files[-1]}", model, arrays.npy_read(output), wanted,
+                     tolerance)
 
     def train(self, name, tolerance):
         folder, trace = os.path.join(self.work, "run"), os.path.join(self.work, "trace.csv")
         self.call("train", "--only", name, "-o", folder, "--trace", trace)
         self.weights = os.path.join(self.work, "after.safetensors")
         shutil.copy(os.path.join(folder, "checkpoint.safetensors"), self.weights)
-        problems, found = [], arrays.safetensors_read(self.weights)
+        found = arrays.safetensors_read(self.weights)
         for path, wanted in tensors_of(os.path.join(self.path, "after")).items():
             if path not in found:
-                problems.append(f"train {name}: the checkpoint has no {path}")
+                self.problems.append(f"train {name}: the checkpoint has no {path}")
                 continue
-            problem = arrays.difference(found[path], wanted, tolerance)
-            if problem:
-                problems.append(f"train {name}: {path}: {problem}")
+            self.compare(f"train {name}: {path}", re.match(r"\w+", path)[0], found[path], wanted,
+                         tolerance)
         losses = os.path.join(self.path, "loss.npy")
         if os.path.exists(losses):
             rows = [[float(x) for x in line.split(",")[2:]]
                     for line in common.read(trace).split("\n")[1:] if line]
             got = [len(rows), len(rows[0])], [x for row in rows for x in row]
-            problem = arrays.difference(got, arrays.npy_read(losses), tolerance)
-            if problem:
-                problems.append(f"train {name}: loss: {problem}")
-        return problems
+            self.compare(f"train {name}: loss", None, got, arrays.npy_read(losses), tolerance)
+
+def references(name):
+    """[(definition, models or none, text)] of a case's lines `# reference: DEFINITION in MODELS: TEXT`."""
+    found = []
+    for line in common.read(os.path.join(FOLDER, name, "model.nnd")).split("\n"):
+        match = re.match(r"# reference: (\w+)(?: in ([\w, ]+))?: (.*)", line)
+        if match:
+            found.append((match[1], match[2].split(", ") if match[2] else [], match[3]))
+        elif line.startswith("# reference"):
+            raise AssertionError(f"{name}: {line}")
+    return found
+
+
+def library():
+    """The definitions of the library as `nndc doc` lists them, in its order."""
+    found, inside = [], False
+    for line in common.nndc("doc").out.split("\n"):
+        if re.match(r"\w", line):
+            inside = os.path.exists(os.path.join(common.ROOT, "lang", "std", line + ".nnd"))
+        elif inside and line.strip():
+            found.append(line.split()[0])
+    return found
+
+
+def every_definition():
+    """Each definition of the library has a reference; each reference is of a definition, which its
+    program mentions, in models that the program has."""
+    wanted, there, problems = library(), set(), []
+    for name in cases():
+        text = common.read(os.path.join(FOLDER, name, "model.nnd"))
+        program = re.sub(r"#.*", "", text)
+        for definition, models, _ in references(name):
+            there.add(definition)
+            if definition not in wanted:
+                problems.append(f"{name}: the library has no {definition}")
+            words = [rf"\b{definition}\b"] + [rf"\bmodel {model}\b" for model in models]
+            problems += [f"{name}: nothing is {w}" for w in words if not re.search(w, program)]
+    problems += [f"no reference for {d} (tests/num/README.md)" for d in wanted if d not in there]
+    return "\n".join(problems) or (None if wanted else "nndc doc lists no library")
 
 
 def check(result):
@@ -83,30 +153,20 @@ def tensors_of(folder):
     return {os.path.basename(f)[:-4]: arrays.npy_read(f) for f in files}
 
 
-def has_products(path):
+def has_products(name):
     """Whether the program's C calls matrix products, the only part that differs without a BLAS."""
     source = os.path.join(common.folder(), "program.c")
-    check(common.nndc("build", "model.nnd", "-o", source, "--blas=none", cwd=path))
+    check(common.nndc("build", "model.nnd", "-o", source, "--blas=none",
+                      cwd=os.path.join(FOLDER, name)))
     return "gemm(" in common.read(source)
 
 
-def run(path, backend):
+def run(name, backend):
     try:
-        if "--blas=none" in BACKENDS[backend][1] and not has_products(path):
+        if backend == "c-noblas" and not has_products(name):
             return None
-        case = Case(path, backend)
-        problems = []
-        for line in common.read(os.path.join(path, "case.txt")).split("\n"):
-            words = line.split("#")[0].split()
-            if not words:
-                continue
-            tolerance = TOLERANCE[case.type]
-            if re.match(r"[0-9.]+(e-?\d+)?$", words[-1]):
-                tolerance = max(tolerance, float(words.pop()))
-            if words[0] == "predict":
-                problems += case.predict(words[1], words[2:], tolerance)
-            else:
-                problems += case.train(words[1], tolerance)
-        return "\n".join(problems) or None
+        case = Case(name, backend)
+        case.run()
+        return "\n".join(case.problems) or None
     except AssertionError as problem:
         return str(problem)

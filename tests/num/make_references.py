@@ -101,10 +101,8 @@ class Case:
             path = os.path.join(folder, name + ".npy")
             os.makedirs(os.path.dirname(path), exist_ok=True)
             np.save(path, values)
-        with open(os.path.join(folder, "case.txt")) as lines:
-            named = [word for line in lines for word in line.split() if word.endswith(".npy")]
         with open(os.path.join(folder, "model.nnd")) as program:
-            named += program.read().replace('npy("', ' ').replace('")', ' ').split()
+            named = program.read().replace('npy("', ' ').replace('")', ' ').split()
         arrays = {name + ".npy" for name in (*self.given, *self.expected)}
         missing = [f for f in named if f.endswith(".npy") and f not in arrays]
         assert not missing, f"{self.name}: no array {missing}"
@@ -642,8 +640,49 @@ def flows(c):
         assert (derivative[:, 2:] == 0).all() and (derivative[:, :2] != 0).all()
         return x.reshape(-1, 2, 4).transpose(1, 2)
 
+    w, b = vector("Masked.masked_dense1.w", 4, 6), vector("Masked.masked_dense1.b", 6)
+    strict = vector("Strict.masked_dense1.w", 4, 5)
+    seen = torch.tensor([[j % 3 >= i % 4 for j in range(6)] for i in range(4)])
+    below = torch.tensor([[j % 4 > i % 3 for j in range(5)] for i in range(4)])
     finish(c, {"Forward": with_determinant(forward, 1), "Backward": with_determinant(backward, -1),
-               "Made": made(short)})
+               "Made": made(short), "Masked": torch.tanh(short @ (w * seen) + b),
+               "Strict": short @ (strict * below)})
+
+
+def helpers(c):
+    x = c.param("Points.x", c.normal(7), file="x")
+    z = c.input("z", [0.0, 1, -2, 0.5, 0, 3, -0.25])
+    rows = c.normal(4, 6)
+    rows[3] = np.arange(6)
+    other = c.normal(4, 6)
+    other[3] = rows[3]
+    a, b = c.param("Rows.a", rows, file="a"), c.input("b", other)
+    gap = (a - b)[:3].norm(dim=1)
+    finish(c, {
+        "Numbers": torch.stack([x, torch.where(z == 0, 0 * x, x / torch.where(z == 0, 1, z)),
+                                0.5 * x**3 - 2 * x**2 + 3, torch.lerp(x, x**2, z)], -1),
+        "Vectors": torch.cat([torch.cat([gap, gap.new_zeros(1)])[:, None],
+                              1.5 * F.normalize(a, dim=1)], 1),
+        "Groups": torch.cat([F.avg_pool1d(a, k, k).repeat_interleave(k, 1) for k in (2, 3)], 1),
+    })
+    angle = np.arange(5)[:, None] / 10000**(np.arange(0, 4, 2) / 4)
+    c.expect("Waves_y", np.stack([np.sin(angle), np.cos(angle)], -1).reshape(5, 4))
+    lengths = [(28, 5, 1, 0, 1), (28, 3, 2, 1, 1), (10, 3, 1, 0, 2), (11, 4, 3, 2, 3)]
+    c.expect("Windows_y", [F.conv1d(torch.zeros(1, 1, n), torch.zeros(1, 1, k), None, *options).numel()
+                           for n, k, *options in lengths])
+    c.expect("Inside_y", [0, 1, 1, 1, 0])
+    c.expect("Corrections_y", [1 - 0.9, 1 - 0.999**7, 1])
+    lines = F.interpolate(torch.eye(4, dtype=c.dtype)[None], scale_factor=3, mode="linear")[0]
+    lines = F.pad(lines, (0, 0, 1, 1))
+    w = torch.stack([torch.stack([lines[i:i + 3, 3 * i + p] for p in range(3)]) for i in range(4)])
+    c.expect("Weights_y", torch.stack([w, w]))
+
+
+def erfinv(c):
+    x = c.param("Points.x", [-0.999, -0.9, -0.5, -0.001, 0, 0.25, 0.75, 0.99, 0.99609375], file="x")
+    y = torch.erfinv(x)
+    c.expect("y", y)
+    c.gradient(c.weighted("r", y / 10))
 
 
 def losses(c):
@@ -966,7 +1005,7 @@ def initializers(c):
     uniform, normal = [0, 1, math.sqrt(3) / 2], [0, 1, math.sqrt(2 / math.pi)]
     for name in ("Uniform", "GlorotUniform", "HeUniform", "LecunUniform"):
         c.expect(name + "_y", torch.tensor(uniform))
-    for name in ("Normal", "GlorotNormal", "HeNormal", "LecunNormal"):
+    for name in ("Normal", "GlorotNormal", "HeNormal", "LecunNormal", "UnitNormal", "SmallNormal"):
         c.expect(name + "_y", torch.tensor(normal))
     z = torch.linspace(-2, 2, 200001, dtype=torch.float64)
     weight = torch.exp(-z**2 / 2)
@@ -1150,7 +1189,7 @@ def notation(c):
 
 CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
-         more_losses, metrics, optimizers,
+         more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, regression,
          second_derivatives, second_layers, notation]
 
