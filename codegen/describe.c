@@ -276,10 +276,14 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
                           .steps = train->steps,
                           .seed = train->seed,
                           .shuffle = train->shuffle,
+                          .evaluate = train->evaluate,
+                          .patience = train->patience,
                           .step = entry_describe(d, train->step),
                           .fits = fits,
                           .fit_count = train->fits.len,
-                          .report = report};
+                          .report = report,
+                          .monitor = train->monitor};
+    if (report) out->report_count = report->finish->output_count - (train->monitor >= 0);
 }
 
 static const NndModelInfo *models_describe(Describe *d, int *count)

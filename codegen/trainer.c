@@ -338,11 +338,14 @@ static void print_trains(Trainer *t)
         out_line(&t->out, ".batch = %lld, .epochs = %lld, .steps = %lld, .seed = %lld,",
                  (long long)b->batch, (long long)b->epochs, (long long)b->steps,
                  (long long)b->seed);
-        out_line(&t->out, ".shuffle = %s,", bool_text(b->shuffle));
+        out_line(&t->out, ".shuffle = %s, .evaluate = %lld, .patience = %lld,",
+                 bool_text(b->shuffle), (long long)b->evaluate, (long long)b->patience);
         out_line(&t->out, ".step = %s,", entry_address(t, b->step));
         if (b->fit_count) out_line(&t->out, ".fits = fits_%s,", name);
         out_line(&t->out, ".fit_count = %d,", b->fit_count);
-        if (b->report) out_line(&t->out, ".report = report_%s,", name);
+        if (b->report)
+            out_line(&t->out, ".report = report_%s, .report_count = %d,", name, b->report_count);
+        out_line(&t->out, ".monitor = %d,", b->monitor);
         out_close(&t->out, "},");
     }
     out_close(&t->out, "};");

@@ -26,7 +26,8 @@ static const Setting *settings_read(Driver *driver)
 /* The names that --set may give a value: consts, and settings of train and data blocks. */
 static void settings_check(Driver *driver, const AstFile *file, const Setting *settings)
 {
-    static const char *const of_blocks[] = {"batch", "epochs", "steps", "seed", "shuffle", "clip"};
+    static const char *const of_blocks[] = {"batch",   "epochs", "steps",    "seed",
+                                            "shuffle", "clip",   "evaluate", "patience"};
     VEC(const char *) names = {0};
     for (size_t i = 0; i < sizeof of_blocks / sizeof *of_blocks; i++)
         vec_push(driver->arena, &names, of_blocks[i]);

@@ -349,6 +349,8 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
 
 /* elaborate_settings.c: how long to train, on what batches; `clip` receives the limit of gradients, if any */
 void settings_read(Elab *e, const Definition *definition, Train *t, double *clip);
+/* The line of a setting in a train block, or NULL. */
+const AstStmt *setting_find(const AstItem *item, const char *name);
 
 /* elaborate_train.c */
 void elaborate_train(Elab *e, const Definition *definition);

@@ -4,9 +4,12 @@
 
 #include <math.h>
 
-static const char *const setting_names[] = {"batch", "epochs", "steps", "seed", "shuffle", "clip"};
-enum { SETTING_COUNT = sizeof setting_names / sizeof *setting_names };
-static const char *const later_settings[] = {"monitor", "patience", "evaluate"};
+static const char *const setting_names[] = {"batch",   "epochs", "steps",    "seed",   "shuffle",
+                                            "clip", "evaluate", "patience", "monitor"};
+enum {
+    SETTING_COUNT = sizeof setting_names / sizeof *setting_names,
+    SETTING_VALUES = SETTING_COUNT - 1 /* all but `monitor`, which is an expression over reports */
+};
 
 typedef struct Settings {
     Train *train;
@@ -17,11 +20,6 @@ typedef struct Settings {
 static void setting_unknown(Elab *e, const AstStmt *s)
 {
     Name name = s->names.data[0].name;
-    for (size_t i = 0; i < sizeof later_settings / sizeof *later_settings; i++)
-        if (!strcmp(name, later_settings[i])) {
-            elab_unsupported(e, s->span, arena_printf(e->arena, "the setting `%s`", name));
-            return;
-        }
     diag_error(e->context, s->names.data[0].span, "a train block has no setting `%s`", name);
     const char *near = suggest(name, setting_names, SETTING_COUNT);
     if (near) diag_hint(e->context, "did you mean `%s`?", near);
@@ -46,6 +44,8 @@ static void setting_apply(Elab *e, const Settings *s, const char *name, const Va
     if (!strcmp(name, "batch")) setting_int(e, v, name, span, 1, &t->batch);
     else if (!strcmp(name, "epochs")) setting_int(e, v, name, span, 1, &t->epochs);
     else if (!strcmp(name, "steps")) setting_int(e, v, name, span, 1, &t->steps);
+    else if (!strcmp(name, "evaluate")) setting_int(e, v, name, span, 1, &t->evaluate);
+    else if (!strcmp(name, "patience")) setting_int(e, v, name, span, 1, &t->patience);
     else if (!strcmp(name, "seed")) setting_int(e, v, name, span, 0, &t->seed);
     else if (!strcmp(name, "shuffle") && number && value_type(v) == TYPE_BOOL)
         t->shuffle = v->scalar->value != 0;
@@ -63,7 +63,7 @@ static bool setting_known(Name name)
     return false;
 }
 
-static const AstStmt *setting_find(const AstItem *item, const char *name)
+const AstStmt *setting_find(const AstItem *item, const char *name)
 {
     for (int i = 0; i < item->body.len; i++) {
         const AstStmt *s = item->body.data[i];
@@ -86,17 +86,26 @@ static void settings_apply(Elab *e, Frame *f, const Settings *s)
         } else if (first != line) {
             diag_error(e->context, line->span, "`%s` is set twice", name);
             diag_note(e->context, first->span, "the first time");
-        } else if (!setting_override(e, name, &v)) {
+        } else if (strcmp(name, "monitor") && !setting_override(e, name, &v)) {
             v = eval_expr(e, f, line->values.data[0]);
             setting_apply(e, s, name, &v, line->span);
         }
     }
-    for (int i = 0; i < SETTING_COUNT; i++) {
+    for (int i = 0; i < SETTING_VALUES; i++) {
         Value v;
         const AstStmt *line = setting_find(s->item, setting_names[i]);
         if (setting_override(e, name_of(e->context, setting_names[i]), &v))
             setting_apply(e, s, setting_names[i], &v, line ? line->span : s->item->name.span);
     }
+}
+
+static void patience_check(Elab *e, const AstItem *item, const Train *t)
+{
+    const AstStmt *line = setting_find(item, "patience");
+    if (!t->patience || setting_find(item, "monitor")) return;
+    diag_error(e->context, line ? line->span : item->name.span,
+               "`patience` waits for `monitor` to get better, and %s has no `monitor`", t->name);
+    diag_hint(e->context, "add what is to become small: monitor: -accuracy, of a report `accuracy`");
 }
 
 static void length_check(Elab *e, const AstItem *item, Train *t, int errors)
@@ -127,6 +136,7 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
     int errors = diag_errors(e->context);
     settings_apply(e, f, &s);
     length_check(e, s.item, t, errors);
+    patience_check(e, s.item, t);
     if (!t->data.len) return;
     const DataSet *data = t->data.data[0];
     double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;

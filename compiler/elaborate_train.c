@@ -155,12 +155,14 @@ static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
 
 static void elaborate_report(Elab *e, TrainWork *w)
 {
-    if (!block_has(&w->item->body, AST_REPORT)) return;
+    if (!block_has(&w->item->body, AST_REPORT) && !setting_find(w->item, "monitor")) return;
     Train *t = w->train;
     Entry *whole = w->entry = entry_new(e, "report", t->name, t->data.len ? t->batch : 0);
     w->step = false;
     e->session = session_new(e, false);
-    exec_train_block(e, train_frame(e, w, false), w, &w->item->body);
+    Frame *f = train_frame(e, w, false);
+    exec_train_block(e, f, w, &w->item->body);
+    exec_monitor(e, f, w);
     if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole);
 }
 
@@ -181,7 +183,8 @@ void elaborate_train(Elab *e, const Definition *definition)
 {
     const AstItem *item = definition->item;
     Train *t = NEW(e->arena, Train);
-    *t = (Train){.name = item->name.name, .span = item->span, .seed = -1, .shuffle = true};
+    *t = (Train){.name = item->name.name, .span = item->span, .seed = -1, .shuffle = true,
+                 .monitor = -1};
     TrainWork w = {.train = t, .item = item, .definition = definition,
                    .minimizes = map_new(e->arena)};
     int errors = diag_errors(e->context);

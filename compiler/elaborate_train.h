@@ -19,6 +19,10 @@ typedef struct TrainWork {
 /* train_block.c: the statements of a train block, in order. */
 void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);
 
+/* train_report.c: `report NAME = expr`, and, after all statements, what `monitor` says. */
+void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s);
+void exec_monitor(Elab *e, Frame *f, TrainWork *w);
+
 /* minimize.c: one step of an optimiser on the parameters that a loss depends on. */
 void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s);
 

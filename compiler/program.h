@@ -111,6 +111,10 @@ typedef struct Train {
     int64_t batch, epochs, steps; /* epochs or steps is 0 */
     int64_t seed;          /* -1: not set */
     bool shuffle;
+    int64_t evaluate;      /* steps between reports; 0: once per epoch */
+    int64_t patience;      /* reports without a better `monitor` after which it ends; 0: never */
+    int monitor;           /* the output of report->finish that is to become small, behind the
+                            * reports; -1: none */
     Entry *step;
     VEC(Minimize) minimizes;
     VEC(Stream *) fits;    /* one per level of dependence */

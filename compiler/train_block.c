@@ -1,34 +1,9 @@
-/* train_block.c -- the statements of a train block, in order: values per batch, minimize, update, report, and
+/* train_block.c -- the statements of a train block, in order: values per batch, minimize, update, and
  * what repeats or chooses among them. The step runs everything but reports; the evaluation runs what gives
  * values, and reports. Loops are unrolled. */
 #include "elaborate_train.h"
 
 enum { MAX_ROUNDS = 10000 };
-
-/* --- reports --- */
-
-static void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
-{
-    AstName name = s->names.data[0];
-    Entry *whole = w->entry;
-    Value v = eval_expr(e, f, s->values.data[0]);
-    if (v.kind == VALUE_ERROR || !value_tensor(e, &v, s->span)) return;
-    for (int k = 0; k < v.rank; k++)
-        if (v.shape[k].size) {
-            diag_error(e->context, s->values.data[0]->span,
-                       "a report is one value for the whole split; this is %s",
-                       value_describe(e, &v));
-            diag_hint(e->context, "take the mean over the examples: mean(..)");
-            return;
-        }
-    for (int i = 0; i < whole->outputs.len; i++)
-        if (whole->outputs.data[i].name == name.name) {
-            diag_error(e->context, name.span, "there are two reports `%s`", name.name);
-            return;
-        }
-    Output output = {name.name, value_node(e, &v, NULL, s->span), s->span};
-    vec_push(e->arena, &whole->outputs, output);
-}
 
 /* --- update: parameter by parameter ------------------------------------------------------------------------ */
 

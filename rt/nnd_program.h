@@ -112,10 +112,14 @@ typedef struct NndTrainInfo {
     int64_t batch, epochs, steps; /* epochs or steps is 0 */
     int64_t seed;                 /* -1: not set */
     bool shuffle;
+    int64_t evaluate; /* steps between reports; 0: once per epoch */
+    int64_t patience; /* reports without a better monitor after which it ends; 0: never */
     const NndEntry *step;
     const NndStreamed *fits;
     int fit_count;
-    const NndStreamed *report; /* or NULL; the reports are finish's outputs */
+    const NndStreamed *report; /* or NULL; the reports are finish's first outputs */
+    int report_count;
+    int monitor; /* the output behind them that is to become small; -1: none */
 } NndTrainInfo;
 
 typedef struct NndModelInfo {
@@ -206,7 +210,7 @@ double nnd_array_value(const NndArray *array, int64_t i);
 /* "FOLDER/name" in new memory (free); a copy of name if that is absolute; NULL without memory. */
 char *nnd_path_join(const char *folder, const char *name);
 /* Fills the tensors from options.weights, a checkpoint or a run folder, or else from the program's
- * own run folder; what the checkpoint lacks keeps its initial value, with a warning. */
+ * own run folder, of which best.safetensors is taken if it is there; what the checkpoint lacks keeps its initial value, with a warning. */
 int nnd_weights_load(NndSession *session);
 
 /* ---- data.c: the data sets of a program ------------------------------------------------------ */
@@ -240,6 +244,28 @@ void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t
 /* Runs a streamed computation over a split of a data set; outputs are those of finish, or NULL. */
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs);
+
+/* ---- best.c: the weights with which the monitor was best ------------------------------------- */
+
+typedef struct NndBest {
+    double value;       /* of the monitor */
+    int64_t step;       /* after which it was; -1: there is none yet */
+    int64_t waited;     /* reports since then */
+    NndTensor *tensors; /* copies of parameters, states and fitted values */
+    int count;
+    bool written; /* the file holds them */
+} NndBest;
+
+int nnd_best_open(NndSession *session, NndBest *best);
+void nnd_best_close(NndBest *best);
+/* Tells it the monitor's value after a step; copies the weights if it is the smallest so far. */
+void nnd_best_offer(NndSession *session, NndBest *best, double value, int64_t step);
+/* Writes the file if it is behind; removes one of another train block if there is none yet. */
+int nnd_best_write(NndSession *session, NndBest *best, const char *path, const char *train);
+/* Reads the copies back; value, step and waited are the caller's. */
+int nnd_best_read(NndSession *session, NndBest *best, const char *path, const char *train);
+/* Puts the best weights into place. */
+void nnd_best_restore(NndSession *session, const NndBest *best);
 
 /* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
 

@@ -382,9 +382,10 @@ void nnd_progress_start(NndProgress *progress, FILE *out, bool quiet, int64_t ep
 /* Call after each batch; epoch and batch (from 0) are those just done. Cheap. */
 void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int64_t examples,
                         double loss);
-/* Call after each epoch with the reports: "epoch 3/20  loss 0.1234  accuracy 0.981  12 s". */
-void nnd_progress_epoch(NndProgress *progress, int64_t epoch, const char *const *names,
-                        const double *values, int count);
+/* Call after each epoch with the reports: "epoch 3/20  loss 0.1234  accuracy 0.981  12 s"; step: what
+ * reports are counted by if not by epochs ("step 300  loss ..."), else -1. */
+void nnd_progress_epoch(NndProgress *progress, int64_t epoch, int64_t step,
+                        const char *const *names, const double *values, int count);
 void nnd_progress_stop(NndProgress *progress); /* ends a line that is being rewritten */
 /* Mean loss of the epoch so far, weighted by examples. */
 double nnd_progress_loss(const NndProgress *progress);

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- the command line ---- */
 
@@ -238,20 +239,27 @@ int nnd_weights_load(NndSession *session)
     const char *from = session->options.weights;
     if (from == NULL) from = session->folder;
     bool folder = stat(from, &status) == 0 && S_ISDIR(status.st_mode);
+    bool training = strcmp(session->options.verb, "train") == 0;
     if (session->options.weights == NULL && !folder)
         return nnd_error(&session->error,
                          "%s: there is no such folder: train first (`nndc train %s`), or name a "
                          "checkpoint with --weights",
                          from, session->program->source);
-    char *path = folder ? nnd_path_join(from, "checkpoint.safetensors") : nnd_path_join("", from);
+    char *path = nnd_path_join(folder ? from : "", folder ? "best.safetensors" : from);
+    if (folder && path != NULL && access(path, F_OK) != 0) {
+        free(path);
+        path = nnd_path_join(from, "checkpoint.safetensors");
+    }
     if (path == NULL) return nnd_error(&session->error, "out of memory");
     int failed = nnd_st_header_read(path, &header, &session->error), missing = 0, found = 0;
-    for (int i = 0; i < session->saved_count && !failed; i++) {
-        NndTensor *tensor = &session->saved[i];
+    for (int i = 0; i < session->program->tensor_count && !failed; i++) {
+        NndTensor *tensor = &session->tensors[i];
+        NndKept kept = session->program->tensors[i].kept;
+        if (kept == NND_SCRATCH || (kept == NND_OPTIMIZER && !training)) continue;
         if (nnd_st_find(&header, tensor->name) != NULL) {
             failed = nnd_checkpoint_load(path, tensor->name, tensor, 1, &session->error);
             found++;
-        } else if (strcmp(session->options.verb, "train") != 0 && missing++ < 3) {
+        } else if (!training && missing++ < 3) {
             fprintf(stderr, "warning: %s has no tensor \"%s\"; it keeps its initial value\n", path,
                     tensor->name);
         }

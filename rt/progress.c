@@ -81,14 +81,19 @@ void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int
     fflush(progress->out);
 }
 
-void nnd_progress_epoch(NndProgress *progress, int64_t epoch, const char *const *names,
-                        const double *values, int count)
+void nnd_progress_epoch(NndProgress *progress, int64_t epoch, int64_t step,
+                        const char *const *names, const double *values, int count)
 {
     char rate[40], took[40];
     double now = nnd_clock();
     if (!progress->quiet) {
-        fprintf(progress->out, "%sepoch %lld/%lld  loss %.4g", progress->terminal ? "\r\033[K" : "",
-                (long long)epoch + 1, (long long)progress->epochs, nnd_progress_loss(progress));
+        if (progress->terminal) fprintf(progress->out, "\r\033[K");
+        if (step >= 0)
+            fprintf(progress->out, "step %lld", (long long)step);
+        else
+            fprintf(progress->out, "epoch %lld/%lld", (long long)epoch + 1,
+                    (long long)progress->epochs);
+        fprintf(progress->out, "  loss %.4g", nnd_progress_loss(progress));
         for (int i = 0; i < count; i++)
             fprintf(progress->out, "  %s %.4g", names[i], values[i]);
         fprintf(progress->out, "  %s examples/s  %s\n",

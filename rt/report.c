@@ -71,7 +71,7 @@ void nnd_array_print(const NndArray *array, bool json, FILE *out)
 
 void nnd_report_tables(const NndTrainInfo *train, const NndArray *arrays, FILE *out)
 {
-    for (int i = 0; i < train->report->finish->output_count; i++) {
+    for (int i = 0; i < train->report_count; i++) {
         if (arrays[i].rank == 0) continue;
         fprintf(out, "%s\n", train->report->finish->outputs[i].name);
         nnd_array_print(&arrays[i], false, out);
@@ -84,7 +84,7 @@ int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndA
     FILE *out = session->options.json ? stderr : stdout;
     for (int i = 0; i < session->program->expect_count; i++) {
         const NndExpectInfo *expect = &session->program->expects[i];
-        for (int k = 0; k < train->report->finish->output_count; k++) {
+        for (int k = 0; k < train->report_count; k++) {
             if (strcmp(expect->report, train->report->finish->outputs[k].name) != 0) continue;
             double value = nnd_array_value(&arrays[k], 0);
             bool good = strcmp(expect->relation, ">=") == 0   ? value >= expect->value
@@ -118,7 +118,7 @@ static int eval_block(NndSession *session, const NndTrainInfo *train, bool first
         printf("%s\"%s\": {", first ? "{" : ", ", train->name);
     else if (!failed)
         printf("%s on %s:", train->name, split_name(split));
-    for (int i = 0; i < finish->output_count && !failed; i++) {
+    for (int i = 0; i < train->report_count && !failed; i++) {
         if (session->options.json) {
             printf("%s\"%s\": ", i > 0 ? ", " : "", finish->outputs[i].name);
             nnd_array_print(&arrays[i], true, stdout);

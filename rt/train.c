@@ -1,5 +1,6 @@
 /* train.c -- the training loop of every program: fits, steps in shuffled batches, reports at the
- * end of each epoch, log.csv, checkpoints from which a training goes on bit for bit.
+ * end of each epoch or every so many steps, log.csv, checkpoints from which a training goes on bit
+ * for bit, and its end: after the steps planned, or when the monitor no longer gets better.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
@@ -21,7 +22,8 @@ typedef struct Training {
     void **outputs;
     NndArray *losses;
     NndLog *log;
-    const char *checkpoint;
+    const char *checkpoint, *best_path;
+    NndBest best;
     FILE *trace;
     NndProgress progress;
     double saved_at;
@@ -61,9 +63,9 @@ static int log_names_make(const NndProgram *program, LogNames *names)
         names->names[i] = names->losses[i];
     }
     for (int i = 0; i < program->train_count; i++) {
-        const NndStreamed *report = program->trains[i].report;
-        for (int k = 0; report != NULL && k < report->finish->output_count; k++) {
-            const NndPort *port = &report->finish->outputs[k];
+        const NndTrainInfo *train = &program->trains[i];
+        for (int k = 0; train->report != NULL && k < train->report->finish->output_count; k++) {
+            const NndPort *port = &train->report->finish->outputs[k];
             bool known = !output_is_number(port);
             for (int j = most; j < names->count && !known; j++)
                 known = strcmp(names->names[j], port->name) == 0;
@@ -73,8 +75,8 @@ static int log_names_make(const NndProgram *program, LogNames *names)
     return 0;
 }
 
-static int log_row(Training *training, const LogNames *names, const char *name, bool with_losses,
-                   const NndArray *reports)
+static int log_row(Training *training, const LogNames *names, const char *name, int64_t step,
+                   bool with_losses, const NndArray *reports)
 {
     const NndTrainInfo *info = training->info;
     double *values = malloc(((size_t)names->count + 1) * sizeof *values);
@@ -88,9 +90,8 @@ static int log_row(Training *training, const LogNames *names, const char *name, 
             if (strcmp(names->names[j], info->report->finish->outputs[k].name) == 0 &&
                 output_is_number(&info->report->finish->outputs[k]))
                 values[j] = nnd_array_value(&reports[k], 0);
-    int64_t epoch = training->step / training->per_epoch;
-    int failed =
-        nnd_log_row(training->log, epoch, training->step, name, values, &training->session->error);
+    int failed = nnd_log_row(training->log, step / training->per_epoch, step, name, values,
+                             &training->session->error);
     free(values);
     return failed;
 }
@@ -109,16 +110,36 @@ static int training_save(Training *training)
                  nnd_state_set_int(&state, "steps_per_epoch", training->per_epoch, error) ||
                  nnd_state_set_int(&state, "log_rows", training->log->rows, error) ||
                  nnd_state_set_real(&state, "loss_weight", training->weight, error);
+    if (!failed && training->info->monitor >= 0)
+        failed = nnd_state_set_real(&state, "best", training->best.value, error) ||
+                 nnd_state_set_int(&state, "best_step", training->best.step, error) ||
+                 nnd_state_set_int(&state, "waited", training->best.waited, error);
     for (int i = 0; i < training->info->loss_count && !failed; i++) {
         snprintf(key, sizeof key, "loss_sum%d", i + 1);
         failed = nnd_state_set_real(&state, key, training->sums[i], error);
     }
     if (!failed)
-        failed = nnd_checkpoint_write(training->checkpoint, session->saved, session->saved_count,
+        failed = nnd_best_write(session, &training->best, training->best_path,
+                                training->info->name) ||
+                 nnd_checkpoint_write(training->checkpoint, session->saved, session->saved_count,
                                       &state, error);
     nnd_state_free(&state);
     training->saved_at = nnd_clock();
     return failed;
+}
+
+/* The best weights so far, which stand in a file of their own. */
+static int best_restore(Training *training, const NndState *state)
+{
+    NndSession *session = training->session;
+    NndBest *best = &training->best;
+    if (training->info->monitor < 0) return 0;
+    if (nnd_state_get_real(state, "best", &best->value, &session->error) ||
+        nnd_state_get_int(state, "best_step", &best->step, &session->error) ||
+        nnd_state_get_int(state, "waited", &best->waited, &session->error))
+        return 1;
+    if (best->step < 0) return 0;
+    return nnd_best_read(session, best, training->best_path, training->info->name);
 }
 
 /* Takes over where the checkpoint of this block stands. */
@@ -147,7 +168,7 @@ static int training_restore(Training *training, const NndState *state)
                          "the data changed?)",
                          training->checkpoint, (long long)per_epoch,
                          (long long)training->per_epoch);
-    return 0;
+    return best_restore(training, state);
 }
 
 /* ---- one train block ---- */
@@ -184,6 +205,7 @@ static int training_open(Training *training)
     }
     training->per_epoch = info->set_count > 0 ? nnd_batches_per_epoch(&training->batches[0]) : 1;
     training->total = info->steps > 0 ? info->steps : info->epochs * training->per_epoch;
+    if (info->monitor >= 0 && nnd_best_open(session, &training->best)) return 1;
     return nnd_feed_open(session, info->step, &training->feed);
 }
 
@@ -197,6 +219,7 @@ static void training_close(Training *training)
     for (int i = 0; training->losses != NULL && i < info->step->output_count; i++)
         nnd_array_free(&training->losses[i]);
     if (training->feed.entry != NULL) nnd_feed_close(&training->feed);
+    nnd_best_close(&training->best);
     free(training->batches);
     free(training->wrapped);
     free(training->rows);
@@ -268,59 +291,88 @@ static int training_step(Training *training)
     return 0;
 }
 
-/* Reports, prints and logs at the end of an epoch. The caller frees *reports. */
-static int training_report(Training *training, const LogNames *names, int split,
-                           const char *row_name, NndArray **reports)
+/* Whether the last step ends the epoch, or the steps between two reports. */
+static bool training_reports(const Training *training)
+{
+    int64_t every =
+        training->info->evaluate > 0 ? training->info->evaluate : training->per_epoch;
+    return training->step % every == 0 || training->step == training->total;
+}
+
+static bool training_done(const Training *training)
 {
     const NndTrainInfo *info = training->info;
-    int64_t epoch = (training->step - 1) / training->per_epoch;
-    int count = info->report != NULL ? info->report->finish->output_count : 0, shown = 0;
-    const char **labels = malloc(((size_t)count + 1) * sizeof *labels);
-    double *values = malloc(((size_t)count + 1) * sizeof *values);
-    int failed = labels == NULL || values == NULL
-                     ? nnd_error(&training->session->error, "out of memory")
-                     : 0;
-    if (!failed && count > 0)
-        failed = nnd_report(training->session, info, split, training->step, epoch, reports);
-    for (int i = 0; i < count && !failed; i++) {
+    return training->step >= training->total ||
+           (info->patience > 0 && training->best.waited >= info->patience);
+}
+
+static int report_print(Training *training, const char *kind, int64_t step,
+                        const NndArray *reports)
+{
+    const NndTrainInfo *info = training->info;
+    const char **names = malloc(((size_t)info->report_count + 1) * sizeof *names);
+    double *values = malloc(((size_t)info->report_count + 1) * sizeof *values);
+    int shown = 0, failed = names == NULL || values == NULL;
+    if (failed) nnd_error(&training->session->error, "out of memory");
+    for (int i = 0; i < info->report_count && !failed; i++) {
         if (!output_is_number(&info->report->finish->outputs[i])) continue;
-        labels[shown] = info->report->finish->outputs[i].name;
-        values[shown++] = nnd_array_value(&(*reports)[i], 0);
+        names[shown] = info->report->finish->outputs[i].name;
+        values[shown++] = nnd_array_value(&reports[i], 0);
     }
-    bool epoch_ends = strcmp(row_name, info->name) == 0;
-    if (!failed && epoch_ends) {
-        nnd_progress_epoch(&training->progress, epoch, labels, values, shown);
+    if (!failed && kind == NULL) {
+        nnd_progress_epoch(&training->progress, (step - 1) / training->per_epoch,
+                           info->evaluate > 0 ? step : -1, names, values, shown);
     } else if (!failed && !training->session->options.quiet) {
-        fprintf(training->progress.out, "test");
+        fprintf(training->progress.out, "%s", kind);
         for (int i = 0; i < shown; i++)
-            fprintf(training->progress.out, "  %s %.4g", labels[i], values[i]);
+            fprintf(training->progress.out, "  %s %.4g", names[i], values[i]);
         fputc('\n', training->progress.out);
     }
-    if (!failed) failed = log_row(training, names, row_name, epoch_ends, count ? *reports : NULL);
-    free(labels);
+    free(names);
     free(values);
     return failed;
 }
 
-/* All steps that are left; *last: the reports of the last epoch, or NULL. */
+/* Reports on the weights after a step; prints and logs it. kind: "test" or "best" at the end, NULL
+ * before. The caller frees *reports. */
+static int training_report(Training *training, const LogNames *names, int split, const char *kind,
+                           int64_t step, NndArray **reports)
+{
+    const NndTrainInfo *info = training->info;
+    char row[300];
+    int64_t epoch = (step - 1) / training->per_epoch;
+    snprintf(row, sizeof row, "%s%s%s", info->name, kind != NULL ? "." : "",
+             kind != NULL ? kind : "");
+    nnd_report_free(info, *reports);
+    *reports = NULL;
+    if (info->report != NULL &&
+        nnd_report(training->session, info, split, step, epoch, reports))
+        return 1;
+    return report_print(training, kind, step, *reports) ||
+           log_row(training, names, row, step, kind == NULL, *reports);
+}
+
+/* All steps that are left; *last: the latest reports, or NULL. */
 static int training_steps(Training *training, const LogNames *names, NndArray **last)
 {
-    int split = nnd_report_split(training->session, training->info, false);
-    while (training->step < training->total) {
+    const NndTrainInfo *info = training->info;
+    int split = nnd_report_split(training->session, info, false);
+    while (!training_done(training)) {
         if (training_step(training)) return 1;
-        bool at_end = training->step == training->total;
-        if (training->step % training->per_epoch == 0 || at_end) {
-            nnd_report_free(training->info, *last);
-            *last = NULL;
-            if (training_report(training, names, split, training->info->name, last)) return 1;
+        double since = nnd_clock() - training->saved_at;
+        if (training_reports(training)) {
+            if (training_report(training, names, split, NULL, training->step, last)) return 1;
+            if (info->monitor >= 0)
+                nnd_best_offer(training->session, &training->best,
+                               nnd_array_value(&(*last)[info->monitor], 0), training->step);
             training->weight = 0;
-            memset(training->sums, 0, sizeof(double) * (size_t)training->info->loss_count);
-            if (nnd_clock() - training->saved_at > TRAIN_SAVE_EPOCHS || at_end)
+            memset(training->sums, 0, sizeof(double) * (size_t)info->loss_count);
+            if (since > TRAIN_SAVE_EPOCHS || training_done(training))
                 if (training_save(training)) return 1;
-        } else if (nnd_clock() - training->saved_at > TRAIN_SAVE_STEPS) {
+        } else if (since > TRAIN_SAVE_STEPS) {
             if (training_save(training)) return 1;
         }
-        if (nnd_stop_requested() && !at_end) {
+        if (nnd_stop_requested() && !training_done(training)) {
             training->stopped = true;
             return training_save(training);
         }
@@ -328,21 +380,37 @@ static int training_steps(Training *training, const LogNames *names, NndArray **
     return 0;
 }
 
-/* The figures at the end: on the test split, if the epochs' reports were about another. */
+/* Goes back to the best weights, if there is a monitor. */
+static void training_best(Training *training)
+{
+    const NndBest *best = &training->best;
+    FILE *out = training->progress.out;
+    if (best->step < 0) return;
+    nnd_best_restore(training->session, best);
+    if (training->session->options.quiet) return;
+    if (training->step < training->total)
+        fprintf(out, "stopped early: monitor has not become smaller in %lld reports\n",
+                (long long)best->waited);
+    fprintf(out, "the best weights are those of step %lld (epoch %lld), monitor %.4g\n",
+            (long long)best->step, (long long)((best->step - 1) / training->per_epoch + 1),
+            best->value);
+}
+
+/* The figures at the end: with the best weights, and on the test split, if the reports before were
+ * about others. */
 static int training_finish(Training *training, const LogNames *names, NndArray **last)
 {
     NndSession *session = training->session;
     const NndTrainInfo *info = training->info;
+    training_best(training);
     if (info->report == NULL) return 0;
     int during = nnd_report_split(session, info, false),
         end = nnd_report_split(session, info, true);
-    if (during != end || *last == NULL) {
-        char name[300];
-        snprintf(name, sizeof name, "%s.test", info->name);
-        nnd_report_free(info, *last);
-        *last = NULL;
-        if (training_report(training, names, end, name, last)) return 1;
-    }
+    int64_t step = training->best.step >= 0 ? training->best.step : training->step;
+    const char *kind = during != end ? "test" : "best";
+    if ((during != end || step != training->step || *last == NULL) &&
+        training_report(training, names, end, kind, step, last))
+        return 1;
     if (!session->options.quiet) nnd_report_tables(info, *last, stdout);
     return 0;
 }
@@ -350,7 +418,7 @@ static int training_finish(Training *training, const LogNames *names, NndArray *
 static void train_json(const NndTrainInfo *info, const NndArray *reports, bool first)
 {
     printf("%s\"%s\": {", first ? "{" : ", ", info->name);
-    for (int i = 0; reports != NULL && i < info->report->finish->output_count; i++) {
+    for (int i = 0; reports != NULL && i < info->report_count; i++) {
         printf("%s\"%s\": ", i > 0 ? ", " : "", info->report->finish->outputs[i].name);
         nnd_array_print(&reports[i], true, stdout);
     }
@@ -419,7 +487,7 @@ static int train_resume(NndSession *session, const char *checkpoint, NndState *s
                      name != NULL ? name : "", session->program->source);
 }
 
-static int train_blocks(NndSession *session, const char *checkpoint, const LogNames *names,
+static int train_blocks(NndSession *session, const char *const *paths, const LogNames *names,
                         const NndState *state, int from, NndLog *log, FILE *trace)
 {
     int status = 0, failed_expects = 0;
@@ -428,8 +496,13 @@ static int train_blocks(NndSession *session, const char *checkpoint, const LogNa
         const NndTrainInfo *info = &session->program->trains[i];
         if (session->options.only != NULL && strcmp(session->options.only, info->name) != 0)
             continue;
-        Training training = {
-            .session = session, .info = info, .log = log, .checkpoint = checkpoint, .trace = trace};
+        Training training = {.session = session,
+                             .info = info,
+                             .log = log,
+                             .checkpoint = paths[0],
+                             .best_path = paths[1],
+                             .best = {.step = -1},
+                             .trace = trace};
         training.seed = session->options.seed >= 0 ? (uint64_t)session->options.seed
                         : info->seed >= 0          ? (uint64_t)info->seed
                                                    : 0;
@@ -445,7 +518,9 @@ int nnd_train(NndSession *session)
     const char *folder =
         session->options.output != NULL ? session->options.output : session->folder;
     char *checkpoint = nnd_path_join(folder, "checkpoint.safetensors");
+    char *best = nnd_path_join(folder, "best.safetensors");
     char *log_path = nnd_path_join(folder, "log.csv");
+    const char *paths[] = {checkpoint, best};
     LogNames names = {.count = 0};
     NndState state = {.keys = NULL};
     NndLog log = {.file = NULL};
@@ -455,7 +530,7 @@ int nnd_train(NndSession *session)
     NndError *error = &session->error;
     if (session->program->train_count == 0)
         nnd_error(error, "%s has no train block", session->program->source);
-    else if (checkpoint == NULL || log_path == NULL || log_names_make(session->program, &names))
+    else if (checkpoint == NULL || best == NULL || log_path == NULL || log_names_make(session->program, &names))
         nnd_error(error, "out of memory");
     else if (nnd_folder_make(folder, error) ||
              (session->options.weights != NULL && nnd_weights_load(session)) ||
@@ -468,7 +543,7 @@ int nnd_train(NndSession *session)
     else {
         if (trace != NULL) fprintf(trace, "name,step,loss\n");
         nnd_stop_watch();
-        status = train_blocks(session, checkpoint, &names, &state, from, &log, trace);
+        status = train_blocks(session, paths, &names, &state, from, &log, trace);
     }
     if (trace != NULL && fclose(trace) != 0 && !status)
         status = nnd_error(error, "%s: cannot be written", session->options.trace);
@@ -477,6 +552,7 @@ int nnd_train(NndSession *session)
     free(names.names);
     free(names.losses);
     free(checkpoint);
+    free(best);
     free(log_path);
     return status;
 }

@@ -64,7 +64,7 @@ static void test_progress(void)
     nnd_progress_batch(&progress, 2, 2, 64, 1.0);
     CU_ASSERT(fabs(nnd_progress_loss(&progress) - 0.5) < 1e-12);
     CU_ASSERT_EQUAL(ftell(out), 0); /* not a terminal: nothing before the epoch ends */
-    nnd_progress_epoch(&progress, 2, names, values, 2);
+    nnd_progress_epoch(&progress, 2, -1, names, values, 2);
     nnd_progress_stop(&progress);
     rewind(out);
     CU_ASSERT_PTR_NOT_NULL(fgets(text, sizeof text, out));
@@ -75,7 +75,7 @@ static void test_progress(void)
     out = tmpfile();
     nnd_progress_start(&progress, out, true, 20, 3, 0, 0);
     nnd_progress_batch(&progress, 0, 0, 128, 0.5);
-    nnd_progress_epoch(&progress, 0, names, values, 2);
+    nnd_progress_epoch(&progress, 0, -1, names, values, 2);
     nnd_progress_stop(&progress);
     CU_ASSERT_EQUAL(ftell(out), 0);
     progress.quiet = false; /* as on a terminal */

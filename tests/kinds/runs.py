@@ -1,0 +1,171 @@
+"""What happens around the steps of a run: monitor and patience, best weights, what a run folder holds."""
+import csv
+import io
+import os
+
+from . import arrays, common
+from .programs import LINE, must, named_tests, parameters, program
+
+# The rate grows until it does harm, so the weights are best somewhere in the middle.
+MONITORED = """
+model Line(x: [2]) -> real = dense(x, 1) |> scalar
+data points {
+    train { x[n < 90, i < 2] = rand(); y[n] = 3 * x[n, 0] - x[n, 1] }
+    valid { x[n < 25, i < 2] = rand(); y[n] = 3 * x[n, 0] - x[n, 1] }
+    test  { x[n < 20, i < 2] = rand(); y[n] = 3 * x[n, 0] - x[n, 1] }
+}
+train line on points {
+    batch: 16
+    epochs: 30
+    seed: 3
+    monitor: error
+    p = Line(x)
+    minimize mean(mse(p, y)) using sgd(0.05 + 0.002 * step * step)
+    report error = mean(l1(p, y))
+}
+"""
+PATIENT = MONITORED.replace("monitor: error", "monitor: error\n    patience: 3")
+
+
+def tests():
+    yield from named_tests(globals())
+
+
+def log(work, folder="m.run"):
+    return list(csv.DictReader(io.StringIO(common.read(os.path.join(work, folder, "log.csv")))))
+
+
+def best(work, folder="m.run"):
+    return arrays.safetensors_read(os.path.join(work, folder, "best.safetensors"))
+
+
+def file_bytes(work, folder, name):
+    with open(os.path.join(work, folder, name), "rb") as file:
+        return file.read()
+
+
+def train(work, *flags):
+    result = common.nndc("train", "m.nnd", "--quiet", *flags, cwd=work)
+    if result.status:
+        raise AssertionError(result.text())
+    return result
+
+
+def test_best_is_smallest():
+    """best.safetensors belongs to the row of log.csv with the smallest monitor, and to no other."""
+    work = program(MONITORED.replace("epochs: 30", "epochs: 6"))
+    train(work)
+    rows = [row for row in log(work) if row["name"] == "line"]
+    smallest = min(rows, key=lambda row: float(row["error"]))
+    metadata = best(work)["__metadata__"]
+    if smallest in (rows[0], rows[-1]):
+        return f"the program is no test: {rows}"
+    if metadata["step"] != smallest["step"]:
+        return f"best is of step {metadata['step']}, smallest is {smallest}"
+    # A run that ends there has the same weights.
+    train(work, "-o", "short", "--set", f"epochs={int(smallest['epoch'])}")
+    kept, ended = best(work), parameters(work, "short")
+    wrong = [name for name in kept if name != "__metadata__" and kept[name] != ended[name]]
+    return f"{wrong} differ" if wrong or not kept.get("Line.dense1.w") else None
+
+
+def test_best_ends_the_run():
+    """The figures at the end, of eval and of predict are those of the best weights."""
+    work = program(MONITORED.replace("epochs: 30", "epochs: 6"))
+    result = common.nndc("train", "m.nnd", "--json", "--quiet", cwd=work)
+    problem = must(result, 0)
+    evaluated = common.nndc("eval", "m.nnd", "--json", cwd=work)
+    if problem or evaluated.out != result.out:
+        return problem or result.out + evaluated.out
+    path = os.path.join(work, "m.run", "best.safetensors")
+    named = common.nndc("eval", "m.nnd", "--json", "--weights", path, cwd=work)
+    os.remove(path)
+    last = common.nndc("eval", "m.nnd", "--json", cwd=work)
+    if named.out != result.out or last.out == result.out or last.status:
+        return named.text() + last.text()
+    return must(named) or (named.text() if "warning" in named.err else None)
+
+
+def test_patience_stops():
+    work = program(PATIENT)
+    result = common.nndc("train", "m.nnd", cwd=work)
+    rows = [float(row["error"]) for row in log(work) if row["name"] == "line"]
+    after = len(rows) - 1 - rows.index(min(rows))
+    problem = must(result, 0, "stopped early", "in 3 reports")
+    return problem or (f"{after} rows after the best: {rows}" if after != 3 else None)
+
+
+def test_patience_unused():
+    """A monitor that gets better until the end stops nothing."""
+    work = program(LINE.replace("seed: 3", "seed: 3\n    monitor: error\n    patience: 1"))
+    result = common.nndc("train", "m.nnd", cwd=work)
+    problem = must(result, 0, "epoch 6/6", "`monitor` looks at the test split")
+    return problem or (result.text() if "stopped early" in result.out else None)
+
+
+def test_patience_resumed():
+    """Cut into parts of two epochs, the best value and the count of patience survive."""
+    work = program(PATIENT)
+    train(work, "-o", "whole")
+    train(work, "-o", "parts", "--set", "epochs=2")
+    for epochs in range(4, 12, 2):
+        train(work, "-o", "parts", "--resume", "--set", f"epochs={epochs}")
+    train(work, "-o", "parts", "--resume")
+    for file in ("checkpoint.safetensors", "best.safetensors", "log.csv"):
+        if file_bytes(work, "whole", file) != file_bytes(work, "parts", file):
+            return f"{file} differs"
+    return None
+
+
+def test_patience_reference_agrees():
+    work = program(PATIENT)
+    train(work)
+    train(work, "--eval", "-o", "e")
+    steps = [best(work, folder)["__metadata__"]["step"] for folder in ("m.run", "e")]
+    return None if steps[0] == steps[1] else f"{steps}"
+
+
+def test_best_of_another_block():
+    """A block without a monitor leaves no best weights of the block before it."""
+    text = MONITORED.replace("epochs: 30", "epochs: 4")
+    second = text[text.index("train line"):].replace("train line", "train again").replace(
+        "    monitor: error\n", "")
+    work = program(text + second)
+    train(work)
+    listing = os.listdir(os.path.join(work, "m.run"))
+    return f"{listing}" if "best.safetensors" in listing else None
+
+
+def test_evaluate_steps():
+    work = program(LINE.replace("seed: 3", "seed: 3\n    evaluate: 4"))
+    result = common.nndc("train", "m.nnd", cwd=work)
+    steps = [int(row["step"]) for row in log(work)]
+    problem = must(result, 0, "step 4  loss", "step 36  loss")
+    return problem or (None if steps == list(range(4, 37, 4)) else f"{steps}")
+
+
+def test_evaluate_set():
+    work = program(LINE)
+    train(work, "--set", "evaluate=10")
+    steps = [int(row["step"]) for row in log(work)]
+    return None if steps == [10, 20, 30, 36] else f"{steps}"
+
+
+def test_monitor_expression():
+    """Of reports, names of the block and numbers; not a number is never the best."""
+    work = program(MONITORED.replace("monitor: error", "monitor: -(4 * error + mean(p) * 0) / 4")
+                   .replace("epochs: 30", "epochs: 4"))
+    train(work)
+    rows = [row for row in log(work) if row["name"] == "line"]
+    largest = max(rows, key=lambda row: float(row["error"]))
+    if any(abs(float(row["error"]) + float(row["monitor"])) > 1e-5 for row in rows):
+        return f"{rows}"
+    return None if best(work)["__metadata__"]["step"] == largest["step"] else f"{rows}"
+
+
+def test_monitor_nan():
+    work = program(MONITORED.replace("monitor: error", "monitor: log(-error)")
+                   .replace("epochs: 30", "epochs: 3\n    patience: 2"))
+    result = common.nndc("train", "m.nnd", cwd=work)
+    listing = os.listdir(os.path.join(work, "m.run"))
+    return must(result, 0, "epoch 2/3") or ("a best" if "best.safetensors" in listing else None)
