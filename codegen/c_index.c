@@ -166,7 +166,7 @@ Text c_checked_place(CKernel *k, const Node *node, const Scalar *const *subs, bo
 {
     const Buffer *b = buffer_get(k->l, node);
     const char *name = node_name(k, node);
-    if (b->kind == BUFFER_RUN || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
+    if (buffer_is_number(b) || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
     return atom(arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
 }
 

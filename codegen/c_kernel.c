@@ -59,7 +59,7 @@ static bool worth_hoisting(Hoist *h, const Scalar *s)
     if (s->type == TYPE_INT && affine_of(s, &a)) return false;
     if (s->kind != SCALAR_LOAD) return true;
     const Buffer *b = buffer_get(h->k->l, s->node);
-    return b->kind != BUFFER_RUN && !(b->kind == BUFFER_LOCAL && b->node->rank == 0);
+    return !buffer_is_number(b) && !(b->kind == BUFFER_LOCAL && b->node->rank == 0);
 }
 
 static void hoist_scalar(Hoist *h, const Scalar *s)
@@ -441,10 +441,24 @@ static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
 {
     (void)k;
     if (str_text(out)[0]) str_add(out, ", ");
-    if (!p->buffer || p->buffer->kind == BUFFER_RUN)
+    if (!p->buffer || buffer_is_number(p->buffer))
         str_printf(out, "%s%s", p->type, p->name);
     else
         str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
+}
+
+static CKernel kernel_text(Out *out, Lowered *l)
+{
+    CKernel k = {.l = l,
+                 .out = out,
+                 .arena = l->arena,
+                 .f64 = strcmp(l->options->real, "f64") == 0,
+                 .buffer_name = map_new(l->arena),
+                 .uses = map_new(l->arena),
+                 .unsafe = map_new(l->arena)};
+    for (int i = 0; i < MAX_ITERS; i++)
+        k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
+    return k;
 }
 
 /* Prints a kernel as a function; returns its parameters. */
@@ -456,17 +470,9 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     f->name = name;
     Out body = out_new(arena);
     body.indent = 1;
-    CKernel k = {.l = l,
-                 .kernel = kernel,
-                 .out = &body,
-                 .arena = arena,
-                 .f64 = strcmp(l->options->real, "f64") == 0,
-                 .buffer_name = map_new(arena),
-                 .uses = map_new(arena),
-                 .unsafe = map_new(arena),
-                 .anonymous = anonymous};
-    for (int i = 0; i < MAX_ITERS; i++)
-        k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
+    CKernel k = kernel_text(&body, l);
+    k.kernel = kernel;
+    k.anonymous = anonymous;
     parameters_collect(&k, f);
     variables_name(&k);
     print_block(&k, &kernel->body);
@@ -477,7 +483,7 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     StrBuf head = str_new(arena);
     for (int i = 0; i < f->parameters.len; i++) {
         CParameter *p = &f->parameters.data[i];
-        if (p->buffer && p->buffer->kind == BUFFER_RUN)
+        if (p->buffer && buffer_is_number(p->buffer))
             p->type = arena_printf(arena, "%s ", p->type);
         parameter_text(&k, &head, p);
     }
@@ -491,6 +497,20 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
 CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
 {
     return kernel_print(out, l, kernel, name, false);
+}
+
+const char *c_outer_extent(Out *out, Lowered *l, Extent e,
+                           const char *(*name)(void *data, const Buffer *buffer), void *data)
+{
+    CKernel k = kernel_text(out, l);
+    for (int i = 0; i < l->buffers.len; i++) {
+        Buffer *b = l->buffers.data[i];
+        if (b->kind == BUFFER_LOCAL) continue;
+        vec_push(k.arena, &k.taken, b->name);
+        map_put(&k.buffer_name, b, (void *)(uintptr_t)name(data, b));
+    }
+    if (e.size) c_count(&k, &e.size, 1);
+    return c_extent(&k, e).s;
 }
 
 CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key)

@@ -291,16 +291,22 @@ static const char *struct_name(CProgram *c, const Lowered *l)
     return name;
 }
 
-static const char *argument(CProgram *c, const Lowered *l, const CParameter *p)
+typedef struct EntryText {
+    CProgram *c;
+    Lowered *l;
+} EntryText;
+
+/* What an entry's function calls a buffer. */
+static const char *entry_buffer(void *data, const Buffer *b)
 {
+    CProgram *c = ((EntryText *)data)->c;
+    const Lowered *l = ((EntryText *)data)->l;
     const char *self = struct_name(c, l);
-    if (!p->buffer)
-        return arena_printf(c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault", self);
-    const Buffer *b = p->buffer;
     const void *key = b->node;
     switch (b->kind) {
     case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", self, b->name);
-    case BUFFER_CONST: return b->name;
+    case BUFFER_TIME:
+    case BUFFER_CONST:
     case BUFFER_ARENA: return b->name;
     case BUFFER_PERSIST: key = b->node->leaf->persistent; break;
     case BUFFER_OUTPUT: key = &l->entry->outputs.data[b->output]; break;
@@ -310,6 +316,13 @@ static const char *argument(CProgram *c, const Lowered *l, const CParameter *p)
     const Member *m = member_find(c, key);
     assert(m);
     return arena_printf(c->arena, "%s->%s", self, m->name);
+}
+
+static const char *argument(EntryText *t, const CParameter *p)
+{
+    if (p->buffer) return entry_buffer(t, p->buffer);
+    return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
+                        struct_name(t->c, t->l));
 }
 
 /* The memory plan, as pointers into the arena. */
@@ -324,6 +337,55 @@ static void print_plan(Out *out, CProgram *c, const Lowered *l)
     }
 }
 
+/* The function of a kernel: an equal one's, of another layer or entry, or a new one. */
+static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *names)
+{
+    CProgram *c = t->c;
+    const Kernel *k = t->l->kernels.data[number];
+    const char *key;
+    CFunction *shared = c_kernel_key(t->l, k, &key);
+    const CFunction *known = map_get(&c->kernels, name_of(c->program->context, key));
+    if (known) {
+        shared->name = known->name;
+        return shared;
+    }
+    const char *last = "";
+    for (int n = 0; n < k->nodes.len; n++) {
+        const char *text = formula(c, t->l, k->nodes.data[n], names);
+        if (strcmp(text, last) != 0) out_comment(out, text);
+        last = text;
+    }
+    const char *name =
+        arena_printf(c->arena, "%s_%d_%s", t->l->entry->name, number + 1, k->name);
+    CFunction *f = c_kernel(out, t->l, k, name);
+    map_put(&c->kernels, name_of(c->program->context, key), f);
+    out_blank(out);
+    return f;
+}
+
+static void print_call(Out *out, EntryText *t, const CFunction *f)
+{
+    StrBuf args = str_new(t->c->arena);
+    for (int p = 0; p < f->parameters.len; p++)
+        str_printf(&args, "%s%s", p ? ", " : "", argument(t, &f->parameters.data[p]));
+    out_line(out, "%s(%s);", f->name, str_text(&args));
+}
+
+/* The head or the end of a loop around kernels. */
+static void print_mark(Out *out, EntryText *t, const Kernel *k)
+{
+    if (k->kind == KERNEL_END) {
+        out_close(out, "}");
+        return;
+    }
+    const char *time = buffer_get(t->l, graph_time(t->l->g, k->loop))->name;
+    const char *extent = c_outer_extent(out, t->l, k->loop->extent, entry_buffer, t);
+    if (k->loop->reversed)
+        out_open(out, "for (int32_t %s = %s; %s-- > 0;) {", time, extent, time);
+    else
+        out_open(out, "for (int32_t %s = 0; %s < %s; %s++) {", time, time, extent, time);
+}
+
 void c_program_entry(Out *out, CProgram *c, const Entry *entry)
 {
     Lowered *l = NULL;
@@ -332,40 +394,22 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     assert(l);
     for (int i = 0; i < l->buffers.len; i++)
         if (l->buffers.data[i]->kind == BUFFER_CONST) print_table(out, c, l->buffers.data[i]);
-    VEC(CFunction *) functions = {0};
+    EntryText t = {c, l};
+    VEC(CFunction *) functions = {0}; /* of a mark: NULL */
     Map names = tensor_names(c, l);
     for (int i = 0; i < l->kernels.len; i++) {
-        const Kernel *k = l->kernels.data[i];
-        const char *key;
-        CFunction *shared = c_kernel_key(l, k, &key);
-        const CFunction *known = map_get(&c->kernels, name_of(c->program->context, key));
-        if (known) { /* an equal kernel, of another layer or entry */
-            shared->name = known->name;
-            vec_push(c->arena, &functions, shared);
-            continue;
-        }
-        const char *last = "";
-        for (int n = 0; n < k->nodes.len; n++) {
-            const char *text = formula(c, l, k->nodes.data[n], &names);
-            if (strcmp(text, last) != 0) out_comment(out, text);
-            last = text;
-        }
-        const char *name = arena_printf(c->arena, "%s_%d_%s", entry->name, i + 1, k->name);
-        CFunction *f = c_kernel(out, l, k, name);
-        map_put(&c->kernels, name_of(c->program->context, key), f);
-        vec_push(c->arena, &functions, f);
-        out_blank(out);
+        bool work = l->kernels.data[i]->kind == KERNEL_WORK;
+        vec_push(c->arena, &functions, work ? entry_kernel(out, &t, i, &names) : NULL);
     }
     out_line(out, "static void %s(struct Model *%s)", entry->name, struct_name(c, l));
     out_open(out, "{");
     print_plan(out, c, l);
     if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
     for (int i = 0; i < functions.len; i++) {
-        CFunction *f = functions.data[i];
-        StrBuf args = str_new(c->arena);
-        for (int p = 0; p < f->parameters.len; p++)
-            str_printf(&args, "%s%s", p ? ", " : "", argument(c, l, &f->parameters.data[p]));
-        out_line(out, "%s(%s);", f->name, str_text(&args));
+        if (functions.data[i])
+            print_call(out, &t, functions.data[i]);
+        else
+            print_mark(out, &t, l->kernels.data[i]);
     }
     out_close(out, "}");
     out_blank(out);

@@ -26,6 +26,30 @@ static void entry_print(Driver *driver, Program *program, Entry *entry)
     graph_text(driver, program, entry, entry_lower(program, entry, &driver->options)->roots);
 }
 
+static const char *buffer_name(void *data, const Buffer *b)
+{
+    (void)data;
+    return b->name;
+}
+
+static void kernel_print(Driver *driver, Out *out, Lowered *l, const Kernel *kernel)
+{
+    const Loop *loop = kernel->loop;
+    const char *time = loop ? buffer_get(l, graph_time(l->g, loop))->name : NULL;
+    switch (kernel->kind) {
+    case KERNEL_WORK:
+        c_kernel(out, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
+        break;
+    case KERNEL_BEGIN:
+        out_line(out, "# steps %s < %s%s", time,
+                 c_outer_extent(out, l, loop->extent, buffer_name, NULL),
+                 loop->reversed ? " reversed" : "");
+        break;
+    case KERNEL_END: out_line(out, "# end of steps %s", time); break;
+    }
+    out_blank(out);
+}
+
 /* An entry as it is after a pass: its graph, or its kernels where there are some. */
 static void after_print(Driver *driver, Program *program, Entry *entry)
 {
@@ -39,12 +63,13 @@ static void after_print(Driver *driver, Program *program, Entry *entry)
         return;
     }
     Out out = out_new(driver->arena);
+    int count = 0;
     for (int i = 0; i < l->kernels.len; i++) {
         const Kernel *kernel = l->kernels.data[i];
-        c_kernel(&out, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
-        out_blank(&out);
+        kernel_print(driver, &out, l, kernel);
+        count += kernel->kind == KERNEL_WORK;
     }
-    printf("# %s: %d kernels, %lld bytes of work memory\n%s", entry->name, l->kernels.len,
+    printf("# %s: %d kernels, %lld bytes of work memory\n%s", entry->name, count,
            (long long)l->arena_size, str_text(&out.text));
 }
 

@@ -217,11 +217,6 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
 
 /* --- merging of kernels ----------------------------------------------------------------------- */
 
-static Stmt kernel_stmt(const Kernel *k)
-{
-    return (Stmt){.kind = STMT_IF, .body = k->body};
-}
-
 static bool shares_data(Lowered *l, const Kernel *a, const Kernel *b)
 {
     Nodes ar = {0}, aw = {0}, br = {0}, bw = {0};
@@ -231,7 +226,7 @@ static bool shares_data(Lowered *l, const Kernel *a, const Kernel *b)
     if (nodes_conflict(l, &aw, &br)) return true;
     for (int i = 0; i < ar.len; i++) {
         Buffer *buffer = buffer_get(l, ar.data[i]);
-        if (buffer->kind == BUFFER_RUN || buffer->elements < 64) continue;
+        if (buffer_is_number(buffer) || buffer->elements < 64) continue;
         for (int k = 0; k < br.len; k++)
             if (buffer_get(l, br.data[k]) == buffer) return true;
         for (int k = 0; k < bw.len; k++)
@@ -278,9 +273,11 @@ void pass_fuse(Lowered *l)
     int kept = 0;
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
-        bool joined = false;
+        bool joined = k->kind != KERNEL_WORK;
+        if (joined) l->kernels.data[kept++] = k;
         for (int p = kept - 1; p >= 0 && p >= kept - MAX_SEARCH && !joined; p--) {
             Kernel *old = l->kernels.data[p];
+            if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
             joined = kernel_join(l, old, k);
             if (joined || kernels_conflict(l, old, k)) break;
         }

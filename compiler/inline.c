@@ -2,8 +2,8 @@
  *
  * A map (a comprehension without reduction) that is read once per element, or that is cheap and read only a few
  * times, is written into its readers' bodies: it is never stored. Work that a reduction would repeat for every
- * output point stays a tensor of its own (a matrix product reads its operands many times), and so does what a
- * subscript may leave: there the map must not be evaluated. Readers are looked at first, so that how often a
+ * output point, or a loop at every step, stays a tensor of its own (a matrix product reads its operands many
+ * times), and so does what a subscript may leave: there the map must not be evaluated. Readers are looked at first, so that how often a
  * map is evaluated is known through the readers that are themselves moved. */
 #include "kernel.h"
 
@@ -117,12 +117,13 @@ static void load_note(void *data, const Scalar *s)
     const Node *node = reader->node;
     Reading *r = reading_of(reader->in, s->node), *own = reading_of(reader->in, node);
     if (!load_allows(s, node)) r->fixed = true;
+    double again = loops_trips(node->free, s->node->free);
     if (own->moved) {
-        r->reads += own->reads;
+        r->reads += own->reads * again;
         r->repeated = r->repeated || own->repeated;
         return;
     }
-    double points = points_of(node), elements = (double)node_max_elements(s->node);
+    double points = points_of(node) * again, elements = (double)node_max_elements(s->node);
     r->reads += points;
     if (node->reduce != REDUCE_NONE && points > 1.5 * elements) r->repeated = true;
 }
@@ -149,6 +150,11 @@ static void readers_note(Inline *in, const Node *node)
     for (int k = 0; node->position && k < node->rank; k++)
         scalar_visit(node->position[k], stored_note, in);
     if (node->arg) reading_of(in, node->arg)->fixed = true;
+    if (node->value) reading_of(in, node->value)->fixed = true;
+    for (int k = 0; k < node->n_carries; k++) {
+        reading_of(in, node->carries[k].init)->fixed = true;
+        reading_of(in, node->carries[k].next)->fixed = true;
+    }
     for (int k = 0; k < node->n_pieces; k++)
         reading_of(in, node->pieces[k].part)->fixed = true;
 }

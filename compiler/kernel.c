@@ -129,6 +129,31 @@ Buffer *buffer_get(const Lowered *l, const Node *node)
     return map_get(&l->buffer_of, node);
 }
 
+Stmt kernel_stmt(const Kernel *k)
+{
+    Stmt s = {.kind = STMT_IF, .body = k->body};
+    if (k->kind == KERNEL_BEGIN) s.extent = k->loop->extent;
+    return s;
+}
+
+int kernels_loop_end(const Lowered *l, int begin)
+{
+    int at = begin + 1;
+    for (int inner = 0; inner > 0 || l->kernels.data[at]->kind != KERNEL_END; at++) {
+        inner += l->kernels.data[at]->kind == KERNEL_BEGIN;
+        inner -= l->kernels.data[at]->kind == KERNEL_END;
+    }
+    return at;
+}
+
+double loops_trips(const LoopSet *inner, const LoopSet *outer)
+{
+    double trips = 1;
+    for (int i = 0; inner && i < inner->n; i++)
+        if (!loops_have(outer, inner->loops[i])) trips *= (double)inner->loops[i]->extent.max;
+    return trips;
+}
+
 /* --- walks ------------------------------------------------------------------------------------ */
 
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data)
@@ -215,6 +240,7 @@ typedef struct Check {
     const char *when;
     uint64_t bound; /* variables of the loops around */
     const Kernel *kernel;
+    VEC(const Loop *) open; /* those around the kernel */
 } Check;
 
 static void check_fail(const Check *c, const char *what)
@@ -231,6 +257,10 @@ static void check_load(void *data, const Scalar *s)
     if (s->kind != SCALAR_LOAD) return;
     if (!buffer_get(c->l, s->node)) check_fail(c, "a load of a node without buffer");
     if (s->n_args != s->node->rank) check_fail(c, "a load with a wrong number of subscripts");
+    if (buffer_get(c->l, s->node)->kind != BUFFER_TIME) return;
+    for (int i = 0; i < c->open.len; i++)
+        if (c->open.data[i] == s->node->leaf->loop) return;
+    check_fail(c, "the number of a step outside of its loop");
 }
 
 static void check_scalar(void *data, const Scalar **scalar)
@@ -265,8 +295,18 @@ static void check_block(Check *c, const Block *block)
 
 void kernels_verify(const Lowered *l, const char *when)
 {
+    Check c = {.l = l, .when = when};
     for (int i = 0; i < l->kernels.len; i++) {
-        Check c = {l, when, 0, l->kernels.data[i]};
-        check_block(&c, &l->kernels.data[i]->body);
+        const Kernel *k = c.kernel = l->kernels.data[i];
+        Block block = {0};
+        Stmt all = kernel_stmt(k);
+        vec_push(l->arena, &block, &all);
+        check_block(&c, &block);
+        if (k->kind == KERNEL_BEGIN) vec_push(l->arena, &c.open, k->loop);
+        if (k->kind != KERNEL_END) continue;
+        if (!c.open.len || c.open.data[c.open.len - 1] != k->loop)
+            check_fail(&c, "a loop that is closed, but not open");
+        c.open.len--;
     }
+    if (c.open.len) check_fail(&c, "a loop that is not closed");
 }

@@ -18,6 +18,7 @@ typedef enum BufferKind {
     BUFFER_DATA,    /* a field of the batch, a file, an argument: read only, owned by the caller */
     BUFFER_CONST,   /* an array written in the program */
     BUFFER_RUN,     /* one number that the caller sets: batch size, step, ... */
+    BUFFER_TIME,    /* the number of a loop's step: a variable of the entry */
     BUFFER_OUTPUT,  /* a result of the entry */
     BUFFER_ARENA,   /* work memory, planned */
     BUFFER_LOCAL    /* a variable or small array inside a kernel */
@@ -108,7 +109,15 @@ struct Stmt {
     Tile *tile;
 };
 
+typedef enum KernelKind {
+    KERNEL_WORK,
+    KERNEL_BEGIN, /* a mark: the kernels up to its KERNEL_END run once for each step of a loop */
+    KERNEL_END
+} KernelKind;
+
 typedef struct Kernel {
+    KernelKind kind;
+    const Loop *loop; /* of a mark, which has nothing else */
     Block body;
     Nodes nodes; /* what it computes, for comments */
     Name name;   /* a C identifier */
@@ -145,6 +154,17 @@ void block_add(Lowered *l, Block *block, Stmt *stmt);
 Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name);
 /* The buffer that holds a node's value; views share their operand's. NULL: none yet. */
 Buffer *buffer_get(const Lowered *l, const Node *node);
+/* Whether it is passed on as a number, not as the place of an array. */
+static inline bool buffer_is_number(const Buffer *b)
+{
+    return b->kind == BUFFER_RUN || b->kind == BUFFER_TIME;
+}
+/* A kernel as one statement: its body, or what a mark reads. */
+Stmt kernel_stmt(const Kernel *k);
+/* The mark that closes the loop which the one at `begin` opens. */
+int kernels_loop_end(const Lowered *l, int begin);
+/* How often what depends on the loops `inner` runs for one run of what depends on `outer`, at most. */
+double loops_trips(const LoopSet *inner, const LoopSet *outer);
 /* Calls visit for every statement of a block, outer ones first. */
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */

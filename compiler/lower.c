@@ -3,7 +3,7 @@
  * node is variable i of the kernel, so kernels over the same domain have equal loops outside and
  * can be merged (fuse.c). What updates a persistent tensor is computed into memory of its own and
  * copied at the end; merging and contraction make that an update in place. */
-#include "kernel.h"
+#include "lower.h"
 
 #include <assert.h>
 
@@ -342,51 +342,57 @@ static void lower_leaf(Lowered *l, const Node *node)
     case LEAF_OFFSET: buffer_new(l, BUFFER_RUN, node, "offset"); return;
     case LEAF_STEP: buffer_new(l, BUFFER_RUN, node, "step"); return;
     case LEAF_EPOCH: buffer_new(l, BUFFER_RUN, node, "epoch"); return;
-    case LEAF_CARRY:
-    case LEAF_TIME: assert(!"loops are not lowered yet"); return;
+    case LEAF_TIME:
+    case LEAF_CARRY: return; /* the loop's (lower_scan.c) */
     }
 }
 
-static void lower_node(Lowered *l, const Node *node)
+void lower_node(Lowered *l, const Node *node)
 {
-    if (node->kind == NODE_LEAF) {
-        lower_leaf(l, node);
-        return;
+    switch (node->kind) {
+    case NODE_LEAF: lower_leaf(l, node); return;
+    case NODE_RESHAPE:
+    case NODE_TAG:
+    case NODE_SCAN:
+    case NODE_FINAL:
+    case NODE_YIELD: return;
+    case NODE_COMP:
+    case NODE_SCATTER:
+    case NODE_PIECES:
+    case NODE_ORDER: break;
     }
-    if (node->kind == NODE_RESHAPE || node->kind == NODE_TAG) return;
     if (!buffer_get(l, node))
         buffer_new(l, BUFFER_ARENA, node,
                    node->name ? node->name : arena_printf(l->arena, "t%u", (unsigned)node->id));
-    switch (node->kind) {
-    case NODE_COMP: lower_comp(l, node); return;
-    case NODE_SCATTER: lower_scatter(l, node); return;
-    case NODE_PIECES: lower_pieces(l, node); return;
-    case NODE_ORDER: lower_order(l, node); return;
-    case NODE_SCAN:
-    case NODE_FINAL:
-    case NODE_YIELD: assert(!"loops are not lowered yet"); return;
-    case NODE_LEAF:
-    case NODE_RESHAPE:
-    case NODE_TAG: return;
-    }
+    if (node->kind == NODE_COMP) lower_comp(l, node);
+    if (node->kind == NODE_SCATTER) lower_scatter(l, node);
+    if (node->kind == NODE_PIECES) lower_pieces(l, node);
+    if (node->kind == NODE_ORDER) lower_order(l, node);
 }
 
-/* --- results ---------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
-/* target := value, element by element; target is a leaf or a fresh pseudo-leaf with a buffer. */
-static void lower_copy(Lowered *l, const Node *target, const Node *value)
+Block *lower_loops(Lowered *l, const Node *value, const char *name)
 {
     Kernel *k = NEW(l->arena, Kernel);
     vec_push(l->arena, &k->nodes, value);
     k->n_vars = value->rank;
-    k->name = arena_printf(l->arena, "copy_%s", buffer_get(l, target)->name);
+    k->name = arena_printf(l->arena, "copy_%s", name);
     vec_push(l->arena, &l->kernels, k);
-    Block *body = loops_add(l, &k->body, value->shape, 0, value->rank, LOOP_PARALLEL, value->span);
+    return loops_add(l, &k->body, value->shape, 0, value->rank, LOOP_PARALLEL, value->span);
+}
+
+void lower_store(Lowered *l, Block *body, const Node *target, const Node *value)
+{
     store_at_iters(l, body, target, scalar_load_at(l->g, value, 0));
 }
 
-/* A tensor like `like`, with a buffer of its own. */
-static const Node *fresh_tensor(Lowered *l, const Node *like, BufferKind kind, const char *name)
+void lower_copy(Lowered *l, const Node *target, const Node *value)
+{
+    lower_store(l, lower_loops(l, value, buffer_get(l, target)->name), target, value);
+}
+
+const Node *lower_fresh(Lowered *l, const Node *like, BufferKind kind, const char *name)
 {
     Leaf leaf = {.kind = LEAF_INPUT, .name = arena_strdup(l->arena, name)};
     const Node *node = graph_leaf(l->g, &leaf, like->type, like->rank, like->shape);
@@ -394,12 +400,14 @@ static const Node *fresh_tensor(Lowered *l, const Node *like, BufferKind kind, c
     return node;
 }
 
-static const Node *underlying(const Node *node)
+const Node *lower_underlying(const Node *node)
 {
     while (node->kind == NODE_RESHAPE || node->kind == NODE_TAG)
         node = node->arg;
     return node;
 }
+
+/* --- results ---------------------------------------------------------------------------------- */
 
 static const char *output_name(Lowered *l, int k)
 {
@@ -412,7 +420,7 @@ static void outputs_place(Lowered *l)
 {
     for (int k = 0; k < l->entry->outputs.len; k++) {
         const Node *node = l->roots[k];
-        if (node->kind == NODE_LEAF || node != underlying(node) || buffer_get(l, node)) continue;
+        if (node->kind == NODE_LEAF || node != lower_underlying(node) || buffer_get(l, node)) continue;
         buffer_new(l, BUFFER_OUTPUT, node, output_name(l, k))->output = k;
     }
 }
@@ -423,7 +431,7 @@ static void outputs_copy(Lowered *l)
         const Node *node = l->roots[k];
         Buffer *b = buffer_get(l, node);
         if (b->kind == BUFFER_OUTPUT && b->output == k) continue;
-        const Node *target = fresh_tensor(l, node, BUFFER_OUTPUT, output_name(l, k));
+        const Node *target = lower_fresh(l, node, BUFFER_OUTPUT, output_name(l, k));
         buffer_get(l, target)->output = k;
         lower_copy(l, target, node);
     }
@@ -441,10 +449,10 @@ static void updates_copy(Lowered *l)
     int first = l->entry->outputs.len, n = l->entry->updates.len;
     const Node **values = NEW_ARRAY(l->arena, const Node *, n + 1);
     for (int k = 0; k < n; k++) {
-        const Node *value = values[k] = l->roots[first + k], *base = underlying(value);
+        const Node *value = values[k] = l->roots[first + k], *base = lower_underlying(value);
         if (base->kind != NODE_LEAF || base->leaf->kind != LEAF_PERSIST || n == 1) continue;
         if (value == l->entry->updates.data[k].target->leaf) continue;
-        values[k] = fresh_tensor(l, value, BUFFER_ARENA, "saved");
+        values[k] = lower_fresh(l, value, BUFFER_ARENA, "saved");
         lower_copy(l, values[k], value);
     }
     for (int k = 0; k < n; k++) {
@@ -478,9 +486,7 @@ Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
 void pass_lower(Lowered *l)
 {
     outputs_place(l);
-    Nodes nodes = graph_reach(l->arena, l->roots, l->n_roots);
-    for (int i = 0; i < nodes.len; i++)
-        lower_node(l, nodes.data[i]);
+    lower_region(l, graph_regions(l->arena, l->roots, l->n_roots));
     outputs_copy(l);
     updates_copy(l);
 }

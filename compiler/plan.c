@@ -81,6 +81,18 @@ static void life_extend(const Lowered *l, Lifetime *lives, const Nodes *nodes, i
     }
 }
 
+/* What is used both in a loop and outside of it is needed as long as the loop runs: its steps read it
+ * again, or the last one's value is what counts. */
+static void lives_around(const Lowered *l, Lifetime *lives, int begin)
+{
+    int end = kernels_loop_end(l, begin);
+    for (int i = 0; i < l->buffers.len; i++) {
+        Lifetime *life = &lives[i];
+        if (life->first < begin && life->last >= begin && life->last < end) life->last = end;
+        if (life->first > begin && life->first <= end && life->last > end) life->first = begin;
+    }
+}
+
 void pass_plan(Lowered *l)
 {
     int n = l->buffers.len, count = 0;
@@ -89,11 +101,13 @@ void pass_plan(Lowered *l)
         lives[i].first = -1;
     for (int k = 0; k < l->kernels.len; k++) {
         Nodes reads = {0}, writes = {0};
-        Stmt all = {.kind = STMT_IF, .body = l->kernels.data[k]->body};
+        Stmt all = kernel_stmt(l->kernels.data[k]);
         stmt_accesses(l, &all, &reads, &writes);
         life_extend(l, lives, &reads, k);
         life_extend(l, lives, &writes, k);
     }
+    for (int k = 0; k < l->kernels.len; k++)
+        if (l->kernels.data[k]->kind == KERNEL_BEGIN) lives_around(l, lives, k);
     Lifetime *planned = NEW_ARRAY(l->arena, Lifetime, n + 1);
     for (int i = 0; i < n; i++) {
         Buffer *b = l->buffers.data[i];

@@ -1,0 +1,25 @@
+/* lower.h -- the inside of lowering: for lower.c and lower_scan.c only. */
+#ifndef NND_LOWER_H
+#define NND_LOWER_H
+
+#include "kernel.h"
+
+/* Makes the buffer of a node and the kernel that computes it. */
+void lower_node(Lowered *l, const Node *node);
+/* A tensor like `like`, with a buffer of its own. */
+const Node *lower_fresh(Lowered *l, const Node *like, BufferKind kind, const char *name);
+/* Begins a kernel that copies a value: the body of the loops over its axes, iterators 0, 1, .. */
+Block *lower_loops(Lowered *l, const Node *value, const char *name);
+/* target[i, j, ..] := value[i, j, ..] in such loops. */
+void lower_store(Lowered *l, Block *body, const Node *target, const Node *value);
+/* target := value, element by element. */
+void lower_copy(Lowered *l, const Node *target, const Node *value);
+/* What a value is a view of. */
+const Node *lower_underlying(const Node *node);
+
+/* --- lower_scan.c ----------------------------------------------------------------------------- */
+
+/* All kernels of a region, those of its scans between the marks of their loops. */
+void lower_region(Lowered *l, const Region *region);
+
+#endif

@@ -1,0 +1,124 @@
+/* lower_scan.c -- scans as kernels between the marks of a loop.
+ *
+ * A carried value has one buffer, that of its leaf: its initial value is copied there before the
+ * loop, at the end of each step the next one is, and afterwards it is the final value. A yield is
+ * copied into its slice. Those copies run over the same elements as the kernels that compute what
+ * is copied: merging (fuse.c) makes them updates in place, and values that are only yielded or
+ * carried on are never stored elsewhere. */
+#include "lower.h"
+
+static const char *carry_name(Lowered *l, const Node *leaf)
+{
+    const char *name = leaf->name ? leaf->name : leaf->leaf->name;
+    return name ? name : arena_printf(l->arena, "carry%d", leaf->leaf->number);
+}
+
+static void mark(Lowered *l, KernelKind kind, const Loop *loop)
+{
+    Kernel *k = NEW(l->arena, Kernel);
+    k->kind = kind;
+    k->loop = loop;
+    k->name = loop->name;
+    vec_push(l->arena, &l->kernels, k);
+}
+
+/* What the loop needs before its first step. */
+static void loop_enter(Lowered *l, const Region *region)
+{
+    const Node *scan = region->scan, *time = graph_time(l->g, scan->loop);
+    if (!buffer_get(l, time)) buffer_new(l, BUFFER_TIME, time, scan->loop->name);
+    for (int i = 0; i < region->results.len; i++) {
+        const Node *result = region->results.data[i];
+        const char *name = result->value && !result->name ? result->value->name : result->name;
+        if (!buffer_get(l, result))
+            buffer_new(l, BUFFER_ARENA, result,
+                       name ? name : arena_printf(l->arena, "t%u", (unsigned)result->id));
+    }
+    for (int k = 0; k < scan->n_carries; k++) {
+        const Carry *c = &scan->carries[k];
+        if (!buffer_get(l, c->leaf)) buffer_new(l, BUFFER_ARENA, c->leaf, carry_name(l, c->leaf));
+        lower_copy(l, c->leaf, c->init);
+    }
+}
+
+/* Whether the value is what the scan carries, before the step. */
+static bool is_carried(const Node *scan, const Node *value)
+{
+    return value->kind == NODE_LEAF && value->leaf->kind == LEAF_CARRY &&
+           value->leaf->loop == scan->loop;
+}
+
+/* Adds the yield's slice := value to the kernel; `body` is inside loops over the value's axes. */
+static void yield_store(Lowered *l, Block *body, const Node *yield)
+{
+    const Node *value = yield->value;
+    const Scalar *subs[MAX_RANK];
+    subs[0] = scalar_load(l->g, graph_time(l->g, yield->arg->loop), NULL, NULL, yield->span);
+    for (int i = 0; i < value->rank; i++)
+        subs[i + 1] = scalar_iter(l->g, i);
+    block_add(l, body, stmt_store(l, yield, subs, yield->rank, scalar_load_at(l->g, value, 0)));
+}
+
+static void yields_copy(Lowered *l, const Region *region)
+{
+    for (int i = 0; i < region->results.len; i++) {
+        const Node *result = region->results.data[i];
+        if (result->kind == NODE_YIELD && !is_carried(region->scan, result->value))
+            yield_store(l, lower_loops(l, result->value, "yield"), result);
+    }
+}
+
+/* leaf := value. The yield of what it was before is kept in the same loops. */
+static void carry_copy(Lowered *l, const Region *region, const Node *leaf, const Node *value)
+{
+    const Node *yield = NULL;
+    for (int i = 0; i < region->results.len; i++)
+        if (region->results.data[i]->value == leaf) yield = region->results.data[i];
+    if (!yield && value == leaf) return;
+    Block *body = lower_loops(l, value, buffer_get(l, leaf)->name);
+    if (yield) yield_store(l, body, yield);
+    if (value != leaf) lower_store(l, body, leaf, value);
+}
+
+/* All carries at once: a value that is another's before the step is saved first. */
+static void carries_copy(Lowered *l, const Region *region)
+{
+    const Node *scan = region->scan;
+    const Node **values = NEW_ARRAY(l->arena, const Node *, scan->n_carries + 1);
+    for (int k = 0; k < scan->n_carries; k++) {
+        const Carry *c = &scan->carries[k];
+        values[k] = c->next;
+        if (c->next == c->leaf || !is_carried(scan, lower_underlying(c->next))) continue;
+        values[k] = lower_fresh(l, c->next, BUFFER_ARENA, "saved");
+        lower_copy(l, values[k], c->next);
+    }
+    for (int k = 0; k < scan->n_carries; k++)
+        carry_copy(l, region, scan->carries[k].leaf, values[k]);
+}
+
+static void lower_scan(Lowered *l, const Region *region)
+{
+    const Node *scan = region->scan;
+    loop_enter(l, region);
+    mark(l, KERNEL_BEGIN, scan->loop);
+    lower_region(l, region);
+    yields_copy(l, region);
+    carries_copy(l, region);
+    mark(l, KERNEL_END, scan->loop);
+    for (int i = 0; i < region->results.len; i++) {
+        const Node *result = region->results.data[i];
+        if (result->kind == NODE_FINAL) lower_copy(l, result, scan->carries[result->carry].leaf);
+    }
+}
+
+void lower_region(Lowered *l, const Region *region)
+{
+    int inner = 0;
+    for (int i = 0; i < region->nodes.len; i++) {
+        const Node *node = region->nodes.data[i];
+        if (node->kind == NODE_SCAN)
+            lower_scan(l, region->inner.data[inner++]);
+        else
+            lower_node(l, node);
+    }
+}
