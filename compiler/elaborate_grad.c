@@ -2,7 +2,8 @@
  *
  * The name's value was tagged when it was bound (elaborate_stmt.c): a node of its own over all context axes of
  * that place. y may depend on more context axes (indices since, instances): for each of them it is taken
- * separately, by seeding with the identity over those axes, which the result then carries. */
+ * separately, by seeding with the identity over those axes, which the result then carries. By a number the
+ * derivative goes forward where that suits. */
 #include "elaborate.h"
 
 static const Scalar *axes_product(Elab *e, uint64_t axes)
@@ -86,6 +87,19 @@ static Value grad_zero(Elab *e, const Node *tag, uint64_t tag_axes)
     return like;
 }
 
+/* By a number, if it has the instances of y or fewer, forward mode is the cheaper one. */
+static bool grad_forward(Elab *e, const Local *x, const Node *y, uint64_t hidden, const Node **out)
+{
+    int aligned[MAX_RANK], n = 0, axis = 0;
+    if (x->tag_hidden & ~hidden || y->type != TYPE_REAL) return false;
+    for (int i = 0; i < VISIBLE; i++) {
+        if (x->tag_hidden >> i & 1) aligned[n++] = axis;
+        axis += (int)(hidden >> i & 1);
+    }
+    if (n != x->tag->rank) return false;
+    return autodiff_forward(e->g, y, x->tag, aligned, out) && *out;
+}
+
 Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
     if (args->len != 2 || args->data[0].name || args->data[1].name ||
@@ -116,6 +130,7 @@ Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
     uint64_t extra_axes = hidden & ~local->tag_hidden;
     const Scalar *value = axes_product(e, local->tag_hidden & ~hidden);
     const Node *out = NULL;
+    if (grad_forward(e, local, node, hidden, &out)) return value_of_hidden(e, out, hidden);
     if (!grad_fits(e, node, extra_axes, local->tag, call->span)) return value_error();
     if (node->type == TYPE_REAL) {
         int extra;

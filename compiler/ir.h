@@ -441,6 +441,13 @@ const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_
 void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *const *wrt, int n_wrt,
               const Node **out);
 
+/* --- autodiff_forward.c ------------------------------------------------------------------------------------------ */
+
+/* Forward mode. Each element of x is a number of its own, of one instance; aligned[a] is the axis of y
+ * along which axis a of x runs. out becomes the derivative of each element of y by its instance's x, of
+ * y's shape, or NULL where y does not depend on x. False where forward mode does not suit. */
+bool autodiff_forward(Graph *g, const Node *y, const Node *x, const int *aligned, const Node **out);
+
 /* --- formula.c: text of derivative formulas and rules ---------------------------------------------------------- */
 
 /* Instantiates formula text ("g * out") with scalars for its names; the text is one of the tables'. */
