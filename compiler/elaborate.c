@@ -171,11 +171,7 @@ static void define_like(Elab *e, Scope *scope, Definition *d, const AstItem *ite
 
 static void define_item(Elab *e, Scope *scope, const AstItem *item)
 {
-    if (item->kind == AST_IMPORT) return;
-    if (item->kind == AST_LOAD) {
-        elab_unsupported(e, item->span, "`load`");
-        return;
-    }
+    if (item->kind == AST_IMPORT || item->kind == AST_LOAD) return;
     Definition *d = scope_define(e, scope, item->name, item);
     if (!d) return;
     if (item->kind == AST_FN || item->kind == AST_LAYER || item->kind == AST_OPTIMIZER) {
@@ -243,6 +239,8 @@ static Scope *file_load(Elab *e, const Source *source)
             if (like) define_like(e, scope, d, item);
             else define_models(e, scope, d, item);
         }
+    for (int i = 0; i < file->items.len; i++)
+        if (file->items.data[i]->kind == AST_LOAD) load_open(e, scope, file->items.data[i]);
     return scope;
 }
 
@@ -381,6 +379,7 @@ Program *program_elaborate(Context *context, const Source *source, const Elabora
         items_elaborate(e, e->files.data[i], AST_DATA);
     items_elaborate(e, scope, AST_TRAIN);
     if (!diag_errors(context)) elaborate_models(e);
+    if (!diag_errors(context)) loads_check(e);
     for (int i = 0; i < e->files.len; i++)
         names_check(e, e->files.data[i]);
     init_entry(e);

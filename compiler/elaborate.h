@@ -220,6 +220,8 @@ typedef struct Session {
     bool init;              /* an initial value: no data, no parameters */
 } Session;
 
+typedef struct Load Load; /* elaborate_load.c */
+
 struct Elab {
     Context *context;
     Graph *g;
@@ -235,6 +237,7 @@ struct Elab {
     Map reached;            /* AstItem -> itself: a body that was elaborated */
     Map functions;          /* names of reductions and casts as values -> Function */
     Map fitted;             /* Persistent -> itself: computed by an earlier train block */
+    VEC(Load *) loads;
     VEC(Function *) model_functions; /* of every model, in order */
     const Node *size_leaf, *step_leaf, *epoch_leaf;
     Train *train;           /* being elaborated */
@@ -252,6 +255,13 @@ const Definition *definition_find(Elab *e, const Scope *scope, AstName name);
 Session *session_new(Elab *e, bool step);
 Frame *frame_new(Elab *e, FrameKind kind, const Scope *scope);
 bool setting_override(Elab *e, Name name, Value *out);
+
+/* elaborate_load.c: `load NAME = archive` */
+void load_open(Elab *e, const Scope *scope, const AstItem *item);
+/* Gives what is kept its initial value from the archive of its model; false if it has none there. */
+bool load_initial(Elab *e, Persistent *p);
+/* Says what is missing in the archives, or too much. */
+void loads_check(Elab *e);
 
 /* elaborate_expr.c */
 Value eval_expr(Elab *e, Frame *f, const AstExpr *x);
@@ -346,6 +356,10 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s);
 /* elaborate_data.c */
 void elaborate_data(Elab *e, Definition *definition);
 Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args);
+/* The leaf of a file whose kind, paths, columns and span are set; NULL after an error. */
+const Node *source_leaf(Elab *e, FileSource *source);
+/* Where a path of a file of this scope leads to. */
+const char *source_path(Elab *e, const Scope *scope, const char *path);
 
 /* elaborate_settings.c: how long to train, on what batches; `clip` receives the limit of gradients, if any */
 void settings_read(Elab *e, const Definition *definition, Train *t, double *clip);

@@ -5,9 +5,9 @@
 
 /* --- sources ---------------------------------------------------------------------------------------------- */
 
-static const char *source_path(Elab *e, const Frame *f, const char *path)
+const char *source_path(Elab *e, const Scope *scope, const char *path)
 {
-    const char *folder = f->scope ? f->scope->folder : "";
+    const char *folder = scope ? scope->folder : "";
     if (path[0] == '/' || !folder[0]) return path;
     return arena_printf(e->arena, "%s/%s", folder, path);
 }
@@ -47,7 +47,7 @@ static bool source_args(Elab *e, Frame *f, Name kind, const AstExpr *call, const
         return false;
     }
     source->path = a[0].value.text;
-    source->full = source_path(e, f, source->path);
+    source->full = source_path(e, f->scope, source->path);
     bool table = !strcmp(kind, "csv"), named = !strcmp(kind, "npz") || !strcmp(kind, "safetensors");
     for (int i = 1; i < args->len; i++) {
         bool except = a[i].name && !strcmp(a[i].name, "except");
@@ -79,44 +79,58 @@ static NndSourceOptions source_options(Elab *e, const FileSource *s, bool keep_a
     return options;
 }
 
-Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args)
+static bool columns_same(const char **a, const char **b)
 {
-    FileSource *source = NEW(e->arena, FileSource);
-    *source = (FileSource){.kind = kind, .span = call->span};
-    bool keep_axis = false;
-    if (!source_args(e, f, kind, call, args, source, &keep_axis)) return value_error();
+    int n = columns_count(a);
+    if (n != columns_count(b)) return false;
+    for (int i = 0; i < n; i++)
+        if (strcmp(a[i], b[i]) != 0) return false;
+    return true;
+}
+
+const Node *source_leaf(Elab *e, FileSource *source)
+{
     for (int i = 0; i < e->program->files.len; i++) {
         const FileSource *old = e->program->files.data[i];
-        if (old->span.source == call->span.source && old->span.line == call->span.line &&
-            old->span.col == call->span.col && !strcmp(old->full, source->full))
-            return value_of_node(e, old->leaf);
+        if (old->span.source == source->span.source && old->span.line == source->span.line &&
+            old->span.col == source->span.col && !strcmp(old->full, source->full) &&
+            columns_same(old->columns, source->columns))
+            return old->leaf;
     }
-    NndSourceOptions options = source_options(e, source, keep_axis);
-    source->keep_axis = keep_axis;
+    NndSourceOptions options = source_options(e, source, source->keep_axis);
     NndArray header = {0};
     NndError error = {{0}};
-    if (nnd_source_shape(kind, source->full, &options, &header, &error)) {
-        diag_error(e->context, call->span, "%s", error.text);
-        return value_error();
+    if (nnd_source_shape(source->kind, source->full, &options, &header, &error)) {
+        diag_error(e->context, source->span, "%s", error.text);
+        return NULL;
     }
     static const ElemType types[] = {[NND_REAL] = TYPE_REAL, [NND_INT] = TYPE_INT,
                                      [NND_BOOL] = TYPE_BOOL, [NND_U8] = TYPE_U8,
                                      [NND_F64] = TYPE_REAL};
     Extent shape[MAX_RANK];
     if (header.rank > MAX_RANK - 1) {
-        diag_error(e->context, call->span, "%s has %d axes; a tensor has at most %d", source->path,
+        diag_error(e->context, source->span, "%s has %d axes; a tensor has at most %d", source->path,
                    header.rank, MAX_RANK - 1);
-        return value_error();
+        return NULL;
     }
     for (int k = 0; k < header.rank; k++)
         shape[k] = extent_fixed(header.shape[k]);
     const char *slash = strrchr(source->path, '/');
     Leaf leaf = {.kind = LEAF_FILE, .source = source,
                  .name = name_of(e->context, slash ? slash + 1 : source->path)};
-    if (!shape_fits(e, header.rank, shape, call->span)) return value_error();
+    if (!shape_fits(e, header.rank, shape, source->span)) return NULL;
     source->leaf = graph_leaf(e->g, &leaf, types[header.type], header.rank, shape);
     vec_push(e->arena, &e->program->files, source);
-    return value_of_node(e, source->leaf);
+    return source->leaf;
+}
+
+Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args)
+{
+    FileSource *source = NEW(e->arena, FileSource);
+    *source = (FileSource){.kind = kind, .span = call->span};
+    if (!source_args(e, f, kind, call, args, source, &source->keep_axis)) return value_error();
+    const Node *leaf = source_leaf(e, source);
+    return leaf ? value_of_node(e, leaf) : value_error();
 }
 
 /* --- data blocks ---------------------------------------------------------------------------------------------- */

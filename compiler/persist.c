@@ -28,6 +28,7 @@ Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *mod
     p->leaf = graph_leaf(e->g, &leaf, type, rank, shape);
     vec_push(e->arena, &e->program->persistents, p);
     map_put(&e->persistents, path, p);
+    if (load_initial(e, p) && kind == PERSIST_FIT) map_put(&e->fitted, p, p);
     return p;
 }
 

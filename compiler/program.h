@@ -32,7 +32,7 @@ typedef struct FileSource {
     Name kind;
     const char *path;    /* as written; relative paths are relative to the .nnd file */
     const char *full;    /* as opened when compiling */
-    const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all */
+    const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all. Archives: the name */
     bool except;
     bool keep_axis;      /* csv: a list of one column gives [n, 1] */
     Span span;

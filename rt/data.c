@@ -272,6 +272,12 @@ static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call
     return failed;
 }
 
+int nnd_init_run(NndSession *session)
+{
+    NndCall call = {.seed = session->seed};
+    return stream_once(session, session->program->init, &call, NULL);
+}
+
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs)
 {

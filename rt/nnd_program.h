@@ -241,6 +241,8 @@ void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t 
  * which it fails alone, and adds to the message which one that is. */
 void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
                     int64_t offset, int64_t n, NndCall *call);
+/* Sets every kept tensor to its initial value, some of which may be read from files. */
+int nnd_init_run(NndSession *session);
 /* Runs a streamed computation over a split of a data set; outputs are those of finish, or NULL. */
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs);

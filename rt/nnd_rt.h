@@ -83,6 +83,18 @@ int nnd_source_shape(const char *kind, const char *path, const NndSourceOptions 
                      NndArray *array, NndError *error);
 bool nnd_source_known(const char *kind);
 
+typedef struct NndNames {
+    char **names;
+    int count, capacity;
+} NndNames;
+
+/* The names of the arrays in an archive ("npz", "safetensors"), in new memory. */
+int nnd_source_names(const char *kind, const char *path, NndNames *names, NndError *error);
+int nnd_names_add(NndNames *names, const char *name, size_t length, NndError *error);
+void nnd_names_free(NndNames *names);
+typedef int NndLister(const char *path, NndNames *names, NndError *error);
+NndLister nnd_npz_names, nnd_safetensors_names;
+
 /* A reader: fills array; with header_only its type and shape alone. */
 typedef int NndReader(const char *path, const NndSourceOptions *options, bool header_only,
                       NndArray *array, NndError *error);

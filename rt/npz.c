@@ -130,3 +130,21 @@ int nnd_npz_read(const char *path, const NndSourceOptions *options, bool header_
     nnd_stream_close(stream);
     return failed;
 }
+
+int nnd_npz_names(const char *path, NndNames *names, NndError *error)
+{
+    int64_t size, at = 0;
+    unsigned char *bytes = npz_directory(path, &size, error);
+    int failed = bytes == NULL;
+    while (!failed && at + NPZ_ENTRY <= size && npz_word(bytes + at, 4) == 0x02014b50) {
+        const unsigned char *entry = bytes + at;
+        uint32_t length = npz_word(entry + 28, 2);
+        at += NPZ_ENTRY + length + npz_word(entry + 30, 2) + npz_word(entry + 32, 2);
+        if (at > size) break;
+        const char *name = (const char *)entry + NPZ_ENTRY;
+        if (length > 4 && memcmp(name + length - 4, ".npy", 4) == 0) length -= 4;
+        failed = nnd_names_add(names, name, length, error);
+    }
+    free(bytes);
+    return failed;
+}

@@ -232,6 +232,33 @@ static uint64_t session_seed(const NndProgram *program, const NndOptions *option
     return 0;
 }
 
+/* Says which tensors are not in a file of weights, and, for a training, which of those there are
+ * not of this program. */
+static void weights_compare(const NndSession *session, const NndStHeader *header, const char *path)
+{
+    const NndProgram *program = session->program;
+    int missing = 0, more = 0;
+    for (int i = 0; i < program->tensor_count; i++) {
+        NndKept kept = program->tensors[i].kept;
+        bool wanted = kept == NND_PARAM || kept == NND_STATE || kept == NND_FIT;
+        if (wanted && nnd_st_find(header, program->tensors[i].name) == NULL && missing++ < 3)
+            fprintf(stderr, "warning: %s has no tensor \"%s\"; it keeps its initial value\n", path,
+                    program->tensors[i].name);
+    }
+    bool training = strcmp(session->options.verb, "train") == 0;
+    for (int i = 0; i < header->count && training; i++) {
+        bool known = false;
+        for (int k = 0; k < program->tensor_count && !known; k++)
+            known = strcmp(header->entries[i].name, program->tensors[k].name) == 0;
+        if (!known && more++ < 3)
+            fprintf(stderr, "warning: %s: \"%s\" is not used: this program has no such tensor\n",
+                    path, header->entries[i].name);
+    }
+    if (missing > 3 || more > 3)
+        fprintf(stderr, "warning: %s: in all %d tensors are missing and %d are not used\n", path,
+                missing, more);
+}
+
 int nnd_weights_load(NndSession *session)
 {
     struct stat status;
@@ -239,7 +266,6 @@ int nnd_weights_load(NndSession *session)
     const char *from = session->options.weights;
     if (from == NULL) from = session->folder;
     bool folder = stat(from, &status) == 0 && S_ISDIR(status.st_mode);
-    bool training = strcmp(session->options.verb, "train") == 0;
     if (session->options.weights == NULL && !folder)
         return nnd_error(&session->error,
                          "%s: there is no such folder: train first (`nndc train %s`), or name a "
@@ -251,7 +277,8 @@ int nnd_weights_load(NndSession *session)
         path = nnd_path_join(from, "checkpoint.safetensors");
     }
     if (path == NULL) return nnd_error(&session->error, "out of memory");
-    int failed = nnd_st_header_read(path, &header, &session->error), missing = 0, found = 0;
+    bool training = strcmp(session->options.verb, "train") == 0;
+    int failed = nnd_st_header_read(path, &header, &session->error), found = 0;
     for (int i = 0; i < session->program->tensor_count && !failed; i++) {
         NndTensor *tensor = &session->tensors[i];
         NndKept kept = session->program->tensors[i].kept;
@@ -259,11 +286,9 @@ int nnd_weights_load(NndSession *session)
         if (nnd_st_find(&header, tensor->name) != NULL) {
             failed = nnd_checkpoint_load(path, tensor->name, tensor, 1, &session->error);
             found++;
-        } else if (!training && missing++ < 3) {
-            fprintf(stderr, "warning: %s has no tensor \"%s\"; it keeps its initial value\n", path,
-                    tensor->name);
         }
     }
+    if (!failed && found > 0) weights_compare(session, &header, path);
     if (!failed && found == 0 && session->saved_count > 0 && header.count > 0)
         failed =
             nnd_error(&session->error, "%s: is a checkpoint of another model: it has no \"%s\"",
@@ -289,9 +314,8 @@ static int program_check_only(NndSession *session)
 static int program_verb(NndSession *session)
 {
     const char *verb = session->options.verb;
-    NndCall call = {.seed = session->seed};
     if (program_check_only(session)) return 1;
-    if (nnd_entry_run(session, session->program->init, &call)) return 1;
+    if (nnd_init_run(session)) return 1;
     if (strcmp(verb, "train") == 0) return nnd_train(session);
     if (strcmp(verb, "eval") == 0) return nnd_eval(session);
     return nnd_predict(session);

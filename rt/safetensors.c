@@ -304,3 +304,14 @@ int nnd_safetensors_read(const char *path, const NndSourceOptions *options, bool
     nnd_st_header_free(&header);
     return failed;
 }
+
+int nnd_safetensors_names(const char *path, NndNames *names, NndError *error)
+{
+    NndStHeader header;
+    if (nnd_st_header_read(path, &header, error)) return 1;
+    int failed = 0;
+    for (int i = 0; i < header.count && !failed; i++)
+        failed = nnd_names_add(names, header.entries[i].name, strlen(header.entries[i].name), error);
+    nnd_st_header_free(&header);
+    return failed;
+}

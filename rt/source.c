@@ -2,25 +2,28 @@
  * declaration in nnd_rt.h. SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
+#include <stdlib.h>
+
 typedef struct SourceReader {
     const char *kind;
     NndReader *read;
+    NndLister *names; /* of archives */
 } SourceReader;
 
 static const SourceReader source_readers[] = {
-    {"idx", nnd_idx_read},
-    {"csv", nnd_csv_read},
-    {"npy", nnd_npy_read},
-    {"npz", nnd_npz_read},
-    {"safetensors", nnd_safetensors_read},
+    {"idx", nnd_idx_read, NULL},
+    {"csv", nnd_csv_read, NULL},
+    {"npy", nnd_npy_read, NULL},
+    {"npz", nnd_npz_read, nnd_npz_names},
+    {"safetensors", nnd_safetensors_read, nnd_safetensors_names},
 };
 
 enum { SOURCE_COUNT = sizeof source_readers / sizeof source_readers[0] };
 
-static NndReader *source_find(const char *kind)
+static const SourceReader *source_find(const char *kind)
 {
     for (int i = 0; i < SOURCE_COUNT; i++)
-        if (strcmp(source_readers[i].kind, kind) == 0) return source_readers[i].read;
+        if (strcmp(source_readers[i].kind, kind) == 0) return &source_readers[i];
     return NULL;
 }
 
@@ -33,11 +36,11 @@ static int source_run(const char *kind, const char *path, const NndSourceOptions
                       bool header_only, NndArray *array, NndError *error)
 {
     static const NndSourceOptions source_defaults;
-    NndReader *read = source_find(kind);
+    const SourceReader *reader = source_find(kind);
     *array = (NndArray){.data = NULL};
-    if (read == NULL)
+    if (reader == NULL)
         return nnd_error(error, "%s: no reader for files of the kind \"%s\"", path, kind);
-    return read(path, options != NULL ? options : &source_defaults, header_only, array, error);
+    return reader->read(path, options != NULL ? options : &source_defaults, header_only, array, error);
 }
 
 int nnd_source_read(const char *kind, const char *path, const NndSourceOptions *options,
@@ -50,4 +53,40 @@ int nnd_source_shape(const char *kind, const char *path, const NndSourceOptions 
                      NndArray *array, NndError *error)
 {
     return source_run(kind, path, options, true, array, error);
+}
+
+int nnd_names_add(NndNames *names, const char *name, size_t length, NndError *error)
+{
+    if (names->count == names->capacity) {
+        int capacity = 2 * names->capacity + 16;
+        char **grown = realloc(names->names, (size_t)capacity * sizeof *grown);
+        if (grown == NULL) return nnd_error(error, "out of memory");
+        names->names = grown;
+        names->capacity = capacity;
+    }
+    char *copy = malloc(length + 1);
+    if (copy == NULL) return nnd_error(error, "out of memory");
+    memcpy(copy, name, length);
+    copy[length] = 0;
+    names->names[names->count++] = copy;
+    return 0;
+}
+
+void nnd_names_free(NndNames *names)
+{
+    for (int i = 0; i < names->count; i++)
+        free(names->names[i]);
+    free(names->names);
+    *names = (NndNames){.names = NULL};
+}
+
+int nnd_source_names(const char *kind, const char *path, NndNames *names, NndError *error)
+{
+    const SourceReader *reader = source_find(kind);
+    *names = (NndNames){.names = NULL};
+    if (reader == NULL || reader->names == NULL)
+        return nnd_error(error, "%s: a file of the kind \"%s\" holds no named arrays", path, kind);
+    int failed = reader->names(path, names, error);
+    if (failed) nnd_names_free(names);
+    return failed;
 }

@@ -2,6 +2,8 @@
 import csv
 import io
 import os
+import shutil
+import zipfile
 
 from . import arrays, common
 from .programs import LINE, must, named_tests, parameters, program
@@ -169,3 +171,91 @@ def test_monitor_nan():
     result = common.nndc("train", "m.nnd", cwd=work)
     listing = os.listdir(os.path.join(work, "m.run"))
     return must(result, 0, "epoch 2/3") or ("a best" if "best.safetensors" in listing else None)
+
+
+# --- load -----------------------------------------------------------------------------------
+
+LOADED = """
+load Line = safetensors("m.run/checkpoint.safetensors")
+model Line(x: [2]) -> real = standardize(x) |> dense(1) |> scalar
+model Twice(x: [2]) -> real = 2 * Line(x) + dense(x, 1)[0]
+data points { x[n < 50, i < 2] = rand(); y[n] = 6 * x[n, 0] - 2 * x[n, 1] }
+train again on points {
+    batch: 10
+    epochs: 1
+    minimize mean(mse(Twice(x), y)) over Twice using sgd(0.01)
+    report error = mean(l1(2 * Line(x), y))
+}
+"""
+
+
+def loaded(text, *flags):
+    """A program whose model is loaded from the checkpoint of another, trained before."""
+    work = program(LINE.replace("dense(x, 1)", "standardize(x) |> dense(1)"))
+    train(work)
+    common.write(os.path.join(work, "n.nnd"), text)
+    return work, common.nndc("train", "n.nnd", *flags, cwd=work)
+
+
+def test_load_checkpoint():
+    """Parameters and fitted values are those of the file, and a frozen model keeps them."""
+    for flags in ([], ["--eval"]):
+        work, result = loaded(LOADED, "--quiet", *flags)
+        problem = must(result)
+        if problem:
+            return problem
+        before, after = parameters(work), parameters(work, "n.run")
+        names = [name for name in after if name.startswith("Line.")]
+        if len(names) != 4:
+            return f"{names}"
+        for name in names:
+            if arrays.difference(after[name], before[name], 1e-6):
+                return f"{name} of {flags}: {before[name]} {after[name]}"
+    return None
+
+
+def test_load_arrays():
+    """An .npz without the model's name in front; what is fitted and not in the file is fitted."""
+    text = LOADED.replace('safetensors("m.run/checkpoint.safetensors")', 'npz("line.npz")')
+    work = program(LINE)
+    with zipfile.ZipFile(os.path.join(work, "line.npz"), "w") as archive:
+        for name, shape, values in (("dense1.w", [2, 1], [6, -2]), ("dense1.b", [1], [0.5])):
+            arrays.npy_write(os.path.join(work, "a.npy"), shape, values)
+            archive.write(os.path.join(work, "a.npy"), name + ".npy")
+    common.write(os.path.join(work, "n.nnd"), text)
+    problem = must(common.nndc("train", "n.nnd", "--quiet", cwd=work))
+    if problem:
+        return problem
+    kept = parameters(work, "n.run")
+    good = kept["Line.dense1.w"][1] == [6, -2] and kept["Line.dense1.b"][1] == [0.5]
+    fitted = [name for name in kept if name.startswith("Line.standardize")]
+    return None if good and all(kept[n][1][0] for n in fitted) else f"{kept}"
+
+
+def test_load_does_not_fit():
+    _, result = loaded(LOADED.replace("|> dense(1)", "|> dense(3, relu) |> dense(1)", 1))
+    return must(result, 1, "n.nnd:2:1: error: m.run/checkpoint.safetensors does not fit Line",
+                "missing: Line.dense2.w ([3, 1]), Line.dense2.b ([1])",
+                "Line.dense1.w is [2, 1] there, and [2, 3] is wanted")
+
+
+def test_load_unexpected():
+    _, result = loaded(LOADED.replace("standardize(x) |> dense(1)", "dense(x, 1)", 1))
+    return must(result, 1, "does not fit Line", "Line has no such tensor: Line.standardize1.")
+
+
+def test_load_gone():
+    """The file is read again when the program runs."""
+    work, result = loaded(LOADED, "--quiet")
+    common.nndc("build", "n.nnd", "-o", "n", cwd=work)
+    shutil.rmtree(os.path.join(work, "m.run"))
+    return must(result) or must(common.run(os.path.join(work, "n"), "train", cwd=work), 1,
+                                "checkpoint.safetensors")
+
+
+def test_weights_compared():
+    work = program(LINE)
+    train(work)
+    common.write(os.path.join(work, "n.nnd"), LINE.replace("dense(x, 1)", "dense(x, 1, tanh) |> dense(1)"))
+    result = common.nndc("train", "n.nnd", "--weights", "m.run", cwd=work)
+    return must(result, 0, 'has no tensor "Line.dense2.w"; it keeps its initial value')
