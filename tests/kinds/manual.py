@@ -1,6 +1,8 @@
 """The documentation's programs: every fenced ```nnd block of README.md and lang/MANUAL.md passes
 `nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one
-file stand alone."""
+file stand alone. And the programs of tests/language, which together use the whole language, become
+trainers that the C compiler accepts."""
+import glob
 import os
 import re
 
@@ -16,6 +18,13 @@ def tests():
         for match in re.finditer(r"^```nnd\n(.*?)^```", text, re.M | re.S):
             line = text.count("\n", 0, match.start()) + 2
             yield f"{name}:{line}", lambda block=match[1]: run(block)
+    for path in sorted(glob.glob(os.path.join(common.ROOT, "tests", "language", "*.nnd"))):
+        yield f"language/{os.path.basename(path)}", lambda program=path: build(program)
+
+
+def build(program):
+    result = common.nndc("build", program, "-o", os.path.join(common.folder(), "program"))
+    return result.text() if result.status else None
 
 
 def run(block):
