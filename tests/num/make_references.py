@@ -140,6 +140,20 @@ def vectors(c):
     c.gradient(c.weighted("r", y) + c.weighted("masked_r", masked))
 
 
+def more_activations(c):
+    points = [-100, -30, -7.5, -4, -2, -1.25, -0.5, -0.125, -0.001, 0, 0.001, 0.25, 0.5, 1, 2.5, 6, 30, 100]
+    x = c.param("Points.x", points, file="x")
+    # F.hardsigmoid differentiates with a 1 / 6 of single precision.
+    hard = torch.clamp(x / 6 + 0.5, 0, 1)
+    y = torch.stack([F.mish(x), F.softsign(x), F.logsigmoid(x), hard, x * hard], -1)
+    c.expect("y", y)
+    rows = c.param("Rows.x", c.normal(5, 4, scale=2), file="rows")
+    prelu = F.prelu(rows, c.param("Prelu.prelu1.slope", c.normal(4)))
+    for name, value in (("Prelu", prelu), ("Glu", F.glu(rows))):
+        c.expect(name + "_y", value)
+    c.gradient(c.weighted("r", y) + c.weighted("Prelu_r", prelu) + c.weighted("Glu_r", F.glu(rows)))
+
+
 def dense(c):
     x = c.param("Input.x", c.normal(5, 4), file="x")
     sequences = c.param("Sequences.x", c.normal(3, 2, 4), file="steps_x")
@@ -326,6 +340,10 @@ def poolings(c):
         "Average3d": spread(lambda x: F.avg_pool3d(x, 2))(x3),
         "GlobalMax": spread(largest["GlobalMax"])(x2),
         "GlobalAverage": x2.mean((1, 2)),
+        "GlobalMax3d": spread(lambda x: F.max_pool3d(x, x.shape[2:])[..., 0, 0, 0])(x3),
+        "GlobalAverage3d": spread(lambda x: F.avg_pool3d(x, x.shape[2:])[..., 0, 0, 0])(x3),
+        "Upsampled3d": spread(lambda x: F.interpolate(x, scale_factor=2, mode="nearest"))(x3),
+        "Shuffled": spread(lambda x: F.pixel_shuffle(torch.cat([x, x**2], 1), 2))(x2),
         "GlobalMax1d": spread(largest["GlobalMax1d"])(x1),
         "GlobalAverage1d": x1.mean(1),
         "Upsampled1d": spread(lambda x: F.interpolate(x, scale_factor=3, mode="nearest"))(x1),
@@ -490,10 +508,14 @@ def attention(c):
     table = c.param("Embedding.embedding1.table", c.normal(7, 4))
     learned = c.param("Learned.learned_positions1.table", c.normal(5, 4))
     inner = ".attention1.cross_attention1"
+    pairs = torch.view_as_complex(torch.stack([x[..., :2], x[..., 2:]], -1))
+    turned = torch.view_as_real(pairs * torch.polar(torch.ones_like(angle), angle))
+    rotary = torch.cat([turned[..., 0], turned[..., 1]], -1)
     results = {
         "Embedding": F.embedding(token, table),
         "Waves": x + waves,
         "Learned": x + learned,
+        "Rotary": rotary,
         "Plain": dot(x, torch.tanh(x), x**2),
         "Causal": dot(x, torch.tanh(x), x**2, is_causal=True),
         "Self": attend("Self" + inner, 2)(x),
@@ -768,7 +790,9 @@ def more_losses(c):
             F.poisson_nll_loss(y, constant(3), reduction="none"),
             -d.Poisson(y.exp()).log_prob(constant(4))], -1),
         "Sides": torch.stack([focal(2, 0.25), focal(1, 0.6), F.relu(1 - (2 * side - 1) * y)**2,
-                              y - side], -1),
+                              y - side, F.soft_margin_loss(y, 2 * side - 1, reduction="none"),
+                              F.margin_ranking_loss(y, target, 2 * side - 1, 0.5, reduction="none")],
+                             -1),
         "Vectors": torch.stack([
             F.cosine_similarity(x, b),
             F.cosine_embedding_loss(x, b, constant(1), reduction="none"),
@@ -806,6 +830,20 @@ def metrics(c):
         p, r = both / max(sum(said), 1), both / max(sum(true), 1)
         rows.append([p, r, 2 * p * r / (p + r) if both else 0])
     c.expect("Truths_y", rows)
+    areas, ranks = [], []
+    for values, true in zip(score.round(3), truth):
+        rounded = np.floor(values + 0.5)
+        both, twice = np.concatenate([values, rounded]), np.concatenate([true, true])
+        wins = [(a > b) + 0.5 * (a == b) for a in both[twice == 1] for b in both[twice == 0]]
+        areas.append(sum(wins) / len(wins) if wins else 0.5)
+        rows = []
+        for direction in (1, -1):
+            line = [t for _, t in sorted(zip(rounded, true), key=lambda pair: (pair[0], direction * pair[1]))]
+            places = [place + 1 for place, t in enumerate(line) if t == 1]
+            rows.append(sum(places) / len(places) if places else 0)
+        ranks.append(rows)
+    c.expect("Auc_y", areas)
+    c.expect("Ranks_y", ranks)
     error = y - target
     c.expect("Values_y", np.stack([
         (error**2).mean(1)**0.5, np.abs(error).mean(1),
@@ -1401,7 +1439,7 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
+CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
          more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, cnn_batch_norm,
