@@ -251,6 +251,18 @@ static void data_describe(Describe *d, const DataSet *set, NndDataInfo *out)
     out->fields = fields;
 }
 
+static NndDrawing drawing_describe(Drawing drawing)
+{
+    switch (drawing) {
+    case DRAW_PLAIN: return NND_PLAIN;
+    case DRAW_MATRIX: return NND_MATRIX;
+    case DRAW_CURVE: return NND_CURVE;
+    case DRAW_BARS: return NND_BARS;
+    case DRAW_IMAGE: return NND_IMAGE;
+    }
+    return NND_PLAIN;
+}
+
 static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
 {
     int *sets = NEW_ARRAY(d->arena, int, train->data.len + 1);
@@ -265,6 +277,14 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
     for (int i = 0; i < train->fits.len; i++)
         stream_describe(d, train->fits.data[i], &fits[i]);
     if (report) stream_describe(d, train->report, report);
+    NndReportInfo *reports = NEW_ARRAY(d->arena, NndReportInfo, 1);
+    if (train->report) {
+        const Entry *finish = train->report->finish;
+        reports = NEW_ARRAY(d->arena, NndReportInfo, finish->outputs.len + 1);
+        for (int i = 0; i < finish->outputs.len; i++)
+            reports[i] = (NndReportInfo){drawing_describe(finish->outputs.data[i].drawing),
+                                         finish->outputs.data[i].first > 0};
+    }
     *out = (NndTrainInfo){.name = train->name,
                           .place = span_place(d->program->context, train->span),
                           .losses = losses,
@@ -282,6 +302,7 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
                           .fits = fits,
                           .fit_count = train->fits.len,
                           .report = report,
+                          .reports = reports,
                           .monitor = train->monitor};
     if (report) out->report_count = report->finish->output_count - (train->monitor >= 0);
 }
@@ -325,6 +346,7 @@ const NndProgram *program_describe(Program *program, const DescribeOptions *opti
         train_describe(&d, program->trains.data[i], &trains[i]);
     *out = (NndProgram){.name = options->name,
                         .source = program->path,
+                        .text = program->text,
                         .folder = options->folder,
                         .real = options->real_f64 ? NND_F64 : NND_REAL,
                         .tensors = tensors_describe(&d),

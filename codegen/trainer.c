@@ -297,6 +297,18 @@ static void print_data(Trainer *t)
     out_blank(&t->out);
 }
 
+static const char *drawing_text(NndDrawing drawing)
+{
+    switch (drawing) {
+    case NND_PLAIN: return "NND_PLAIN";
+    case NND_MATRIX: return "NND_MATRIX";
+    case NND_CURVE: return "NND_CURVE";
+    case NND_BARS: return "NND_BARS";
+    case NND_IMAGE: return "NND_IMAGE";
+    }
+    return "";
+}
+
 static void print_train_tables(Trainer *t, const NndTrainInfo *train)
 {
     const char *name = train->name;
@@ -316,6 +328,13 @@ static void print_train_tables(Trainer *t, const NndTrainInfo *train)
     print_streams(t, arena_printf(t->arena, "fits_%s", name), train->fits, train->fit_count);
     print_streams(t, arena_printf(t->arena, "report_%s", name), train->report,
                   train->report != NULL);
+    if (!train->report) return;
+    out_line(&t->out, "static const NndReportInfo reports_%s[] = {", name);
+    t->out.indent++;
+    for (int i = 0; i < train->report->finish->output_count; i++)
+        out_line(&t->out, "{%s, %s},", drawing_text(train->reports[i].drawing),
+                 bool_text(train->reports[i].first));
+    out_close(&t->out, "};");
 }
 
 static void print_trains(Trainer *t)
@@ -344,7 +363,8 @@ static void print_trains(Trainer *t)
         if (b->fit_count) out_line(&t->out, ".fits = fits_%s,", name);
         out_line(&t->out, ".fit_count = %d,", b->fit_count);
         if (b->report)
-            out_line(&t->out, ".report = report_%s, .report_count = %d,", name, b->report_count);
+            out_line(&t->out, ".report = report_%s, .reports = reports_%s, .report_count = %d,", name,
+                     name, b->report_count);
         out_line(&t->out, ".monitor = %d,", b->monitor);
         out_close(&t->out, "},");
     }
@@ -383,6 +403,23 @@ static void print_member(Trainer *t, const char *name, int count)
     if (count) out_line(&t->out, ".%s = %s,", name, name);
 }
 
+/* The program's own text, a literal for each line. */
+static void print_text(Trainer *t)
+{
+    const char *line = t->described->text;
+    out_line(&t->out, "static const char program_text[] =");
+    t->out.indent++;
+    while (*line) {
+        size_t n = strcspn(line, "\n");
+        n += line[n] == '\n';
+        out_line(&t->out, "%s", quoted(t, arena_printf(t->arena, "%.*s", (int)n, line)));
+        line += n;
+    }
+    out_line(&t->out, "\"\";");
+    t->out.indent--;
+    out_blank(&t->out);
+}
+
 static void print_program(Trainer *t)
 {
     const NndProgram *d = t->described;
@@ -390,6 +427,7 @@ static void print_program(Trainer *t)
     out_line(&t->out, ".name = %s,", quoted(t, d->name));
     out_line(&t->out, ".source = %s,", quoted(t, d->source));
     out_line(&t->out, ".folder = %s,", quoted(t, d->folder));
+    out_line(&t->out, ".text = program_text,");
     out_line(&t->out, ".real = %s,", type_text(d->real));
     out_line(&t->out, ".model_size = sizeof(struct Model),");
     print_member(t, "tensors", d->tensor_count);
@@ -498,6 +536,7 @@ const char *trainer_text(Program *program, const NndProgram *described, const Op
     print_trains(&t);
     print_models(&t);
     print_expects(&t);
+    print_text(&t);
     print_program(&t);
     out_line(&t.out, "int main(int argc, char **argv)");
     out_open(&t.out, "{");

@@ -254,8 +254,6 @@ static const struct {
     {"npz", builtin_source},      {"safetensors", builtin_source},
     {"hdf5", builtin_unsupported},{"raw", builtin_unsupported},
     {"ragged", builtin_unsupported},{"text", builtin_unsupported},
-    {"confusion", builtin_unsupported},{"roc", builtin_unsupported},
-    {"image", builtin_unsupported},{"histogram", builtin_unsupported},
 };
 
 static void define(Elab *e, Scope *scope, Function *function)

@@ -317,8 +317,9 @@ static void init_entry(Elab *e)
                 const Field *field = split->fields.data[i];
                 if (field->whole->kind == NODE_LEAF && field->whole->leaf->kind == LEAF_FILE)
                     continue;
-                Output output = {name_printf(e->context, "%s_%d_%s", p->data.data[d]->name, s,
-                                             field->name), field->whole, field->span};
+                Output output = {.name = name_printf(e->context, "%s_%d_%s", p->data.data[d]->name, s,
+                                                     field->name),
+                                 .node = field->whole, .span = field->span};
                 vec_push(e->arena, &p->load->outputs, output);
             }
         }
@@ -373,6 +374,7 @@ Program *program_elaborate(Context *context, const Source *source, const Elabora
 {
     Elab *e = elab_new(context, options, source->path);
     Scope *scope = file_load(e, source);
+    e->program->text = source->text;
     if (diag_errors(context)) return NULL;
     items_elaborate(e, scope, AST_CONST);
     for (int i = 0; i < e->files.len; i++)

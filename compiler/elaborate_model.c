@@ -79,7 +79,9 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     for (int i = 0; i < n; i++) {
         if (results[i].kind != VALUE_TENSOR) return;
         Name out = n == 1 ? name_of(e->context, "out") : name_printf(e->context, "out%d", i + 1);
-        Output output = {out, value_node(e, &results[i], NULL, m->model->span), m->model->span};
+        Output output = {.name = out,
+                         .node = value_node(e, &results[i], NULL, m->model->span),
+                         .span = m->model->span};
         vec_push(e->arena, &entry->outputs, output);
     }
     e->session = NULL;

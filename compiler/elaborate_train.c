@@ -153,11 +153,24 @@ static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
     if (stream) vec_push(e->arena, &t->fits, stream);
 }
 
+/* The most examples that a report is about. */
+static int64_t report_examples(const Train *t)
+{
+    int64_t most = 0;
+    if (!t->data.len) return 0;
+    const DataSet *data = t->data.data[0];
+    if (data->drawn) return data->splits[SPLIT_TRAIN].count;
+    for (int k = SPLIT_VALID; k < SPLIT_COUNT; k++)
+        if (data->splits[k].present && data->splits[k].count > most) most = data->splits[k].count;
+    return most ? most : data->splits[SPLIT_TRAIN].count;
+}
+
 static void elaborate_report(Elab *e, TrainWork *w)
 {
     if (!block_has(&w->item->body, AST_REPORT) && !setting_find(w->item, "monitor")) return;
     Train *t = w->train;
     Entry *whole = w->entry = entry_new(e, "report", t->name, t->data.len ? t->batch : 0);
+    whole->total = report_examples(t);
     w->step = false;
     e->session = session_new(e, false);
     Frame *f = train_frame(e, w, false);

@@ -282,7 +282,7 @@ static void loss_note(Elab *e, TrainWork *w, const AstStmt *s, Name name, const 
     const char *number = name + strlen("minimize");
     Name shown = strcmp(number, "1") ? name_printf(e->context, "loss%s", number)
                                      : name_of(e->context, "loss");
-    Output output = {shown, loss, s->span};
+    Output output = {.name = shown, .node = loss, .span = s->span};
     vec_push(e->arena, &w->entry->outputs, output);
 }
 

@@ -69,10 +69,21 @@ typedef struct DataSet {
 
 /* --- entry points ------------------------------------------------------------------------------------------ */
 
+/* How the value of a report is shown. */
+typedef enum Drawing {
+    DRAW_PLAIN,  /* by its shape */
+    DRAW_MATRIX, /* [rows, columns] of counts */
+    DRAW_CURVE,  /* [points, 2]: x and y in 0..1 */
+    DRAW_BARS,   /* [bars, 2]: middles and heights */
+    DRAW_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3 or 4] */
+} Drawing;
+
 typedef struct Output {
     Name name;
     const Node *node;
     Span span;
+    Drawing drawing; /* report: how it is shown */
+    int64_t first;   /* report with a batch axis: of so many examples only; 0: of all */
 } Output;
 
 /* target becomes value when the entry has run. */
@@ -87,10 +98,12 @@ typedef struct Entry {
     VEC(Update) updates;
     VEC(const Node *) inputs; /* model: LEAF_INPUT, in order of its parameters */
     int64_t batch;         /* the largest batch (or chunk) it is run on; 0: has no batch axis */
+    int64_t total;         /* to be streamed: examples of the largest split; 0: it must not keep them */
 } Entry;
 
 /* A computation over a whole split that goes through the data in chunks: first `reset`, then for each pass
- * all chunks in order, then `finish`, which has no batch axis. */
+ * all chunks in order, then `finish`. A pass's outputs are collected from chunk to chunk; `finish` has them
+ * as inputs, and a batch axis that is the whole split. */
 typedef struct Stream {
     Name name;
     Entry *reset;
@@ -142,6 +155,7 @@ typedef struct Program {
     Context *context;
     Graph *graph;
     const char *path;      /* of the .nnd file */
+    const char *text;      /* of it */
     VEC(Persistent *) persistents;
     VEC(FileSource *) files;
     VEC(DataSet *) data;
@@ -176,8 +190,9 @@ const Node *program_expression(Context *context, const char *text, Program **pro
 /* --- stream.c: splitting a computation over a whole split into passes -------------------------------------------- */
 
 /* outputs and updates may hold reductions over the batch axis, which here is the whole split. Each level of
- * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. Results must have no batch
- * axis. NULL after an error: what compares examples with each other is reported. */
+ * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. What needs all examples at
+ * once (sorting them, comparing them, results with a batch axis) is done at the end, on values that passes
+ * collect, if whole->total says how many there may be; else it is an error, reported. NULL after an error. */
 Stream *stream_split(Program *program, Name name, const Entry *whole);
 
 #endif

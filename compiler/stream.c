@@ -6,7 +6,11 @@
  * accumulators. What it loads may itself hang on such values: the pass of a reduction is the
  * number of reductions over the batch on the longest way to it. Everything else is computed
  * again in each pass that wants it, for the examples of the chunk: an iterator over the batch,
- * where its value counts, becomes its place in the chunk + the chunk's place in the split. */
+ * where its value counts, becomes its place in the chunk + the chunk's place in the split.
+ *
+ * Nodes that need all examples at once are "late", and so is what depends on them: they are
+ * computed at the end, where the batch axis is the whole split. What they take from nodes that are
+ * not late, and what is wanted with a batch axis, passes hand out chunk by chunk to be collected. */
 #include "program.h"
 
 #include <assert.h>
@@ -17,6 +21,14 @@ typedef struct Accumulated {
     const Node *chunk;  /* its value after a chunk */
     int pass;
 } Accumulated;
+
+/* The values of a node that has a batch axis, of all examples. */
+typedef struct Collected {
+    const Node *node;  /* in the whole */
+    const Node *chunk; /* in a pass; NULL: they are data, and need no pass */
+    const Node *leaf;  /* at the end */
+    int pass;
+} Collected;
 
 typedef struct Splitter {
     Program *program;
@@ -30,6 +42,10 @@ typedef struct Splitter {
     Map scalars;          /* of this node: from Scalar to its replacement */
     VEC(Accumulated) accumulated;
     int n_passes;
+    const Entry *whole;
+    Map late;             /* nodes that need all examples at once */
+    Map done;             /* from Node that late ones take to its value at the end */
+    VEC(Collected) collected;
 } Splitter;
 
 /* --- the batch axis -------------------------------------------------------------------------- */
@@ -351,6 +367,165 @@ static void find_passes(Splitter *s, const Node *const *roots, int n_roots)
     }
 }
 
+/* --- late nodes ------------------------------------------------------------------------------- */
+
+/* Whether it loads an example by another number than its own. */
+static bool loads_by_number(Map *seen, const Node *node, const Scalar *a)
+{
+    if (!a || map_get(seen, a)) return false;
+    map_put(seen, a, (void *)(uintptr_t)a);
+    for (int i = 0; i < a->n_args; i++) {
+        if (loads_by_number(seen, node, a->args[i])) return true;
+        if (a->kind == SCALAR_LOAD && extent_is_batch(a->node->shape[i]) &&
+            (a->args[i]->kind != SCALAR_ITER || a->args[i]->iter != batch_iter(node)))
+            return true;
+    }
+    return a->kind == SCALAR_LOAD && loads_by_number(seen, node, a->outside);
+}
+
+static bool needs_all(Splitter *s, const Node *node)
+{
+    if (node->kind == NODE_ORDER) return extent_is_batch(node->shape[node->rank - 1]);
+    if (node->kind == NODE_PIECES) return extent_is_batch(node->shape[node->axis]);
+    if (node->kind != NODE_COMP && node->kind != NODE_SCATTER) return false;
+    int over_batch = 0;
+    for (int i = 0; i < node->n_iters; i++)
+        over_batch += extent_is_batch(node->iters[i]);
+    if (over_batch > 1) return true;
+    bool position = node->kind == NODE_COMP &&
+                    (node->reduce == REDUCE_ARGMAX || node->reduce == REDUCE_ARGMIN);
+    if (position && is_accumulated(node) && batch_iter(node) != node->rank) return true;
+    for (int k = 0; node->kind == NODE_SCATTER && k < node->rank; k++)
+        if (extent_is_batch(node->shape[k]) && (node->position[k]->kind != SCALAR_ITER ||
+                                                node->position[k]->iter != batch_iter(node)))
+            return true;
+    Map seen = map_new(s->arena);
+    return loads_by_number(&seen, node, node->body) || loads_by_number(&seen, node, node->guard);
+}
+
+static Extent all_examples(Splitter *s, Extent extent)
+{
+    if (extent_is_batch(extent)) extent.max = s->whole->total;
+    return extent;
+}
+
+/* A place for the values of all examples; *roots: what passes have to compute. */
+static void collect(Splitter *s, const Node *node, int64_t first, Nodes *roots)
+{
+    Extent shape[MAX_RANK];
+    Leaf leaf = {.kind = LEAF_INPUT};
+    Collected c = {.node = node};
+    int64_t size = 1;
+    for (int i = 0; i < s->collected.len; i++)
+        if (s->collected.data[i].node == node) return;
+    for (int k = 0; k < node->rank; k++) {
+        shape[k] = all_examples(s, node->shape[k]);
+        if (first && k == 0) shape[k] = extent_fixed(first);
+        size *= shape[k].max > 0 && size <= INT32_MAX ? shape[k].max : 1;
+    }
+    s->node = node;
+    if (size > INT32_MAX) {
+        refuse(s, "this keeps values of every example, more than 2^31 numbers");
+        return;
+    }
+    if (!extent_is_batch(node->shape[0])) {
+        refuse(s, "the examples are not the first axis of this");
+        return;
+    }
+    bool data = node->kind == NODE_LEAF && node->leaf->kind == LEAF_FIELD && !first;
+    leaf.name = name_printf(s->program->context, "%s.all%d", s->name,
+                            s->collected.len + 1);
+    c.leaf = graph_leaf(s->g, data ? node->leaf : &leaf, node->type, node->rank,
+                        arena_copy(s->arena, shape, sizeof(Extent) * (size_t)node->rank));
+    map_put(&s->done, node, (void *)(uintptr_t)c.leaf);
+    c.pass = -1;
+    if (!data) vec_push(s->arena, roots, node);
+    vec_push(s->arena, &s->collected, c);
+}
+
+/* Finds the late nodes; *roots: what passes compute for them and for results with a batch axis. */
+static void find_late(Splitter *s, const Nodes *whole, Nodes *roots)
+{
+    Nodes nodes = graph_reach(s->arena, whole->data, whole->len);
+    for (int i = 0; i < nodes.len && s->whole->total; i++) {
+        const Node *node = nodes.data[i];
+        Nodes operands = node_operands(s->arena, node);
+        bool late = needs_all(s, node);
+        for (int k = 0; k < operands.len && !late; k++)
+            late = map_get(&s->late, operands.data[k]) != NULL;
+        if (!late) continue;
+        map_put(&s->late, node, (void *)(uintptr_t)node);
+        s->node = node;
+        if (node->kind != NODE_COMP && node->kind != NODE_SCATTER && node->kind != NODE_ORDER &&
+            has_batch_axis(node))
+            refuse(s, "this rearranges values of all examples");
+        for (int k = 0; k < operands.len; k++) {
+            const Node *operand = operands.data[k];
+            bool size = operand->kind == NODE_LEAF && operand->leaf->kind == LEAF_SIZE;
+            if (size || map_get(&s->late, operand)) continue; /* the batch is the split, then */
+            if (has_batch_axis(operand)) collect(s, operand, 0, roots);
+            else vec_push(s->arena, roots, operand);
+        }
+    }
+    for (int i = 0; i < whole->len; i++) {
+        const Node *root = whole->data[i];
+        if (map_get(&s->late, root)) continue;
+        if (!has_batch_axis(root)) vec_push(s->arena, roots, root);
+        else collect(s, root, i < s->whole->outputs.len ? s->whole->outputs.data[i].first : 0, roots);
+    }
+}
+
+/* A late node over all examples. */
+static const Node *late_node(void *data, Rewrite *rewrite, const Node *node)
+{
+    Splitter *s = data;
+    const Node *done = map_get(&s->done, node);
+    if (done) return done;
+    if (!map_get(&s->late, node)) return node;
+    if (node->kind != NODE_COMP && node->kind != NODE_SCATTER) return NULL;
+    Extent iters[MAX_ITERS], shape[MAX_RANK];
+    const Scalar *position[MAX_RANK];
+    for (int i = 0; i < node->n_iters; i++)
+        iters[i] = all_examples(s, node->iters[i]);
+    for (int k = 0; k < node->rank; k++)
+        shape[k] = all_examples(s, node->shape[k]);
+    const Scalar *body = rewrite_scalar(rewrite, node->body),
+                 *guard = rewrite_scalar(rewrite, node->guard);
+    if (node->kind == NODE_COMP)
+        return graph_comp(s->g, node->reduce, node->rank, node->n_iters, iters, body, guard,
+                          node->span);
+    for (int k = 0; k < node->rank; k++)
+        position[k] = rewrite_scalar(rewrite, node->position[k]);
+    return graph_scatter(s->g, node->rank, shape, position, node->n_iters, iters, body, guard,
+                         node->span);
+}
+
+/* Splits the roots: those of passes, then the late ones, which replace *whole. */
+static void split_roots(Splitter *s, Nodes *whole)
+{
+    Nodes early = {0}, values = {0};
+    find_late(s, whole, &early);
+    if (s->failed) return;
+    find_passes(s, early.data, early.len);
+    for (int i = 0; i < early.len; i++)
+        vec_push(s->arena, &values, early.data[i]);
+    graph_rewrite(s->program->graph, values.data, values.len, stream_node, s);
+    for (int i = 0; i < early.len; i++) {
+        for (int k = 0; k < s->collected.len; k++) {
+            Collected *c = &s->collected.data[k];
+            if (c->node != early.data[i]) continue;
+            c->chunk = values.data[i];
+            c->pass = (int)(intptr_t)map_get(&s->pass, c->node) - 1;
+            if (c->pass + 1 > s->n_passes) s->n_passes = c->pass + 1;
+        }
+        if (values.data[i]->kind == NODE_LEAF && values.data[i]->leaf->kind == LEAF_SIZE)
+            values.data[i] = counter(s, LEAF_TOTAL, "total")->node;
+        if (!has_batch_axis(early.data[i]))
+            map_put(&s->done, early.data[i], (void *)(uintptr_t)values.data[i]);
+    }
+    graph_rewrite(s->program->graph, whole->data, whole->len, late_node, s);
+}
+
 /* --- entries --------------------------------------------------------------------------------- */
 
 static Entry *entry_new(Splitter *s, const char *suffix, int number, int64_t batch)
@@ -375,7 +550,12 @@ static Stream *stream_new(Splitter *s, const Entry *whole, const Node *const *ro
         vec_push(s->arena, &stream->reset->updates, reset);
         vec_push(s->arena, &stream->passes.data[a.pass]->updates, update);
     }
-    stream->finish = entry_new(s, "finish", 0, 0);
+    for (int i = 0; i < s->collected.len; i++) {
+        const Collected *c = &s->collected.data[i];
+        Output output = {c->leaf->leaf->name, c->chunk, c->node->span, DRAW_PLAIN, 0};
+        if (c->chunk) vec_push(s->arena, &stream->passes.data[c->pass]->outputs, output);
+    }
+    stream->finish = entry_new(s, "finish", 0, s->collected.len ? s->whole->total : 0);
     for (int i = 0; i < whole->outputs.len; i++) {
         Output output = whole->outputs.data[i];
         output.node = *roots++;
@@ -392,18 +572,15 @@ Stream *stream_split(Program *program, Name name, const Entry *whole)
 {
     Arena *arena = graph_arena(program->graph);
     Splitter s = {.program = program, .g = program->graph, .arena = arena, .name = name,
-                  .pass = map_new(arena)};
+                  .pass = map_new(arena), .whole = whole, .late = map_new(arena),
+                  .done = map_new(arena)};
     Nodes roots = {0};
     for (int i = 0; i < whole->outputs.len; i++)
         vec_push(arena, &roots, whole->outputs.data[i].node);
     for (int i = 0; i < whole->updates.len; i++)
         vec_push(arena, &roots, whole->updates.data[i].value);
     for (int i = 0; i < roots.len; i++)
-        assert(!has_batch_axis(roots.data[i]));
-    find_passes(&s, roots.data, roots.len);
-    graph_rewrite(program->graph, roots.data, roots.len, stream_node, &s);
-    for (int i = 0; i < roots.len; i++)
-        if (roots.data[i]->kind == NODE_LEAF && roots.data[i]->leaf->kind == LEAF_SIZE)
-            roots.data[i] = counter(&s, LEAF_TOTAL, "total")->node;
+        assert(whole->total || !has_batch_axis(roots.data[i]));
+    split_roots(&s, &roots);
     return s.failed ? NULL : stream_new(&s, whole, roots.data);
 }

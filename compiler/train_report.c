@@ -2,26 +2,64 @@
  * them that says when the weights were best. */
 #include "elaborate_train.h"
 
+/* --- reports ------------------------------------------------------------------------------------------------ */
+
+enum { IMAGES_SHOWN = 36 };
+
+/* Functions of the library whose value, reported, is shown in a way of its own. */
+static Drawing drawing_of(const Frame *f, const AstExpr *x)
+{
+    static const struct {
+        const char *name;
+        Drawing drawing;
+    } drawn[] = {{"confusion", DRAW_MATRIX}, {"roc", DRAW_CURVE}, {"histogram", DRAW_BARS},
+                 {"image", DRAW_IMAGE}};
+    if (x->kind != AST_CALL || x->call.callee->kind != AST_NAME) return DRAW_PLAIN;
+    const Definition *d = scope_find(f->scope, x->call.callee->name);
+    for (size_t i = 0; d && d->scope->library && i < sizeof drawn / sizeof *drawn; i++)
+        if (!strcmp(d->name, drawn[i].name)) return drawn[i].drawing;
+    return DRAW_PLAIN;
+}
+
+/* Only the first axis of a report may be that of the examples; images are of two axes, and colours. */
+static bool report_shape_check(Elab *e, const Value *v, Drawing drawing, Span span)
+{
+    for (int k = 1; k < v->rank; k++)
+        if (v->shape[k].size) {
+            diag_error(e->context, span, "the examples are not the first axis of this report: it is %s",
+                       value_describe(e, v));
+            diag_hint(e->context, "take the mean over the examples: mean(..)");
+            return false;
+        }
+    int first = v->rank && v->shape[0].size, rank = v->rank - first;
+    int64_t last = v->rank ? v->shape[v->rank - 1].max : 0;
+    bool image = rank == 2 || (rank == 3 && (last == 1 || last == 3));
+    if (drawing != DRAW_IMAGE || image) return true;
+    diag_error(e->context, span, "an image is [rows, columns], [rows, columns, 1] or [rows, columns, 3]; this is %s",
+               value_describe(e, v));
+    diag_hint(e->context, "a vector becomes one by index: y[i < 28, j < 28] = x[28 * i + j], in a function of "
+                          "one example");
+    return false;
+}
+
 void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
 {
     AstName name = s->names.data[0];
     Entry *whole = w->entry;
-    Value v = eval_expr(e, f, s->values.data[0]);
+    const AstExpr *x = s->values.data[0];
+    Drawing drawing = drawing_of(f, x);
+    Value v = eval_expr(e, f, x);
     if (v.kind == VALUE_ERROR || !value_tensor(e, &v, s->span)) return;
-    for (int k = 0; k < v.rank; k++)
-        if (v.shape[k].size) {
-            diag_error(e->context, s->values.data[0]->span,
-                       "a report is one value for the whole split; this is %s",
-                       value_describe(e, &v));
-            diag_hint(e->context, "take the mean over the examples: mean(..)");
-            return;
-        }
+    if (!report_shape_check(e, &v, drawing, x->span)) return;
     for (int i = 0; i < whole->outputs.len; i++)
         if (whole->outputs.data[i].name == name.name) {
             diag_error(e->context, name.span, "there are two reports `%s`", name.name);
             return;
         }
-    Output output = {name.name, value_node(e, &v, NULL, s->span), s->span};
+    Output output = {.name = name.name, .node = value_node(e, &v, NULL, s->span), .span = s->span,
+                     .drawing = drawing};
+    if (drawing == DRAW_IMAGE && v.shape[0].size)
+        output.first = IMAGES_SHOWN < whole->total ? IMAGES_SHOWN : whole->total;
     vec_push(e->arena, &whole->outputs, output);
 }
 
@@ -63,6 +101,7 @@ void exec_monitor(Elab *e, Frame *f, TrainWork *w)
     if (!value_convert(e, &v, TYPE_REAL, s->span)) return;
     monitor_split_check(e, w->train, s->span);
     w->train->monitor = whole->outputs.len;
-    Output output = {name_of(e->context, "monitor"), value_node(e, &v, NULL, s->span), s->span};
+    Output output = {.name = name_of(e->context, "monitor"), .node = value_node(e, &v, NULL, s->span),
+                     .span = s->span};
     vec_push(e->arena, &whole->outputs, output);
 }

@@ -235,26 +235,95 @@ void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t
     if (!found) session->error = first;
 }
 
+/* ---- streams ---- */
+
+typedef struct Collected { /* what passes hand out, of all examples */
+    const NndPort *port;   /* of finish */
+    NndArray array;
+} Collected;
+
+static int collected_open(NndSession *session, const NndEntry *finish, int64_t total,
+                          Collected **collected)
+{
+    *collected = calloc((size_t)finish->input_count + 1, sizeof **collected);
+    if (*collected == NULL) return nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < finish->input_count; i++) {
+        if (finish->inputs[i].set != NND_GIVEN) continue;
+        (*collected)[i].port = &finish->inputs[i];
+        if (nnd_port_alloc(&finish->inputs[i], total, &(*collected)[i].array, &session->error))
+            return 1;
+    }
+    return 0;
+}
+
+static void collected_close(const NndEntry *finish, Collected *collected)
+{
+    for (int i = 0; collected != NULL && i < finish->input_count; i++)
+        nnd_array_free(&collected[i].array);
+    free(collected);
+}
+
+/* Puts a chunk's values behind those of the chunks before. */
+static void collected_add(const NndEntry *finish, Collected *collected, const NndPort *port,
+                          const NndArray *chunk, int64_t offset, int64_t n)
+{
+    for (int i = 0; i < finish->input_count; i++) {
+        if (collected[i].port == NULL || strcmp(collected[i].port->name, port->name) != 0) continue;
+        NndArray *all = &collected[i].array;
+        size_t row = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+        if (offset + n > all->shape[0]) n = all->shape[0] - offset;
+        if (n > 0) memcpy((char *)all->data + (size_t)offset * row, chunk->data, (size_t)n * row);
+    }
+}
+
+/* Arrays for an entry's outputs, of n examples each. */
+static int outputs_open(NndSession *session, const NndEntry *entry, int64_t n, NndArray **arrays,
+                        void ***outputs)
+{
+    *arrays = calloc((size_t)entry->output_count + 1, sizeof **arrays);
+    *outputs = calloc((size_t)entry->output_count + 1, sizeof **outputs);
+    if (*arrays == NULL || *outputs == NULL) return nnd_error(&session->error, "out of memory");
+    for (int i = 0; i < entry->output_count; i++) {
+        if (nnd_port_alloc(&entry->outputs[i], n, &(*arrays)[i], &session->error)) return 1;
+        (*outputs)[i] = (*arrays)[i].data;
+    }
+    return 0;
+}
+
 /* One entry of a stream over all chunks of the split. */
-static int stream_pass(NndSession *session, const NndEntry *entry, int split, NndCall *call)
+static int stream_pass(NndSession *session, const NndStreamed *stream, const NndEntry *entry,
+                       int split, NndCall *call, Collected *collected)
 {
     NndFeed feed;
-    int failed = nnd_feed_open(session, entry, &feed);
+    NndArray *arrays = NULL;
+    void **outputs = NULL;
     int64_t chunk = entry->batch > 0 ? entry->batch : call->total;
+    int failed = nnd_feed_open(session, entry, &feed) ||
+                 outputs_open(session, entry, chunk, &arrays, &outputs);
     for (int64_t offset = 0; offset < call->total && !failed; offset += chunk) {
         call->batch = chunk < call->total - offset ? chunk : call->total - offset;
         call->offset = offset;
         nnd_feed_fill(session, &feed, split, NULL, offset, call->batch);
         call->inputs = feed.inputs;
+        call->outputs = outputs;
         failed = nnd_entry_run(session, entry, call);
         if (failed) nnd_feed_blame(session, &feed, split, NULL, offset, call->batch, call);
+        for (int i = 0; i < entry->output_count && !failed; i++)
+            collected_add(stream->finish, collected, &entry->outputs[i], &arrays[i], offset,
+                          call->batch);
     }
+    for (int i = 0; arrays != NULL && i < entry->output_count; i++)
+        nnd_array_free(&arrays[i]);
+    free(arrays);
+    free(outputs);
+    call->outputs = NULL;
     nnd_feed_close(&feed);
     return failed;
 }
 
-/* An entry that works on no examples. */
-static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call, NndArray *arrays)
+/* An entry that works on no examples, or (finish) on all of them at once. */
+static int stream_once(NndSession *session, const NndEntry *entry, int split, NndCall *call,
+                       const Collected *collected, NndArray *arrays)
 {
     NndFeed feed;
     void **outputs = calloc((size_t)entry->output_count + 1, sizeof *outputs);
@@ -262,7 +331,12 @@ static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call
     for (int i = 0; !failed && arrays != NULL && i < entry->output_count; i++)
         outputs[i] = arrays[i].data;
     if (nnd_feed_open(session, entry, &feed)) failed = 1;
-    call->batch = call->offset = 0;
+    call->batch = entry->batch > 0 ? call->total : 0;
+    call->offset = 0;
+    if (!failed && entry->batch > 0)
+        nnd_feed_fill(session, &feed, split, NULL, 0, call->total);
+    for (int i = 0; !failed && collected != NULL && i < entry->input_count; i++)
+        if (collected[i].port != NULL) feed.inputs[i] = collected[i].array.data;
     call->inputs = feed.inputs;
     call->outputs = outputs;
     if (!failed) failed = nnd_entry_run(session, entry, call);
@@ -275,15 +349,20 @@ static int stream_once(NndSession *session, const NndEntry *entry, NndCall *call
 int nnd_init_run(NndSession *session)
 {
     NndCall call = {.seed = session->seed};
-    return stream_once(session, session->program->init, &call, NULL);
+    return stream_once(session, session->program->init, NND_TRAIN, &call, NULL, NULL);
 }
 
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs)
 {
+    Collected *collected;
     call->total = set < 0 ? 1 : session->sets[set].splits[split].count;
-    if (stream->reset != NULL && stream_once(session, stream->reset, call, NULL)) return 1;
-    for (int i = 0; i < stream->pass_count; i++)
-        if (stream_pass(session, stream->passes[i], split, call)) return 1;
-    return stream_once(session, stream->finish, call, outputs);
+    int failed = collected_open(session, stream->finish, call->total, &collected) ||
+                 (stream->reset != NULL &&
+                  stream_once(session, stream->reset, split, call, NULL, NULL));
+    for (int i = 0; i < stream->pass_count && !failed; i++)
+        failed = stream_pass(session, stream, stream->passes[i], split, call, collected);
+    if (!failed) failed = stream_once(session, stream->finish, split, call, collected, outputs);
+    collected_close(stream->finish, collected);
+    return failed;
 }

@@ -65,7 +65,9 @@ typedef struct NndEntry {
     const void *data; /* for run, where one function serves many entries */
 } NndEntry;
 
-/* A computation over a whole split: reset, each pass over all chunks, finish. */
+/* A computation over a whole split: reset, each pass over all chunks, finish. The outputs of passes
+ * are collected for all examples (or the first ones, where finish's shape says so), and are the
+ * inputs of finish that have their names. */
 typedef struct NndStreamed {
     const NndEntry *reset, *finish;
     const NndEntry *const *passes;
@@ -103,6 +105,19 @@ typedef struct NndDataInfo {
     double fractions[3];
 } NndDataInfo;
 
+typedef enum NndDrawing { /* how a report is shown */
+    NND_PLAIN,
+    NND_MATRIX, /* [rows, columns] of counts */
+    NND_CURVE,  /* [points, 2]: x and y in 0..1 */
+    NND_BARS,   /* [bars, 2]: middles and heights */
+    NND_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3] */
+} NndDrawing;
+
+typedef struct NndReportInfo {
+    NndDrawing drawing;
+    bool first; /* of the first examples only: fewer, if the split has fewer */
+} NndReportInfo;
+
 typedef struct NndTrainInfo {
     const char *name, *place; /* model.nnd:18 */
     const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
@@ -118,6 +133,7 @@ typedef struct NndTrainInfo {
     const NndStreamed *fits;
     int fit_count;
     const NndStreamed *report; /* or NULL; the reports are finish's first outputs */
+    const NndReportInfo *reports; /* of each of them */
     int report_count;
     int monitor; /* the output behind them that is to become small; -1: none */
 } NndTrainInfo;
@@ -136,6 +152,7 @@ typedef struct NndExpectInfo {
 typedef struct NndProgram {
     const char *name;   /* model: what run folders are called by */
     const char *source; /* model.nnd */
+    const char *text;   /* of it */
     const char *folder; /* of the .nnd file: relative paths of data begin here */
     NndType real;       /* NND_REAL or NND_F64 */
     size_t model_size;  /* bytes; 0: the runtime allocates each tensor */
@@ -268,6 +285,16 @@ int nnd_best_write(NndSession *session, NndBest *best, const char *path, const c
 int nnd_best_read(NndSession *session, NndBest *best, const char *path, const char *train);
 /* Puts the best weights into place. */
 void nnd_best_restore(NndSession *session, const NndBest *best);
+
+/* ---- results.c: reports as files --------------------------------------------------------------- */
+
+/* Writes every report that is not a number as FOLDER/TRAIN.REPORT.csv, .png or .npy. */
+int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char *folder,
+                      const NndArray *arrays);
+/* "csv", "png" or "npy": which; NULL for a number. */
+const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArray *array);
+/* Whether a report has a leading axis of examples. */
+bool nnd_report_many(const NndTrainInfo *train, int report);
 
 /* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
 

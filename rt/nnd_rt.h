@@ -375,6 +375,16 @@ void nnd_file_abandon(NndFile *file);                /* removes the temporary fi
 /* Makes the folder (not its parents); one that exists and can be written is fine. */
 int nnd_folder_make(const char *path, NndError *error);
 
+/* ---- png.c: pictures ------------------------------------------------------------------------ */
+
+/* A PNG file in new memory (free), from rows of pixels of 1 or 3 colours. */
+int nnd_png_encode(const unsigned char *pixels, int64_t rows, int64_t columns, int colours,
+                   unsigned char **png, size_t *size, NndError *error);
+/* One picture, [rows, columns] or [rows, columns, 1 or 3], or a sheet of `many`, one for each element
+ * of a leading axis. Reals from 0 to 1, bytes and ints from 0 to 255. */
+int nnd_png_sheet(const NndArray *array, bool many, unsigned char **png, size_t *size,
+                  NndError *error);
+
 /* ---- progress.c: what a training shows ---------------------------------------------------- */
 
 typedef struct NndProgress {

@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { REPORT_PRINTED = 1000 }; /* numbers of a report that are printed */
+
 int nnd_report(NndSession *session, const NndTrainInfo *train, int split, int64_t step,
                int64_t epoch, NndArray **arrays)
 {
@@ -17,6 +19,9 @@ int nnd_report(NndSession *session, const NndTrainInfo *train, int split, int64_
     }
     NndCall call = {.seed = session->seed, .step = step, .epoch = epoch};
     if (!failed) failed = nnd_stream_run(session, train->report, set, split, &call, *arrays);
+    for (int i = 0; i < train->report_count && !failed && set >= 0; i++)
+        if (train->reports[i].first && call.total < (*arrays)[i].shape[0])
+            (*arrays)[i].shape[0] = call.total;
     return failed;
 }
 
@@ -72,8 +77,18 @@ void nnd_array_print(const NndArray *array, bool json, FILE *out)
 void nnd_report_tables(const NndTrainInfo *train, const NndArray *arrays, FILE *out)
 {
     for (int i = 0; i < train->report_count; i++) {
+        const char *name = train->report->finish->outputs[i].name;
+        char shape[200];
         if (arrays[i].rank == 0) continue;
-        fprintf(out, "%s\n", train->report->finish->outputs[i].name);
+        bool drawn =
+            train->reports[i].drawing != NND_PLAIN && train->reports[i].drawing != NND_MATRIX;
+        if (drawn || nnd_report_many(train, i) || nnd_array_size(&arrays[i]) > REPORT_PRINTED) {
+            fprintf(out, "%s %s, in %s.%s.%s of the run folder\n", name,
+                    nnd_shape_text(shape, sizeof shape, arrays[i].rank, arrays[i].shape),
+                    train->name, name, nnd_result_kind(train, i, &arrays[i]));
+            continue;
+        }
+        fprintf(out, "%s\n", name);
         nnd_array_print(&arrays[i], false, out);
     }
 }
@@ -128,6 +143,8 @@ static int eval_block(NndSession *session, const NndTrainInfo *train, bool first
     }
     if (!failed) printf(session->options.json ? "}" : "\n");
     if (!failed && !session->options.json) nnd_report_tables(train, arrays, stdout);
+    if (!failed && session->options.output != NULL)
+        failed = nnd_results_write(session, train, session->options.output, arrays);
     nnd_report_free(train, arrays);
     return failed;
 }

@@ -22,7 +22,7 @@ typedef struct Training {
     void **outputs;
     NndArray *losses;
     NndLog *log;
-    const char *checkpoint, *best_path;
+    const char *checkpoint, *best_path, *folder;
     NndBest best;
     FILE *trace;
     NndProgress progress;
@@ -367,8 +367,11 @@ static int training_steps(Training *training, const LogNames *names, NndArray **
                                nnd_array_value(&(*last)[info->monitor], 0), training->step);
             training->weight = 0;
             memset(training->sums, 0, sizeof(double) * (size_t)info->loss_count);
-            if (since > TRAIN_SAVE_EPOCHS || training_done(training))
-                if (training_save(training)) return 1;
+            if ((since > TRAIN_SAVE_EPOCHS || training_done(training)) &&
+                (training_save(training) ||
+                 (info->report != NULL &&
+                  nnd_results_write(training->session, info, training->folder, *last))))
+                return 1;
         } else if (since > TRAIN_SAVE_STEPS) {
             if (training_save(training)) return 1;
         }
@@ -411,8 +414,9 @@ static int training_finish(Training *training, const LogNames *names, NndArray *
     if ((during != end || step != training->step || *last == NULL) &&
         training_report(training, names, end, kind, step, last))
         return 1;
-    if (!session->options.quiet) nnd_report_tables(info, *last, stdout);
-    return 0;
+    if (!session->options.quiet && !session->options.json)
+        nnd_report_tables(info, *last, stdout);
+    return nnd_results_write(session, info, training->folder, *last);
 }
 
 static void train_json(const NndTrainInfo *info, const NndArray *reports, bool first)
@@ -501,6 +505,7 @@ static int train_blocks(NndSession *session, const char *const *paths, const Log
                              .log = log,
                              .checkpoint = paths[0],
                              .best_path = paths[1],
+                             .folder = paths[2],
                              .best = {.step = -1},
                              .trace = trace};
         training.seed = session->options.seed >= 0 ? (uint64_t)session->options.seed
@@ -520,7 +525,7 @@ int nnd_train(NndSession *session)
     char *checkpoint = nnd_path_join(folder, "checkpoint.safetensors");
     char *best = nnd_path_join(folder, "best.safetensors");
     char *log_path = nnd_path_join(folder, "log.csv");
-    const char *paths[] = {checkpoint, best};
+    const char *paths[] = {checkpoint, best, folder};
     LogNames names = {.count = 0};
     NndState state = {.keys = NULL};
     NndLog log = {.file = NULL};

@@ -1,9 +1,12 @@
 """What happens around the steps of a run: monitor and patience, best weights, what a run folder holds."""
 import csv
 import io
+import json
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 
 from . import arrays, common
 from .programs import LINE, must, named_tests, parameters, program
@@ -259,3 +262,161 @@ def test_weights_compared():
     common.write(os.path.join(work, "n.nnd"), LINE.replace("dense(x, 1)", "dense(x, 1, tanh) |> dense(1)"))
     result = common.nndc("train", "n.nnd", "--weights", "m.run", cwd=work)
     return must(result, 0, 'has no tensor "Line.dense2.w"; it keeps its initial value')
+
+
+# --- reports that are drawn, and reports of every example ---------------------------------------
+
+DRAWN = """
+model Side(x: [2]) -> [2] = dense(x, 2)
+data points {
+    train { x[n < 90, i < 2] = rand(); label[n] = int(x[n, 0] + 0.3 * rand() > x[n, 1]) }
+    test  { x[n < 57, i < 2] = rand(); label[n] = int(x[n, 0] + 0.3 * rand() > x[n, 1]) }
+}
+fn shade(x: [2]) {
+    y[i < 3, j < 4] = x[0] * i / 2 + x[1] * j
+    return y
+}
+fn colour(x: [2]) {
+    y[i < 3, j < 4, c < 3] = if c == 1 then x[0] else 0.0
+    return y
+}
+train side on points {
+    batch: 16
+    epochs: 3
+    seed: 3
+    logits = Side(x)
+    minimize mean(cross_entropy(logits, label)) using adam(0.05)
+    score[n] = int(20 * (logits[n, 1] - logits[n, 0]))
+    report auc       = auc(score, label == 1)
+    report confusion = confusion(logits, label)
+    report roc       = roc(score, label)
+    report bars      = histogram(x, 10)
+    report shades    = image(shade(x))
+    report colours   = image(colour(x))
+    report score     = score
+    report label     = label
+    report x         = x
+    report sorted    = order(score)
+    report nearest   = nearest(x)
+}
+fn nearest(x: [N, 2]) {
+    d[n] = min[m where m != n] ((x[n, 0] - x[m, 0])^2 + (x[n, 1] - x[m, 1])^2)
+    return d
+}
+"""
+
+
+def drawn(work, *flags):
+    result = common.nndc("train", "m.nnd", "--json", "--quiet", *flags, cwd=work)
+    if result.status:
+        raise AssertionError(result.text())
+    return json.loads(result.out)["side"]
+
+
+def test_drawn_values():
+    """Against the definitions, computed here one by one; by compiled C and by the evaluator."""
+    work = program(DRAWN)
+    for flags in ([], ["--eval"]):
+        got = drawn(work, *flags)
+        score, label, x = got["score"], got["label"], got["x"]
+        if len(score) != 57 or len(x) != 57:
+            return f"{len(score)} examples"
+        yes = [s for s, t in zip(score, label) if t == 1]
+        no = [s for s, t in zip(score, label) if t != 1]
+        pairs = sum((a > b) + 0.5 * (a == b) for a in yes for b in no)
+        wanted = {
+            "auc": pairs / len(yes) / len(no),
+            "sorted": sorted(range(57), key=lambda i: score[i]),
+            "nearest": [min((x[n][0] - x[m][0])**2 + (x[n][1] - x[m][1])**2 for m in range(57)
+                            if m != n) for n in range(57)],
+        }
+        if abs(got["auc"] - wanted["auc"]) > 1e-5 or got["sorted"] != wanted["sorted"]:
+            return f"{flags}: {got} {wanted}"
+        if any(abs(a - b) > 1e-5 for a, b in zip(got["nearest"], wanted["nearest"])):
+            return f"{flags}: {got['nearest']} {wanted['nearest']}"
+        counts = got["confusion"]
+        if sum(counts[1]) != len(yes) or sum(counts[0]) != len(no) or min(map(min, counts)) < 0:
+            return f"{counts}"
+        values = [v for row in x for v in row]
+        width = (max(values) - min(values)) / 10
+        bars = [0] * 10
+        for v in values:
+            bars[min(9, int((v - min(values)) / width))] += 1
+        if sum(abs(a[1] - b) for a, b in zip(got["bars"], bars)) > 2 or sum(
+                a[1] for a in got["bars"]) != 114:  # rounding moves an element at an edge
+            return f"{flags}: {got['bars']} {bars}"
+        curve = got["roc"]
+        area = sum((a[1] + b[1]) / 2 * (b[0] - a[0]) for a, b in zip(curve, curve[1:]))
+        if len(curve) != 101 or curve[-1] != [1, 1] or abs(area - wanted["auc"]) > 0.03:
+            return f"{flags}: area {area}, {wanted['auc']}"
+    return None
+
+
+def png_read(path):
+    """(rows, columns, colours, bytes) of a PNG without filters; checks every CRC."""
+    with open(path, "rb") as file:
+        raw = file.read()
+    if raw[:8] != b"\x89PNG\r\n\x1a\n":
+        raise AssertionError("no PNG")
+    at, head, data = 8, None, b""
+    while at < len(raw):
+        size, kind = struct.unpack_from(">I4s", raw, at)
+        body = raw[at + 8:at + 8 + size]
+        if zlib.crc32(kind + body) != struct.unpack_from(">I", raw, at + 8 + size)[0]:
+            raise AssertionError("CRC")
+        head = struct.unpack(">IIBBBBB", body) if kind == b"IHDR" else head
+        data += body if kind == b"IDAT" else b""
+        at += 12 + size
+    columns, rows, colours = head[0], head[1], 3 if head[3] == 2 else 1
+    lines = zlib.decompress(data)
+    line = columns * colours + 1
+    if any(lines[i * line] for i in range(rows)) or len(lines) != rows * line:
+        raise AssertionError("filters")
+    return rows, columns, colours, [list(lines[i * line + 1:(i + 1) * line]) for i in range(rows)]
+
+
+def level(value):
+    return int(255 * min(1, max(0, value)) + 0.5)
+
+
+def test_drawn_files():
+    work = program(DRAWN)
+    got = drawn(work)
+    folder = os.path.join(work, "m.run")
+    rows, columns, colours, pixels = png_read(os.path.join(folder, "side.shades.png"))
+    if (rows, columns, colours) != (23, 29, 1):  # 36 pictures, six in a row, a line apart
+        return f"{rows} {columns} {colours}"
+    for n in range(36):
+        for i in range(3):
+            for j in range(4):
+                wanted = level(got["x"][n][0] * i / 2 + got["x"][n][1] * j)
+                if abs(pixels[n // 6 * 4 + i][n % 6 * 5 + j] - wanted) > 1:
+                    return f"picture {n}, pixel {i}, {j}: {wanted} is wanted"
+    rows, columns, colours, pixels = png_read(os.path.join(folder, "side.colours.png"))
+    green = level(got["x"][1][0])
+    if colours != 3 or pixels[0][15] != 0 or abs(pixels[0][16] - green) > 1:
+        return f"{colours} {pixels[0]}"
+    shape, values = arrays.npy_read(os.path.join(folder, "side.score.npy"))
+    if shape != [57] or values != got["score"]:
+        return f"{shape} {values}"
+    table = common.read(os.path.join(folder, "side.confusion.csv")).split("\n")
+    counts = got["confusion"]
+    return None if table[:2] == ["label,said 0,said 1", f"0,{counts[0][0]},{counts[0][1]}"] else f"{table}"
+
+
+def test_drawn_few_examples():
+    """Fewer examples than a sheet of pictures has places."""
+    work = program(DRAWN.replace("n < 57", "n < 5"))
+    result = common.nndc("train", "m.nnd", cwd=work)
+    rows, columns, _, _ = png_read(os.path.join(work, "m.run", "side.shades.png"))
+    problem = must(result, 0, "shades [5, 3, 4], in side.shades.png of the run folder")
+    return problem or (None if (rows, columns) == (7, 14) else f"{rows} {columns}")
+
+
+def test_drawn_drawn_split():
+    """Where the splits are drawn, and as a monitor."""
+    text = DRAWN[:DRAWN.index("    test ")] + "}" + DRAWN[DRAWN.index("\nfn shade"):]
+    text = text.replace("train { x", "x").replace("> x[n, 1]) }\n}", "> x[n, 1])\n    split: [0.5, 0.2, 0.3]\n}")
+    work = program(text.replace("seed: 3", "seed: 3\n    monitor: -auc"))
+    got = drawn(work)
+    return None if len(got["score"]) == 27 and sorted(got["sorted"]) == list(range(27)) else f"{got}"

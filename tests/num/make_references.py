@@ -844,6 +844,22 @@ def metrics(c):
         ranks.append(rows)
     c.expect("Auc_y", areas)
     c.expect("Ranks_y", ranks)
+    said = logits.argmax(-1)
+    c.expect("Matrix_y", [[[sum((t == i) & (p == j)) for j in range(4)] for i in range(4)]
+                          for t, p in zip(label, said)])
+    curves, middles, bars = [], [], []
+    for values, true in zip(np.floor(score.round(3) + 0.5), truth):
+        middles.append([sum(values < v) + (sum(values == v) - 1) / 2 for v in values])
+        above = [sum(values[true == 0] > v) + sum(values[true == 0] == v) / 2 for v in values[true == 1]]
+        shares = [sum(a <= k / 4 * sum(true == 0) for a in above) / max(len(above), 1) for k in range(5)]
+        curves.append([[k / 4, share] for k, share in enumerate(shares)])
+    for values in c.given["y"].astype(float):
+        counts, edges = np.histogram(values, 5)
+        bars.append(np.stack([(edges[1:] + edges[:-1]) / 2, counts], -1))
+    c.expect("Roc_y", curves)
+    c.expect("Places_y", middles)
+    c.expect("Bars_y", bars)
+    c.expect("Picture_y", c.given["score"].astype(float))
     error = y - target
     c.expect("Values_y", np.stack([
         (error**2).mean(1)**0.5, np.abs(error).mean(1),
