@@ -33,7 +33,7 @@ static const ProgramOption program_options[] = {
     {"--threads", PROGRAM_NUMBER, offsetof(NndOptions, threads), "N",
      "number of threads; 0: as many as there are cores"},
     {"--trace", PROGRAM_TEXT, offsetof(NndOptions, trace), "FILE.csv",
-     "train: write the losses of every step"},
+     "train: write the time and losses of every step"},
     {"--all", PROGRAM_FLAG, offsetof(NndOptions, all), "",
      "predict: every model without inputs, a line each: name, rank, extents, values"},
     {"--quiet", PROGRAM_FLAG, offsetof(NndOptions, quiet), "", "print results and errors only"},

@@ -247,11 +247,12 @@ static int64_t step_rows(Training *training)
     return n;
 }
 
-static int step_losses(Training *training, int64_t n)
+/* seconds: that the step took. */
+static int step_losses(Training *training, int64_t n, double seconds)
 {
     const NndTrainInfo *info = training->info;
     if (training->trace != NULL)
-        fprintf(training->trace, "%s,%lld", info->name, (long long)training->step);
+        fprintf(training->trace, "%s,%lld,%.9f", info->name, (long long)training->step, seconds);
     for (int i = 0; i < info->loss_count; i++) {
         double loss = nnd_array_value(&training->losses[i], 0);
         if (training->trace != NULL) fprintf(training->trace, ",%.17g", loss);
@@ -271,6 +272,7 @@ static int step_losses(Training *training, int64_t n)
 
 static int training_step(Training *training)
 {
+    double start = training->trace != NULL ? nnd_clock() : 0;
     int64_t n = step_rows(training), epoch = training->step / training->per_epoch;
     nnd_feed_fill(training->session, &training->feed, NND_TRAIN, training->rows, 0, n);
     NndCall call = {.seed = training->seed,
@@ -284,7 +286,7 @@ static int training_step(Training *training)
         nnd_feed_blame(training->session, &training->feed, NND_TRAIN, training->rows, 0, n, &call);
         return 1;
     }
-    if (step_losses(training, n)) return 1;
+    if (step_losses(training, n, training->trace != NULL ? nnd_clock() - start : 0)) return 1;
     double loss = training->info->loss_count > 0 ? nnd_array_value(&training->losses[0], 0) : 0;
     nnd_progress_batch(&training->progress, epoch, training->step % training->per_epoch, n, loss);
     training->step++;
@@ -546,7 +548,7 @@ int nnd_train(NndSession *session)
     else if (session->options.trace != NULL && (trace = fopen(session->options.trace, "w")) == NULL)
         nnd_error(error, "%s: cannot be written", session->options.trace);
     else {
-        if (trace != NULL) fprintf(trace, "name,step,loss\n");
+        if (trace != NULL) fprintf(trace, "name,step,seconds,loss\n");
         nnd_stop_watch();
         status = train_blocks(session, paths, &names, &state, from, &log, trace);
     }
