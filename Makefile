@@ -5,6 +5,7 @@
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
 #   make references compare every definition of the library with an independent framework
+#   make bench      step times of tests/bench; make bench PEERS=torch,... BENCH=DIR: beside other tools
 #   make demo       train examples/mnist_mlp and print its test accuracy
 BUILD   ?= build
 CC      ?= gcc
@@ -98,6 +99,10 @@ test-all: all unit
 references: all
 	tests/references --build $(BUILD)
 
+# BENCH: a folder with run.py, which knows the peers and how to alternate with them.
+bench: all
+	tests/bench/run --build $(BUILD) $(if $(PEERS),--peers $(PEERS) --bench "$(BENCH)") $(T)
+
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
 
@@ -108,5 +113,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references demo deps clean
+.PHONY: all unit test test-all references bench demo deps clean
 .SECONDARY:

@@ -307,7 +307,7 @@ static Stage *stage_new(Diff *d, const Node *node)
     Extent shape[MAX_RANK];
     adjoint_shape(d, node, shape);
     stage->hole = graph_leaf(d->g, &leaf, TYPE_REAL, d->extra + node->rank, shape);
-    map_put(&d->finite, stage->hole, &d->yes);
+    node_presume_finite(d, stage->hole);
     return stage;
 }
 
@@ -550,7 +550,7 @@ void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *
               .extents = seed->shape,
               .depends = map_new(scratch),
               .adjoints = map_new(scratch),
-              .finite = map_new(scratch)};
+              .presumed = map_new(scratch)};
     assert(seed->rank == extra + y->rank && "the seed must have the shape of y");
     for (int i = 0; i < n_wrt; i++)
         out[i] = NULL;

@@ -15,9 +15,9 @@ typedef struct Diff {
     const Extent *extents; /* of these axes */
     Map depends;           /* nodes through which a derivative flows */
     Map adjoints;          /* from Node to Adjoint */
-    Map finite;            /* from Node to &d->yes or &d->no: what is presumed about its values */
+    Map presumed;          /* from Node to a letter of d->letters: what is known of its values */
     Facts facts;
-    char yes, no;
+    char letters[16];
 } Diff;
 
 /* --- autodiff_body.c ------------------------------------------------------------------------- */
@@ -34,10 +34,15 @@ typedef VEC(Term) Terms;
 Terms body_terms(Diff *d, const Domain *domain, const Scalar *body, const Scalar *out,
                  const Scalar *arriving);
 bool node_depends(const Diff *d, const Node *node);
+
+/* --- autodiff_finite.c ----------------------------------------------------------------------- */
+
 /* Whether a value is finite wherever it is evaluated, presuming that data, parameters and states
  * are and that nothing overflows. */
 bool scalar_presumed_finite(Diff *d, const Scalar *a);
 bool node_presumed_finite(Diff *d, const Node *node);
+/* Presumes it of a node, whatever it is. */
+void node_presume_finite(Diff *d, const Node *node);
 
 /* --- autodiff_gather.c ----------------------------------------------------------------------- */
 

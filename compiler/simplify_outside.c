@@ -76,7 +76,7 @@ static const Node *load_widen(Graph *g, Diff *d, const Node *node, const Scalar 
 const Node *sum_widen(Graph *g, const Node *node)
 {
     Arena *scratch = arena_new();
-    Diff d = {.g = g, .scratch = scratch, .finite = map_new(scratch)};
+    Diff d = {.g = g, .scratch = scratch, .presumed = map_new(scratch)};
     for (bool changed = true; changed && node->kind == NODE_COMP && node->guard;) {
         changed = false;
         Scalars loads = scalar_loads(scratch, node->body);
