@@ -17,7 +17,7 @@ typedef struct Diff {
     Map adjoints;          /* from Node to Adjoint */
     Map presumed;          /* from Node to a letter of d->letters: what is known of its values */
     Facts facts;
-    char letters[16];
+    char letters[32];
 } Diff;
 
 /* --- autodiff_body.c ------------------------------------------------------------------------- */

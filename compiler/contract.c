@@ -134,10 +134,14 @@ static bool axes_choose(Contraction *x, Axis *m, Axis *n, Axis *k)
     if (row < 0) return false;
     *m = axis_grow(x, row);
     int sum = -1;
+    int64_t least = 0; /* the innermost, so that outer ones can continue it */
     for (int i = x->node->rank; i < x->node->n_iters; i++) {
-        bool unit = x->a.stride[i] == 1 || x->b.stride[i] == 1;
         bool fits = (x->a.stride[i] == 1 || m->a == 1) && (x->b.stride[i] == 1 || n->b == 1);
-        if (fits && (unit || sum < 0)) sum = i;
+        int64_t stride = x->a.stride[i] + x->b.stride[i];
+        if (!fits || x->a.stride[i] < 1 || x->b.stride[i] < 1) continue;
+        if (sum >= 0 && stride >= least) continue;
+        sum = i;
+        least = stride;
     }
     if (sum < 0) return false;
     *k = axis_grow(x, sum);

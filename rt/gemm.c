@@ -184,23 +184,60 @@ typedef struct GemmTask {
     int64_t tiles; /* the rows are split evenly among them */
 } GemmTask;
 
+/* to[0 .. n) = from[0 .. n): short runs, by vectors of four of which the last two may overlap. */
+static inline void gemm_copy(float *to, const float *from, int64_t n)
+{
+    if (n < 4) {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i];
+        return;
+    }
+    for (int64_t i = 0; i + 4 < n; i += 4)
+        GEMM_STORE_any(to + i, GEMM_LOAD_any(from + i));
+    GEMM_STORE_any(to + n - 4, GEMM_LOAD_any(from + n - 4));
+}
+
+#ifdef __clang__
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int32_t GemmMask __attribute__((vector_size(16)));
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (GemmMask){i, j, k, l})
+#endif
+
+/* to[k * width + j] = from[j * step + k] for four j and four k. */
+static inline void gemm_transpose(float *to, int64_t width, const float *from, int64_t step)
+{
+    GemmFour a = GEMM_LOAD_any(from), b = GEMM_LOAD_any(from + step);
+    GemmFour c = GEMM_LOAD_any(from + 2 * step), d = GEMM_LOAD_any(from + 3 * step);
+    GemmFour ab = GEMM_PICK(a, b, 0, 4, 1, 5);
+    GemmFour cd = GEMM_PICK(c, d, 0, 4, 1, 5);
+    GemmFour ab2 = GEMM_PICK(a, b, 2, 6, 3, 7);
+    GemmFour cd2 = GEMM_PICK(c, d, 2, 6, 3, 7);
+    GEMM_STORE_any(to, GEMM_PICK(ab, cd, 0, 1, 4, 5));
+    GEMM_STORE_any(to + width, GEMM_PICK(ab, cd, 2, 3, 6, 7));
+    GEMM_STORE_any(to + 2 * width, GEMM_PICK(ab2, cd2, 0, 1, 4, 5));
+    GEMM_STORE_any(to + 3 * width, GEMM_PICK(ab2, cd2, 2, 3, 6, 7));
+}
+
 /* packed[k][width] = b(k, column + j), zeros beyond the columns there are. */
 static void gemm_pack_b(const GemmTask *t, int64_t k0, int64_t kc, int64_t column, int64_t width,
                         int64_t columns, float *packed)
 {
     const float *b = t->b + k0 * t->sbk + column * t->sbn;
-    if (t->sbn == 1) {
-        for (int64_t k = 0; k < kc; k++) {
-            memcpy(packed + k * width, b + k * t->sbk, (size_t)columns * sizeof *packed);
-            for (int64_t j = columns; j < width; j++)
-                packed[k * width + j] = 0;
+    int64_t whole_j = t->sbk == 1 ? columns / 4 * 4 : 0, whole_k = t->sbk == 1 ? kc / 4 * 4 : 0;
+    for (int64_t k = 0; k < whole_k; k += 4)
+        for (int64_t j = 0; j < whole_j; j += 4)
+            gemm_transpose(packed + k * width + j, width, b + j * t->sbn + k, t->sbn);
+    for (int64_t k = 0; k < kc; k++) {
+        float *to = packed + k * width;
+        int64_t done = k < whole_k ? whole_j : 0;
+        if (t->sbn == 1) {
+            gemm_copy(to, b + k * t->sbk, columns);
+            done = columns;
         }
-        return;
+        for (int64_t j = done; j < width; j++)
+            to[j] = j < columns ? b[k * t->sbk + j * t->sbn] : 0;
     }
-    for (int64_t block = 0; block < kc; block += 16) /* the rows being written stay in L1 */
-        for (int64_t j = 0; j < width; j++)
-            for (int64_t k = block; k < gemm_min(block + 16, kc); k++)
-                packed[k * width + j] = j < columns ? b[k * t->sbk + j * t->sbn] : 0;
 }
 
 /* packed[first row of the tile * kc + k * rows + i] = a(row + i, k) for all tiles. */
@@ -209,9 +246,9 @@ static void gemm_pack_a(const GemmTask *t, int64_t k0, int64_t kc, float *packed
     for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
         int64_t rows = t->m * (tile + 1) / t->tiles - row;
         float *to = packed + row * kc;
+        const float *from = t->a + row * t->sam + k0 * t->sak;
         for (int64_t k = 0; k < kc; k++)
-            for (int64_t i = 0; i < rows; i++)
-                to[k * rows + i] = t->a[(row + i) * t->sam + (k0 + k) * t->sak];
+            gemm_copy(to + k * rows, from + k * t->sak, rows);
         row += rows;
     }
 }
@@ -243,7 +280,7 @@ static void gemm_panel(const GemmTask *t, int64_t kc, const float *a, bool packe
     }
 }
 
-/* One block, at most GEMM_MC rows. */
+/* One block, at most GEMM_MC rows if A is packed. */
 static void gemm_block(const GemmTask *t)
 {
     float packed_a[GEMM_MC * GEMM_KC], packed_b[GEMM_KC * GEMM_MAX_WIDTH];
@@ -279,7 +316,8 @@ void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
     all.sak = ta ? lda : 1;
     all.sbk = tb ? 1 : ldb;
     all.sbn = tb ? ldb : 1;
-    int64_t row_parts = gemm_parts(m, GEMM_MC);
+    /* more rows where columns of B are packed for each block of them */
+    int64_t row_parts = gemm_parts(m, all.sak == 1 && all.sbn != 1 ? 2 * GEMM_MC : GEMM_MC);
     int64_t most = row_parts * gemm_parts(n, 256) >= 8 ? 256 : 128;
     int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
@@ -300,6 +338,7 @@ void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
     }
 }
 
+#undef GEMM_PICK
 #undef GEMM_EACH
 #undef GEMM_TILE
 #undef GEMM_TILES
