@@ -160,13 +160,15 @@ static void print_struct(Out *out, CProgram *c)
 void c_program_head(Out *out, CProgram *c)
 {
     static const char *const lines[] = {
+        "#ifdef __clang__ /* a loop that may be vector code, but is not, is no mistake */",
+        "#pragma clang diagnostic ignored \"-Wpass-failed\"",
+        "#elif defined(__GNUC__) /* loop by loop, or register tiles are spilled for what is outside */",
+        "#pragma GCC optimize(\"ira-region=all\")",
+        "#endif",
+        "",
         "#include \"nnd_rt.h\"",
         "#include \"scalar.h\"",
         "#include \"vmath.h\"",
-        "",
-        "#ifdef __clang__ /* a loop that may be vector code, but is not, is no mistake */",
-        "#pragma clang diagnostic ignored \"-Wpass-failed\"",
-        "#endif",
         "",
         "#ifdef _OPENMP",
         "#define THREADS _Pragma(\"omp parallel for schedule(static)\")",
