@@ -296,6 +296,13 @@ const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArra
 /* Whether a report has a leading axis of examples. */
 bool nnd_report_many(const NndTrainInfo *train, int report);
 
+/* ---- html.c: a training in one file --------------------------------------------------------------- */
+
+/* Writes FOLDER/report.html (TRAIN.html where there are several train blocks) from log.csv and the
+ * latest reports (or NULL), after so many steps and seconds. */
+int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *folder,
+                   const NndArray *arrays, int64_t steps, double seconds);
+
 /* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
 
 int nnd_train(NndSession *session);

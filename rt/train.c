@@ -421,6 +421,12 @@ static int training_finish(Training *training, const LogNames *names, NndArray *
     return nnd_results_write(session, info, training->folder, *last);
 }
 
+static int training_html(Training *training, const NndArray *reports)
+{
+    return nnd_html_write(training->session, training->info, training->folder, reports,
+                          training->step, nnd_clock() - training->progress.start);
+}
+
 static void train_json(const NndTrainInfo *info, const NndArray *reports, bool first)
 {
     printf("%s\"%s\": {", first ? "{" : ", ", info->name);
@@ -458,6 +464,7 @@ static int train_block(Training *training, const LogNames *names, const NndState
         nnd_progress_stop(&training->progress);
     }
     if (!failed && !training->stopped) failed = training_finish(training, names, &last);
+    if (!failed) failed = training_html(training, last);
     if (!failed && !training->stopped && session->options.json) train_json(info, last, first);
     if (!failed && !training->stopped && info->report != NULL)
         *failed_expects += nnd_expects_check(session, info, last);

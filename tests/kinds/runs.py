@@ -1,5 +1,6 @@
 """What happens around the steps of a run: monitor and patience, best weights, what a run folder holds."""
 import csv
+import html.parser
 import io
 import json
 import os
@@ -420,3 +421,33 @@ def test_drawn_drawn_split():
     work = program(text.replace("seed: 3", "seed: 3\n    monitor: -auc"))
     got = drawn(work)
     return None if len(got["score"]) == 27 and sorted(got["sorted"]) == list(range(27)) else f"{got}"
+
+
+class Checker(html.parser.HTMLParser):
+    """The text of a page; fails on anything that it would fetch."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text = [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href") and not value.startswith("data:"):
+                raise AssertionError(f"{tag} fetches {value}")
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_html():
+    """One file with curves, figures, drawings, and the program's text as it stands in the source."""
+    work = program(DRAWN + "# 1 < 2 & <b>\n")
+    got = drawn(work)
+    page = Checker()
+    page.feed(common.read(os.path.join(work, "m.run", "report.html")))
+    if page.tags.count("svg") != 4 or page.tags.count("img") != 2 or page.tags.count("table") != 2:
+        return f"{page.tags}"
+    if "1 < 2 & <b>" not in page.text or f"{got['auc']:.5g}" not in page.text:
+        return page.text
+    return None if "b" in page.tags and page.tags.count("polyline") == 3 else f"{page.tags}"
