@@ -744,6 +744,15 @@ def class_losses(c):
     c.gradient(c.weighted("r", y))
 
 
+def ctc(c):
+    x = c.param("Scores.x", c.normal(4, 8, 5, scale=2), file="logits")
+    label = c.input("label", [[1, 2, 3], [2, 2, 4], [3, 3, 3], [4, 1, 4]])
+    lengths = torch.full((4,), 8), torch.full((4,), 3)
+    y = F.ctc_loss(F.log_softmax(x, -1).transpose(0, 1), label, *lengths, reduction="none")
+    c.expect("y", y)
+    c.gradient(c.weighted("r", y))
+
+
 def more_losses(c):
     y = c.param("Values.y", [-3, -1.2, -0.4, 0.1, 0.8, 1.7, 2.5], file="y")
     target = c.input("target", c.normal(7))
@@ -1249,7 +1258,7 @@ def realnvp(c):
     c.expect("sample_y", z)
     for k, (centre, size) in states.items():
         c.expect(f"after/Scale[{k}].actnorm1.centre", centre)
-        c.expect(f"after/Scale[{k}].actnorm1.size", size)
+        c.expect(f"after/Scale[{k}].actnorm1.spread", size)
 
 
 def pinn(c):
@@ -1457,7 +1466,7 @@ def notation(c):
 
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
-         more_losses, metrics, helpers, erfinv, optimizers,
+         ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, cnn_batch_norm,
          gan, realnvp, pinn, transformer, regression,
          second_derivatives, second_layers, notation]
