@@ -63,9 +63,10 @@ void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int
                         double loss)
 {
     char rate[40], left[40];
+    double weight = examples > 0 ? (double)examples : 1; /* without data every step counts the same */
     progress->examples += examples;
-    progress->loss_sum += loss * (double)examples;
-    progress->loss_weight += (double)examples;
+    progress->loss_sum += loss * weight;
+    progress->loss_weight += weight;
     if (!progress->terminal) return;
     double now = nnd_clock();
     if (now - progress->shown < PROGRESS_INTERVAL) return;

@@ -251,6 +251,7 @@ static int64_t step_rows(Training *training)
 static int step_losses(Training *training, int64_t n, double seconds)
 {
     const NndTrainInfo *info = training->info;
+    double weight = n > 0 ? (double)n : 1; /* without data every step counts the same */
     if (training->trace != NULL)
         fprintf(training->trace, "%s,%lld,%.9f", info->name, (long long)training->step, seconds);
     for (int i = 0; i < info->loss_count; i++) {
@@ -263,10 +264,10 @@ static int step_losses(Training *training, int64_t n, double seconds)
                 "were before. Is the learning rate too large?",
                 info->losses[i], isnan(loss) ? "not a number" : "infinite",
                 (long long)training->step, (long long)(training->step / training->per_epoch + 1));
-        training->sums[i] += loss * (double)n;
+        training->sums[i] += loss * weight;
     }
     if (training->trace != NULL) fputc('\n', training->trace);
-    training->weight += (double)n;
+    training->weight += weight;
     return 0;
 }
 

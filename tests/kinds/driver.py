@@ -325,6 +325,24 @@ def test_two_trains_reference_agrees():
     return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
 
 
+def test_train_without_data():
+    """A block without data logs the loss of each step."""
+    work = program("""
+model Point() -> [2] {
+    param p: [2] = 1
+    return p
+}
+train fall {
+    steps: 3
+    minimize sum(Point()^2) using sgd(0.25)
+}
+""")
+    problem = must(common.nndc("train", "m.nnd", cwd=work), 0, "epoch 3/3  loss 0.125")
+    log = common.read(os.path.join(work, "m.run", "log.csv"))
+    losses = [float(line.split(",")[-1]) for line in log.split("\n")[1:] if line]
+    return problem or (None if losses == [2, 0.5, 0.125] else log)
+
+
 def test_real_f64_reference_agrees():
     """Compiled for double precision, a trainer agrees with the evaluator to its last digits."""
     work = program(TWO)
