@@ -49,9 +49,9 @@ class Case:
                               cwd=self.path))
 
     def run(self):
-        for line in self.lines:
-            if not line.startswith("# run: "):
-                continue
+        steps = [line for line in self.lines if line.startswith("# run: ")]
+        check_that(steps, "model.nnd has no line `# run: ...` (tests/num/README.md)")
+        for line in steps:
             words = line.split()[2:]
             tolerance = TOLERANCE[self.type]
             if re.match(r"[0-9.]+(e-?\d+)?$", words[-1]):
@@ -142,9 +142,13 @@ def every_definition():
     return "\n".join(problems) or (None if wanted else "nndc doc lists no library")
 
 
+def check_that(truth, text):
+    if not truth:
+        raise AssertionError(text)
+
+
 def check(result):
-    if result.status:
-        raise AssertionError(result.text())
+    check_that(not result.status, result.text())
 
 
 def tensors_of(folder):
