@@ -1,4 +1,4 @@
-/* lower.h -- the inside of lowering: for lower.c and lower_scan.c only. */
+/* lower.h -- the inside of lowering: for lower.c, lower_scan.c and lower_slice.c only. */
 #ifndef NND_LOWER_H
 #define NND_LOWER_H
 
@@ -21,5 +21,10 @@ const Node *lower_underlying(const Node *node);
 
 /* All kernels of a region, those of its scans between the marks of their loops. */
 void lower_region(Lowered *l, const Region *region);
+/* --- lower_slice.c ---------------------------------------------------------------------------- */
+
+/* Lets the kernels from `begin` on compute and read a yielded value in its slice of the yield;
+ * false, and nothing is changed, where that is not possible. */
+bool lower_in_slice(Lowered *l, const Node *yield, int begin);
 
 #endif

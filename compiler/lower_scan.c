@@ -1,10 +1,10 @@
 /* lower_scan.c -- scans as kernels between the marks of a loop.
  *
  * A carried value has one buffer, that of its leaf: its initial value is copied there before the
- * loop, at the end of each step the next one is, and afterwards it is the final value. A yield is
- * copied into its slice. Those copies run over the same elements as the kernels that compute what
- * is copied: merging (fuse.c) makes them updates in place, and values that are only yielded or
- * carried on are never stored elsewhere. */
+ * loop, at the end of each step the next one is, and afterwards it is the final value. Those copies
+ * run over the same elements as the kernels that compute what is copied: merging (fuse.c) makes
+ * them updates in place. What is yielded is computed in its slice of the yield (lower_slice.c), or
+ * copied there if it is only another view. */
 #include "lower.h"
 
 static const char *carry_name(Lowered *l, const Node *leaf)
@@ -59,11 +59,21 @@ static void yield_store(Lowered *l, Block *body, const Node *yield)
     block_add(l, body, stmt_store(l, yield, subs, yield->rank, scalar_load_at(l->g, value, 0)));
 }
 
-static void yields_copy(Lowered *l, const Region *region)
+/* Whether the value is a tensor of its own that its kernel could compute anywhere. */
+static bool may_move(const Node *value)
+{
+    return value->kind != NODE_LEAF && value == lower_underlying(value);
+}
+
+/* Yields of what this step computes, by the kernels from `begin` on: moved: of what may move,
+ * others. */
+static void yields_keep(Lowered *l, const Region *region, int begin, bool moved)
 {
     for (int i = 0; i < region->results.len; i++) {
         const Node *result = region->results.data[i];
-        if (result->kind == NODE_YIELD && !is_carried(region->scan, result->value))
+        if (result->kind != NODE_YIELD || is_carried(region->scan, result->value)) continue;
+        if (may_move(result->value) != moved) continue;
+        if (!moved || !lower_in_slice(l, result, begin))
             yield_store(l, lower_loops(l, result->value, "yield"), result);
     }
 }
@@ -101,9 +111,11 @@ static void lower_scan(Lowered *l, const Region *region)
     const Node *scan = region->scan;
     loop_enter(l, region);
     mark(l, KERNEL_BEGIN, scan->loop);
+    int begin = l->kernels.len;
     lower_region(l, region);
-    yields_copy(l, region);
+    yields_keep(l, region, begin, false);
     carries_copy(l, region);
+    yields_keep(l, region, begin, true);
     mark(l, KERNEL_END, scan->loop);
     for (int i = 0; i < region->results.len; i++) {
         const Node *result = region->results.data[i];

@@ -3,8 +3,8 @@
  * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any)
  * is read from a copy with that border written out, so that the innermost loops have no conditions.
  * A factor that should give the lanes but has another axis innermost is read from a transposed
- * copy. Both copies are maps, shared by all that read the same; rearranging costs one pass over an
- * operand that is read many times. */
+ * copy; so is one that a loop would transpose at every step. Both copies are maps, shared by all
+ * that read the same; rearranging costs one pass over an operand that is read many times. */
 #include "kernel.h"
 
 #include <assert.h>
@@ -56,23 +56,37 @@ static const Scalar *load_padded(Lowered *l, const Scalar *s, const Node *reader
     return scalar_load(g, copy, subs, NULL, s->span);
 }
 
-/* The load with the axis that iterator `lane` subscripts innermost; the load itself if it is so. */
-static const Scalar *load_transposed(Lowered *l, const Scalar *s, int lane)
+/* Whether axes that the iterators subscript stand in front of others and can be moved behind them.
+ */
+static bool axes_movable(const Scalar *s, uint64_t inner, bool *moved)
+{
+    uint64_t seen = 0;
+    bool behind = false, front = false; /* a moved axis was seen; another behind it */
+    for (int k = 0; k < s->n_args; k++) {
+        moved[k] = s->args[k]->iters & inner;
+        front = front || (behind && !moved[k]);
+        behind = behind || moved[k];
+        if (s->node->shape[k].size && (moved[k] || s->node->shape[k].size->iters)) return false;
+        if (!moved[k]) continue;
+        if (s->args[k]->kind != SCALAR_ITER || (seen & s->args[k]->iters)) return false;
+        seen |= s->args[k]->iters;
+    }
+    return front;
+}
+
+/* The load from a copy with the axes that these iterators subscript innermost; the load itself if
+ * it is so, or cannot be. */
+static const Scalar *load_transposed(Lowered *l, const Scalar *s, uint64_t inner)
 {
     Graph *g = l->g;
-    int at = -1, n = 0;
-    for (int k = 0; k < s->n_args; k++) {
-        if (!(s->args[k]->iters >> lane & 1)) continue;
-        if (at >= 0 || s->args[k]->kind != SCALAR_ITER || s->node->shape[k].size) return s;
-        at = k;
-    }
-    if (at < 0 || at == s->n_args - 1) return s;
+    bool moved[MAX_RANK];
+    int n = 0;
+    if (!axes_movable(s, inner, moved)) return s;
     Extent shape[MAX_RANK];
     const Scalar *from[MAX_RANK], *subs[MAX_RANK];
     for (int pass = 0; pass < 2; pass++)
         for (int k = 0; k < s->n_args; k++) {
-            if ((k == at) != (pass == 1)) continue;
-            if (s->node->shape[k].size && s->node->shape[k].size->iters) return s;
+            if (moved[k] != (pass == 1)) continue;
             shape[n] = s->node->shape[k];
             from[k] = scalar_iter(g, n);
             subs[n++] = s->args[k];
@@ -90,6 +104,31 @@ static int lane_factor(const Node *node)
     for (int f = 0; f < 2; f++)
         in[f] = node->body->args[f]->iters >> lane & 1;
     return in[0] == in[1] ? -1 : in[1];
+}
+
+/* The node with another load as one of its factors. */
+static const Node *with_factors(Lowered *l, const Node *node, const Scalar *const *factors)
+{
+    const Scalar *product = scalar_op(l->g, OP_MUL, factors, node->body->span);
+    return graph_comp(l->g, node->reduce, node->rank, node->n_iters, node->iters, product, NULL,
+                      node->span);
+}
+
+/* A matrix product that a loop does at every step with a factor from outside, in the order in which
+ * the product would have to transpose it each time: transposed once, before the loop. */
+static const Node *product_resident(Lowered *l, const Node *node, const Block *block)
+{
+    while (block->data[0]->kind == STMT_LOOP)
+        block = &block->data[0]->body;
+    const Gemm *gemm = block->data[0]->gemm;
+    const Scalar *factors[2] = {node->body->args[0], node->body->args[1]};
+    int f = factors[1]->node == gemm->b;
+    if (!gemm->tb || loops_trips(node->free, gemm->b->free) < 2) return node;
+    if (factors[0]->node == factors[1]->node) return node;
+    uint64_t result = ((uint64_t)1 << node->rank) - 1;
+    uint64_t inner = factors[f]->iters & ~factors[1 - f]->iters & result;
+    factors[f] = load_transposed(l, factors[f], inner);
+    return with_factors(l, node, factors);
 }
 
 static const Node *window_build(void *data, Rewrite *rewrite, const Node *node)
@@ -114,13 +153,11 @@ static const Node *window_build(void *data, Rewrite *rewrite, const Node *node)
     }
     Lowered probe = *l;
     Block none = {0};
-    if (!pads && contract_gemm(&probe, same, true, &none)) return same;
+    if (!pads && contract_gemm(&probe, same, true, &none)) return product_resident(l, same, &none);
     int f = lane_factor(same);
     if (f >= 0 && points_of(same) >= MIN_REUSE * (double)node_max_elements(factors[f]->node))
-        factors[f] = load_transposed(l, factors[f], same->rank - 1);
-    const Scalar *product = scalar_op(l->g, OP_MUL, factors, body->span);
-    return graph_comp(l->g, same->reduce, same->rank, same->n_iters, same->iters, product, NULL,
-                      same->span);
+        factors[f] = load_transposed(l, factors[f], (uint64_t)1 << (same->rank - 1));
+    return with_factors(l, same, factors);
 }
 
 void pass_window(Lowered *l)

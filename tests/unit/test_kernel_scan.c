@@ -159,9 +159,15 @@ static void lstm(int n_steps, Extent rows, int units, bool reversed)
     next(&m, c, map(2, shape, OP2(ADD, kept, new)));
     const Scalar *shown = OP1(TANH, LOAD(m.carries[1].next, I(0), I(1)));
     next(&m, h, map(2, shape, OP2(MUL, LOAD(o, I(0), I(1)), shown)));
+    const Node *back = carry(&m, "back", constant(2, shape, 0.25)); /* the weight the other way */
+    const Scalar *term = OP2(MUL, LOAD(pre, I(0), I(2), I(3)), LOAD(w, I(1), I(2), I(3)));
+    const Extent sums[] = {rows, N(units), N(4), N(units)};
+    next(&m, back, reduce(REDUCE_SUM, 2, 4, sums, term, NULL));
     finish(&m);
     final(&m, "h", h);
     final(&m, "c", c);
+    final(&m, "back", back);
+    yield(&m, "pre", pre);
     yield(&m, "hs", m.carries[0].next);
     yield(&m, "before", h);
     yield(&m, "products", product);
