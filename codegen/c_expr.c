@@ -479,6 +479,7 @@ const char *c_bind(CKernel *k, const Scalar *s, const char *wanted)
         word = isalnum((unsigned char)*p) || *p == '_' || *p == '.';
     if (word) return t.s;
     const char *name = wanted ? c_name(k, wanted) : temp_name(k);
-    temp_declare(k, s, c_type(k, s->type), name, t);
+    /* gcc makes no vector code of a loop that reads a bool from outside */
+    temp_declare(k, s, s->type == TYPE_BOOL ? "int" : c_type(k, s->type), name, t);
     return name;
 }

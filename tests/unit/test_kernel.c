@@ -156,6 +156,23 @@ static void test_laziness(void)
 /* --- companions
  * -------------------------------------------------------------------------------------------- */
 
+/* Parts of a short axis with formulas of their own. */
+static void test_choices(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 2, SHAPE(B, N(19)));
+    const Scalar *v = LOAD(x, I(0), I(2));
+    const Scalar *rest =
+        scalar_select(g, OP2(LT, I(1), INT(2)), OP2(MUL, v, v), OP2(SUB, v, REAL(1)));
+    const Scalar *first = scalar_select(g, OP2(EQ, I(1), INT(0)), OP1(EXP, v), rest);
+    const Node *parts = output("parts", map(3, SHAPE(B, N(4), N(19)), first));
+    output("sums", reduce(REDUCE_SUM, 2, 3, SHAPE(B, N(4), N(19)),
+                          OP2(ADD, LOAD(parts, I(0), I(1), I(2)),
+                              scalar_select(g, OP2(EQ, I(1), INT(3)), v, REAL(0))),
+                          NULL));
+    CU_ASSERT(agrees());
+}
+
 static void test_scatter(void)
 {
     begin();
@@ -277,7 +294,8 @@ static void test_chunks(void)
     CU_ASSERT(agrees_within(1e-3, false));
 }
 
-/* --- together ---------------------------------------------------------------------------------- */
+/* --- together ----------------------------------------------------------------------------------
+ */
 
 /* softmax with cross-entropy, its gradient, and a step of an optimizer with two states. */
 static void test_training_step(void)
@@ -347,6 +365,7 @@ static const UnitTest tests[] = {
     {"gather", test_gather},
     {"a subscript out of bounds", test_fault},
     {"laziness", test_laziness},
+    {"choices", test_choices},
     {"scatter", test_scatter},
     {"pieces and views", test_pieces},
     {"draws", test_draws},
