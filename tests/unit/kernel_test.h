@@ -93,7 +93,7 @@ static inline Persistent *parameter(const char *name, int rank, const Extent *sh
 
 static const Node *output(const char *name, const Node *node)
 {
-    Output o = {name_of(context, name), node, here};
+    Output o = {.name = name_of(context, name), .node = node, .span = here};
     vec_push(graph_arena(g), &entry->outputs, o);
     return node;
 }
