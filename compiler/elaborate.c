@@ -34,6 +34,7 @@ Session *session_new(Elab *e, bool step)
 {
     Session *session = NEW(e->arena, Session);
     session->current = map_new(e->arena);
+    session->owner = map_new(e->arena);
     session->step = step;
     e->rounds = 0;
     return session;

@@ -214,6 +214,7 @@ struct Frame {
 typedef struct Session {
     Map current;            /* Persistent -> Node: its value now, if changed */
     VEC(Persistent *) changed;
+    Map owner;              /* Node -> Persistent: its values in this entry, now and before */
     bool step;              /* whether states may be changed */
     Span last_change;       /* the last minimize */
     VEC(Update) fits;       /* values of the fits met, over the batch */

@@ -50,6 +50,9 @@ void persistent_set(Elab *e, Persistent *p, const Node *value)
         if (value->name) graph_name(kept, value->name);
         value = kept;
     }
+    const Persistent *other = map_get(&s->owner, value);
+    if (other && other != p) value = graph_tag(e->g, value); /* equal, but not the same to a derivative */
+    map_put(&s->owner, value, p);
     map_put(&s->current, p, (void *)(uintptr_t)value);
 }
 
