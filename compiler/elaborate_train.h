@@ -13,6 +13,7 @@ typedef struct TrainWork {
     bool step;              /* which of the two */
     Map minimizes;          /* statement -> its number */
     int n_minimizes;
+    int64_t nest;           /* rounds of the unrolled loops around, multiplied; 0: none */
     VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
 } TrainWork;
 

@@ -3,7 +3,7 @@
  * values, and reports. Loops are unrolled. */
 #include "elaborate_train.h"
 
-enum { MAX_ROUNDS = 10000 };
+enum { MAX_ROUNDS = 10000 }; /* of loops, in one entry */
 
 /* --- update: parameter by parameter ------------------------------------------------------------------------ */
 
@@ -105,23 +105,43 @@ static void exec_update(Elab *e, Frame *f, const AstStmt *s)
 
 /* --- loops and choices ---------------------------------------------------------------------------------------- */
 
+/* Counts the rounds of a loop that is unrolled, those of the loops in it for each of its own; false, and an
+ * error, if they become too many. The caller sets w->nest back. */
+static bool rounds_room(Elab *e, TrainWork *w, const AstStmt *s, int64_t rounds)
+{
+    int64_t nest = w->nest ? w->nest : 1, most = MAX_ROUNDS / nest;
+    bool inside = nest > 1, after = e->rounds > 0;
+    w->nest = nest * (rounds < most ? rounds : most);
+    e->rounds += rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
+    if (rounds <= most && e->rounds <= MAX_ROUNDS) return true;
+    diag_error(e->context, s->span, "%lld rounds%s are too many", (long long)rounds,
+               inside  ? arena_printf(e->arena, " in each of %lld", (long long)nest)
+               : after ? ", after those of other loops," : "");
+    diag_hint(e->context, "loops of a train block are unrolled when compiling, to %d rounds in all; "
+              "`steps` and `epochs` repeat at run time", MAX_ROUNDS);
+    return false;
+}
+
 static void exec_repeat(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
 {
     int64_t rounds;
     if (!eval_int(e, f, s->values.data[0], "the number of rounds", &rounds)) return;
-    if (rounds < 0 || rounds > MAX_ROUNDS) {
-        diag_error(e->context, s->values.data[0]->span, "%lld rounds; from 0 to %d are possible",
-                   (long long)rounds, MAX_ROUNDS);
+    if (rounds < 0) {
+        diag_error(e->context, s->values.data[0]->span, "%lld rounds", (long long)rounds);
         return;
     }
     /* What is reported needs the values of one round only. */
+    int64_t first = w->step || rounds == 0 ? 0 : rounds - 1;
     int errors = diag_errors(e->context);
-    for (int64_t k = w->step || rounds == 0 ? 0 : rounds - 1; k < rounds; k++) {
+    int64_t nest = w->nest;
+    if (!rounds_room(e, w, s, rounds - first)) rounds = first;
+    for (int64_t k = first; k < rounds; k++) {
         vec_push(e->arena, &f->loops, k);
         exec_train_block(e, f, w, &s->body);
         f->loops.len--;
         if (diag_errors(e->context) > errors) break;
     }
+    w->nest = nest;
 }
 
 static void exec_copies(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
@@ -130,12 +150,9 @@ static void exec_copies(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
     if (!eval_int(e, f, s->values.data[0], "the start of a loop", &from) ||
         !eval_int(e, f, s->values.data[1], "the end of a loop", &to))
         return;
-    if (to - from > MAX_ROUNDS) {
-        diag_error(e->context, s->span, "this loop is unrolled %lld times when compiling",
-                   (long long)(to - from));
-        return;
-    }
     int errors = diag_errors(e->context);
+    int64_t nest = w->nest;
+    if (!rounds_room(e, w, s, to > from ? to - from : 0)) to = from;
     for (int64_t k = from; k < to && diag_errors(e->context) == errors; k++) {
         Value v = value_int(e, k);
         local_bind(e, f, s->names.data[0], &v);
@@ -145,6 +162,7 @@ static void exec_copies(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
         f->loops.len--;
         w->copies.len--;
     }
+    w->nest = nest;
     Local *local = local_find(f, s->names.data[0].name);
     if (local) local->bound = false;
 }
