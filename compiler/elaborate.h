@@ -367,7 +367,7 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
 /* The line of a setting in a train block, or NULL. */
 const AstStmt *setting_find(const AstItem *item, const char *name);
 
-/* elaborate_train.c */
+/* train_phase.c */
 void elaborate_train(Elab *e, const Definition *definition);
 
 /* names_check.c: unknown names in bodies of a file that no call reached */

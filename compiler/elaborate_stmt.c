@@ -311,7 +311,7 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FEED:
     case AST_REPEAT:
     case AST_EVERY:
-    case AST_PHASE:
+    case AST_PHASE: /* at the top of a train block they are gone */
     case AST_UPDATE:
         elab_unsupported(e, s->span, statement_names[s->kind]);
         bind_unsupported(e, f, s);

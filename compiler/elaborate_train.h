@@ -11,11 +11,15 @@ typedef struct TrainWork {
     double clip;            /* 0: none */
     Entry *entry;           /* the step, or the reports over the whole split */
     bool step;              /* which of the two */
+    uint64_t site;          /* of draws: the phases of a block draw independently */
     Map minimizes;          /* statement -> its number */
     int n_minimizes;
     int64_t nest;           /* rounds of the unrolled loops around, multiplied; 0: none */
     VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
 } TrainWork;
+
+/* elaborate_train.c: a train block without phases, or one of its phases. */
+void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
 
 /* train_block.c: the statements of a train block, in order. */
 void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);

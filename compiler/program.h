@@ -118,7 +118,8 @@ typedef struct Minimize {
 } Minimize;
 
 typedef struct Train {
-    Name name;
+    Name name;             /* mlp; of a phase: mlp.pretrain */
+    Name identifier;       /* the same for C: unique */
     Span span;
     VEC(DataSet *) data;   /* the first one's length is an epoch's; none: steps without data */
     int64_t batch, epochs, steps; /* epochs or steps is 0 */

@@ -507,8 +507,7 @@ static int train_blocks(NndSession *session, const char *const *paths, const Log
     bool first = true;
     for (int i = from < 0 ? 0 : from; i < session->program->train_count && !status; i++) {
         const NndTrainInfo *info = &session->program->trains[i];
-        if (session->options.only != NULL && strcmp(session->options.only, info->name) != 0)
-            continue;
+        if (!nnd_train_meant(&session->options, info)) continue;
         Training training = {.session = session,
                              .info = info,
                              .log = log,
