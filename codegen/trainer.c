@@ -317,6 +317,10 @@ static void print_train_tables(Trainer *t, const NndTrainInfo *train, const char
         for (int i = 0; i < train->loss_count; i++)
             out_line(&t->out, "%s,", quoted(t, train->losses[i]));
         out_close(&t->out, "};");
+        StrBuf ran = str_new(t->arena);
+        for (int i = 0; i < train->loss_count; i++)
+            str_printf(&ran, "%s%d", i ? ", " : "", train->ran[i]);
+        out_line(&t->out, "static const int ran_%s[] = {%s};", name, str_text(&ran));
     }
     if (train->set_count) {
         StrBuf sets = str_new(t->arena);
@@ -349,7 +353,7 @@ static void print_trains(Trainer *t)
         const char *name = t->program->trains.data[i]->identifier;
         out_open(&t->out, "{");
         out_line(&t->out, ".name = %s, .place = %s,", quoted(t, b->name), quoted(t, b->place));
-        if (b->loss_count) out_line(&t->out, ".losses = losses_%s,", name);
+        if (b->loss_count) out_line(&t->out, ".losses = losses_%s, .ran = ran_%s,", name, name);
         out_line(&t->out, ".loss_count = %d,", b->loss_count);
         if (b->set_count) out_line(&t->out, ".sets = sets_%s,", name);
         out_line(&t->out, ".set_count = %d,", b->set_count);

@@ -92,6 +92,7 @@ static void elaborate_step(Elab *e, TrainWork *w)
     w->step = true;
     e->session = session_new(e, true);
     exec_train_block(e, train_frame(e, w, true), w, &w->item->body);
+    minimizes_finish(e, w);
     entry_updates(e, t->step, e->session);
 }
 
@@ -209,7 +210,8 @@ void elaborate_train_block(Elab *e, const Definition *definition, Name identifie
     if (diag_errors(e->context) == errors) {
         fields_bind(e, t);
         elaborate_step(e, &w);
-        if (!block_has(&item->body, AST_MINIMIZE)) {
+        if (!block_has(&item->body, AST_MINIMIZE) && !block_has(&item->body, AST_UPDATE) &&
+            !block_has(&item->body, AST_SET_NEXT)) {
             diag_error(e->context, item->name.span, "the train block %s minimizes nothing", t->name);
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }

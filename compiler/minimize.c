@@ -277,22 +277,50 @@ static Name minimize_name(Elab *e, TrainWork *w, const AstStmt *s)
     return name_of(e->context, str_text(&name));
 }
 
-/* The step shows each loss once; of a repeated one, the last. */
+static const Node *node_of(Elab *e, Value v, Span span)
+{
+    return value_node(e, &v, NULL, span);
+}
+
+/* The step shows each loss once; of a repeated one, the last that was computed. */
 static void loss_note(Elab *e, TrainWork *w, const AstStmt *s, Name name, const Node *loss)
 {
     Train *t = w->train;
-    for (int i = 0; i < t->minimizes.len; i++)
-        if (t->minimizes.data[i].name == name) {
-            w->entry->outputs.data[t->minimizes.data[i].output].node = loss;
-            return;
-        }
-    Minimize m = {name, s->span, w->entry->outputs.len};
+    Minimize *known = NULL;
+    for (int i = 0; i < t->minimizes.len && !known; i++)
+        if (t->minimizes.data[i].name == name) known = &t->minimizes.data[i];
+    if (w->condition) {
+        const Node *before = known ? w->entry->outputs.data[known->output].node
+                                   : graph_scalar(e->g, scalar_real(e->g, 0));
+        Value choice[] = {value_of_node(e, w->condition), value_of_node(e, loss), value_of_node(e, before)};
+        loss = node_of(e, value_op(e, OP_SELECT, choice, 3, s->span), s->span);
+    }
+    if (known) {
+        w->entry->outputs.data[known->output].node = loss;
+        if (!w->condition) known->ran = NULL;
+        if (!known->ran) return;
+        Value either[] = {value_of_node(e, known->ran), value_of_node(e, w->condition)};
+        known->ran = node_of(e, value_op(e, OP_OR, either, 2, s->span), s->span);
+        return;
+    }
+    Minimize m = {name, s->span, w->entry->outputs.len, w->condition, -1};
     vec_push(e->arena, &t->minimizes, m);
     const char *number = name + strlen("minimize");
     Name shown = strcmp(number, "1") ? name_printf(e->context, "loss%s", number)
                                      : name_of(e->context, "loss");
     Output output = {.name = shown, .node = loss, .span = s->span};
     vec_push(e->arena, &w->entry->outputs, output);
+}
+
+void minimizes_finish(Elab *e, TrainWork *w)
+{
+    for (int i = 0; i < w->train->minimizes.len; i++) {
+        Minimize *m = &w->train->minimizes.data[i];
+        if (!m->ran) continue;
+        m->ran_output = w->entry->outputs.len;
+        Output output = {.name = name_printf(e->context, "ran_%s", m->name), .node = m->ran, .span = m->span};
+        vec_push(e->arena, &w->entry->outputs, output);
+    }
 }
 
 void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)

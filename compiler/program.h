@@ -115,6 +115,8 @@ typedef struct Minimize {
     Name name;      /* minimize1 */
     Span span;
     int output;     /* of the step entry: its loss */
+    const Node *ran;/* whether it was done in this step; NULL: always */
+    int ran_output; /* of the step entry: the same; or -1 */
 } Minimize;
 
 typedef struct Train {

@@ -121,6 +121,7 @@ typedef struct NndReportInfo {
 typedef struct NndTrainInfo {
     const char *name, *place; /* mlp, or mlp.pretrain, a phase of it; model.nnd:18 */
     const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
+    const int *ran; /* for each loss, the output that says if it was computed; -1: always */
     int loss_count;
     const int *sets; /* the data sets; the first one's length is an epoch's */
     int set_count;
