@@ -267,6 +267,7 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
 {
     int *sets = NEW_ARRAY(d->arena, int, train->data.len + 1);
     const char **losses = NEW_ARRAY(d->arena, const char *, train->minimizes.len + 1);
+    int *ran = NEW_ARRAY(d->arena, int, train->minimizes.len + 1);
     NndStreamed *fits = NEW_ARRAY(d->arena, NndStreamed, train->fits.len + 1);
     NndStreamed *report = train->report ? NEW(d->arena, NndStreamed) : NULL;
     for (int i = 0; i < train->data.len; i++)
@@ -274,6 +275,8 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
             if (d->program->data.data[s] == train->data.data[i]) sets[i] = s;
     for (int i = 0; i < train->minimizes.len; i++)
         losses[i] = span_place(d->program->context, train->minimizes.data[i].span);
+    for (int i = 0; i < train->minimizes.len; i++)
+        ran[i] = train->minimizes.data[i].ran_output;
     for (int i = 0; i < train->fits.len; i++)
         stream_describe(d, train->fits.data[i], &fits[i]);
     if (report) stream_describe(d, train->report, report);
@@ -288,6 +291,7 @@ static void train_describe(Describe *d, const Train *train, NndTrainInfo *out)
     *out = (NndTrainInfo){.name = train->name,
                           .place = span_place(d->program->context, train->span),
                           .losses = losses,
+                          .ran = ran,
                           .loss_count = train->minimizes.len,
                           .sets = sets,
                           .set_count = train->data.len,

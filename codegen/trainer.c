@@ -309,15 +309,18 @@ static const char *drawing_text(NndDrawing drawing)
     return "";
 }
 
-static void print_train_tables(Trainer *t, const NndTrainInfo *train)
+static void print_train_tables(Trainer *t, const NndTrainInfo *train, const char *name)
 {
-    const char *name = train->name;
     if (train->loss_count) {
         out_line(&t->out, "static const char *const losses_%s[] = {", name);
         t->out.indent++;
         for (int i = 0; i < train->loss_count; i++)
             out_line(&t->out, "%s,", quoted(t, train->losses[i]));
         out_close(&t->out, "};");
+        StrBuf ran = str_new(t->arena);
+        for (int i = 0; i < train->loss_count; i++)
+            str_printf(&ran, "%s%d", i ? ", " : "", train->ran[i]);
+        out_line(&t->out, "static const int ran_%s[] = {%s};", name, str_text(&ran));
     }
     if (train->set_count) {
         StrBuf sets = str_new(t->arena);
@@ -342,15 +345,15 @@ static void print_trains(Trainer *t)
     const NndProgram *d = t->described;
     if (!d->train_count) return;
     for (int i = 0; i < d->train_count; i++)
-        print_train_tables(t, &d->trains[i]);
+        print_train_tables(t, &d->trains[i], t->program->trains.data[i]->identifier);
     out_line(&t->out, "static const NndTrainInfo trains[] = {");
     t->out.indent++;
     for (int i = 0; i < d->train_count; i++) {
         const NndTrainInfo *b = &d->trains[i];
-        const char *name = b->name;
+        const char *name = t->program->trains.data[i]->identifier;
         out_open(&t->out, "{");
-        out_line(&t->out, ".name = %s, .place = %s,", quoted(t, name), quoted(t, b->place));
-        if (b->loss_count) out_line(&t->out, ".losses = losses_%s,", name);
+        out_line(&t->out, ".name = %s, .place = %s,", quoted(t, b->name), quoted(t, b->place));
+        if (b->loss_count) out_line(&t->out, ".losses = losses_%s, .ran = ran_%s,", name, name);
         out_line(&t->out, ".loss_count = %d,", b->loss_count);
         if (b->set_count) out_line(&t->out, ".sets = sets_%s,", name);
         out_line(&t->out, ".set_count = %d,", b->set_count);

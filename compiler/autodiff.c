@@ -513,6 +513,19 @@ static bool is_wrt(const Node *node, const Node *const *wrt, int n_wrt)
     return false;
 }
 
+typedef struct Ends {
+    const Node *const *wrt;
+    int n_wrt;
+} Ends;
+
+/* Whether no derivative flows through the node to what it is computed from. */
+static bool nothing_flows(void *data, const Node *node)
+{
+    const Ends *ends = data;
+    if (node_is_map(node) && node->body->kind == SCALAR_OP && node->body->op == OP_STOP) return true;
+    return is_wrt(node, ends->wrt, ends->n_wrt);
+}
+
 static void depends_find(Diff *d, const Nodes *nodes, const Node *const *wrt, int n_wrt)
 {
     for (int i = 0; i < nodes->len; i++) {
@@ -554,7 +567,8 @@ void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *
     assert(seed->rank == extra + y->rank && "the seed must have the shape of y");
     for (int i = 0; i < n_wrt; i++)
         out[i] = NULL;
-    Nodes nodes = graph_reach(scratch, &y, 1);
+    Ends ends = {wrt, n_wrt};
+    Nodes nodes = graph_reach_to(scratch, &y, 1, nothing_flows, &ends);
     depends_find(&d, &nodes, wrt, n_wrt);
     if (node_depends(&d, y)) flow_add(&d, y, (Flow){.value = seed_value(&d, y, seed)});
     for (int i = nodes.len - 1; i >= 0; i--) {

@@ -46,18 +46,26 @@ static void settings_check(Driver *driver, const AstFile *file, const Setting *s
     }
 }
 
+/* --only names a train block, or one of its phases: NAME.PHASE. */
 static void only_check(Driver *driver, const AstFile *file)
 {
     VEC(const char *) names = {0};
-    if (!driver->options.only) return;
+    const char *only = driver->options.only;
+    if (!only) return;
     for (int i = 0; i < file->items.len; i++) {
-        if (file->items.data[i]->kind != AST_TRAIN) continue;
-        vec_push(driver->arena, &names, file->items.data[i]->name.name);
-        if (!strcmp(driver->options.only, file->items.data[i]->name.name)) return;
+        const AstItem *item = file->items.data[i];
+        if (item->kind != AST_TRAIN) continue;
+        vec_push(driver->arena, &names, item->name.name);
+        for (int k = 0; k < item->body.len; k++)
+            if (item->body.data[k]->kind == AST_PHASE)
+                vec_push(driver->arena, &names,
+                         arena_printf(driver->arena, "%s.%s", item->name.name,
+                                      item->body.data[k]->names.data[0].name));
     }
-    diag_error(driver->context, NO_SPAN, "--only: there is no train block `%s`",
-               driver->options.only);
-    const char *near = suggest(driver->options.only, names.data, names.len);
+    for (int i = 0; i < names.len; i++)
+        if (!strcmp(only, names.data[i])) return;
+    diag_error(driver->context, NO_SPAN, "--only: there is no train block `%s`", only);
+    const char *near = suggest(only, names.data, names.len);
     if (near) diag_hint(driver->context, "did you mean `%s`?", near);
 }
 

@@ -34,6 +34,7 @@ Session *session_new(Elab *e, bool step)
 {
     Session *session = NEW(e->arena, Session);
     session->current = map_new(e->arena);
+    session->owner = map_new(e->arena);
     session->step = step;
     e->rounds = 0;
     return session;
@@ -289,7 +290,10 @@ static void items_elaborate(Elab *e, const Scope *scope, AstItemKind kind)
         if (kind == AST_DATA) {
             elaborate_data(e, d);
         } else if (kind == AST_TRAIN) {
-            if (e->options->only && strcmp(e->options->only, d->name) != 0) continue;
+            /* One phase may need what an earlier one makes: NAME.PHASE stands for the block here. */
+            const char *only = e->options->only;
+            if (only && (strcspn(only, ".") != strlen(d->name) || strncmp(only, d->name, strlen(d->name))))
+                continue;
             elaborate_train(e, d);
         } else if (kind == AST_CONST) {
             AstExpr name = {.kind = AST_NAME, .span = d->span, .name = d->name};

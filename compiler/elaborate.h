@@ -214,6 +214,7 @@ struct Frame {
 typedef struct Session {
     Map current;            /* Persistent -> Node: its value now, if changed */
     VEC(Persistent *) changed;
+    Map owner;              /* Node -> Persistent: its values in this entry, now and before */
     bool step;              /* whether states may be changed */
     Span last_change;       /* the last minimize */
     VEC(Update) fits;       /* values of the fits met, over the batch */
@@ -336,6 +337,10 @@ Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args);
 /* elaborate_stmt.c */
 void exec_block(Elab *e, Frame *f, const AstBlock *block);
 void exec_stmt(Elab *e, Frame *f, const AstStmt *s);
+/* Runs branch(data, true), then branch(data, false) from the same start; afterwards names, what is returned and
+ * what is kept are chosen by the condition, which is known at run time. */
+void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
+                   void (*branch)(void *data, bool then), void *data);
 Local *local_bind(Elab *e, Frame *f, AstName name, const Value *value);
 Local *local_find(const Frame *f, Name name);
 /* Whether the name stands as grad's second argument in the frame's body. */
@@ -352,6 +357,11 @@ void exec_param(Elab *e, Frame *f, const AstStmt *s);
 void exec_state(Elab *e, Frame *f, const AstStmt *s);
 void exec_fit(Elab *e, Frame *f, const AstStmt *s);
 void exec_next(Elab *e, Frame *f, const AstStmt *s);
+/* The states whose `next` is set. */
+typedef VEC(const Persistent *) StateList;
+StateList states_set(Elab *e, const Frame *f);
+/* A new round of a loop begins: the names of the states whose `next` the last one set stand for these values. */
+void states_proceed(Elab *e, Frame *f, const StateList *before);
 
 /* elaborate_data.c */
 void elaborate_data(Elab *e, Definition *definition);
@@ -366,7 +376,7 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
 /* The line of a setting in a train block, or NULL. */
 const AstStmt *setting_find(const AstItem *item, const char *name);
 
-/* elaborate_train.c */
+/* train_phase.c */
 void elaborate_train(Elab *e, const Definition *definition);
 
 /* names_check.c: unknown names in bodies of a file that no call reached */
@@ -374,6 +384,8 @@ void names_check(Elab *e, const Scope *scope);
 void name_unknown(Elab *e, const Scope *scope, AstName name, const char *const *local, int n_local);
 
 /* elaborate_model.c */
+/* Makes the parameters of a model that was not called yet, if its sizes are known. */
+void model_declare(Elab *e, const Function *function);
 void elaborate_models(Elab *e);
 
 /* Says that this version of the compiler does not reach a part of the language. */

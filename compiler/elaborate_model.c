@@ -88,6 +88,32 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     if (n) m->model->entry = entry;
 }
 
+/* Sizes that a model's signature leaves open are those of a model of the same structure that was called. */
+static void sizes_borrow(Elab *e, ModelInstance *m)
+{
+    for (int i = 0; i < e->model_functions.len && !m->first_args; i++) {
+        const ModelInstance *other = e->model_functions.data[i]->model;
+        if (other->item != m->item) continue;
+        m->first_args = other->first_args;
+        m->n_first_args = other->n_first_args;
+    }
+}
+
+void model_declare(Elab *e, const Function *function)
+{
+    ModelInstance *m = function->model;
+    for (int i = 0; i < e->program->persistents.len; i++)
+        if (e->program->persistents.data[i]->model == m->model->name) return;
+    Session *session = e->session;
+    int64_t rounds = e->rounds;
+    sizes_borrow(e, m);
+    model_entry(e, m, function);
+    m->model->entry = NULL;
+    m->model->input_names.len = 0;
+    e->session = session;
+    e->rounds = rounds;
+}
+
 void elaborate_models(Elab *e)
 {
     for (int i = 0; i < e->model_functions.len; i++) {

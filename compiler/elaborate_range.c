@@ -120,9 +120,10 @@ static Value eval_before(Infer *in, const AstExpr *x)
     Axis saved[MAX_CONTEXT];
     IndexVar *saved_indices[MAX_ITERS];
     int n_axes = e->axes.len - in->outer_axes, n_indices = in->f->indices.len - in->outer_indices;
-    memcpy(saved, e->axes.data + in->outer_axes, sizeof(Axis) * (size_t)n_axes);
-    memcpy(saved_indices, in->f->indices.data + in->outer_indices,
-           sizeof *saved_indices * (size_t)n_indices);
+    for (int i = 0; i < n_axes; i++) /* no memcpy: there may be no array yet */
+        saved[i] = e->axes.data[in->outer_axes + i];
+    for (int i = 0; i < n_indices; i++)
+        saved_indices[i] = in->f->indices.data[in->outer_indices + i];
     e->axes.len = in->outer_axes;
     in->f->indices.len = in->outer_indices;
     RangeTable *table = in->f->ranges;

@@ -108,6 +108,22 @@ static void patience_check(Elab *e, const AstItem *item, const Train *t)
     diag_hint(e->context, "add what is to become small: monitor: -accuracy, of a report `accuracy`");
 }
 
+/* A setting holds for the whole block: it does not stand inside of a statement. */
+static void settings_inside(Elab *e, const AstBlock *block, int depth)
+{
+    for (int i = 0; i < block->len; i++) {
+        const AstStmt *s = block->data[i];
+        if (s->kind == AST_SETTING && depth) {
+            diag_error(e->context, s->span, "a setting stands at the top of a train block, not inside of "
+                       "a statement");
+            diag_hint(e->context, "`%s` holds for every step; what changes from step to step is an "
+                      "expression of `step`", s->names.data[0].name);
+        }
+        settings_inside(e, &s->body, depth + 1);
+        settings_inside(e, &s->otherwise, depth + 1);
+    }
+}
+
 static void length_check(Elab *e, const AstItem *item, Train *t, int errors)
 {
     Value v;
@@ -134,6 +150,7 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
     Frame *f = frame_new(e, FRAME_CONST, definition->scope);
     f->item = s.item;
     int errors = diag_errors(e->context);
+    settings_inside(e, &s.item->body, 0);
     settings_apply(e, f, &s);
     length_check(e, s.item, t, errors);
     patience_check(e, s.item, t);

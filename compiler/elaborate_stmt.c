@@ -143,12 +143,15 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
 
 /* --- if -------------------------------------------------------------------------------------------------------- */
 
+/* What a branch changes: names, and what is kept. */
 typedef struct Snapshot {
     Local *locals;
     int n;
     bool returned;
     Value *results;
     int n_results;
+    const Node **kept; /* values of the kept tensors changed so far, in the session's order */
+    int n_kept;
 } Snapshot;
 
 static Snapshot snapshot_take(Elab *e, const Frame *f)
@@ -158,10 +161,20 @@ static Snapshot snapshot_take(Elab *e, const Frame *f)
     s.locals = NEW_ARRAY(e->arena, Local, s.n + 1);
     for (int i = 0; i < s.n; i++)
         s.locals[i] = *f->order.data[i];
+    s.n_kept = e->session ? e->session->changed.len : 0;
+    s.kept = NEW_ARRAY(e->arena, const Node *, s.n_kept + 1);
+    for (int i = 0; i < s.n_kept; i++)
+        s.kept[i] = persistent_current(e, e->session->changed.data[i]);
     return s;
 }
 
-static void snapshot_restore(Frame *f, const Snapshot *s)
+/* What the kept tensor with number i among the changed ones was then. */
+static const Node *snapshot_kept(Elab *e, const Snapshot *s, int i)
+{
+    return i < s->n_kept ? s->kept[i] : e->session->changed.data[i]->leaf;
+}
+
+static void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
 {
     for (int i = 0; i < f->order.len; i++) {
         if (i < s->n) *f->order.data[i] = s->locals[i];
@@ -170,6 +183,9 @@ static void snapshot_restore(Frame *f, const Snapshot *s)
     f->returned = s->returned;
     f->results = s->results;
     f->n_results = s->n_results;
+    for (int i = 0; e->session && i < e->session->changed.len; i++)
+        map_put(&e->session->current, e->session->changed.data[i],
+                (void *)(uintptr_t)snapshot_kept(e, s, i));
 }
 
 static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, Span span)
@@ -199,6 +215,35 @@ static void branches_differ(Elab *e, Local *local, const Value *then, Span span)
     local->value = value_error();
 }
 
+/* `next` in one branch keeps the value in the other. */
+static void merge_next(Elab *e, const Value *cond, const Local *a, Local *b, Span span)
+{
+    if (!a->has_next && !b->has_next) return;
+    Value v = choose(e, cond, a->has_next ? &a->next : &a->value, b->has_next ? &b->next : &b->value, span);
+    b->next = v.kind == VALUE_TENSOR ? value_settle(e, &v, NULL, span) : v;
+    b->has_next = true;
+}
+
+/* The values of what is kept after both branches; before: as it is after the second one. */
+static void merge_kept(Elab *e, const Value *cond, const Snapshot *then, Span span)
+{
+    for (int i = 0; e->session && i < e->session->changed.len; i++) {
+        Persistent *p = e->session->changed.data[i];
+        const Node *a = snapshot_kept(e, then, i), *b = persistent_current(e, p);
+        if (a == b) continue;
+        Value va = value_of_node(e, a), vb = value_of_node(e, b);
+        Value v = value_op(e, OP_SELECT, (Value[]){*cond, va, vb}, 3, span);
+        uint64_t hidden = 0;
+        const Node *node = v.kind == VALUE_TENSOR ? value_node(e, &v, &hidden, span) : NULL;
+        if (hidden) {
+            diag_error(e->context, span, "the new value of `%s` differs between instances", p->path);
+            diag_hint(e->context, "the condition differs; choose a value to reduce over them, outside of the `if`");
+            return;
+        }
+        if (node) persistent_set(e, p, node);
+    }
+}
+
 static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
 {
     for (int i = 0; i < f->order.len; i++) {
@@ -208,6 +253,7 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
             b->bound = false;
             continue;
         }
+        merge_next(e, cond, a, b, span);
         if (a->value.kind == VALUE_ERROR || b->value.kind == VALUE_ERROR) {
             b->value = value_error();
             continue;
@@ -227,34 +273,51 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
     }
 }
 
-static void exec_run_time_if(Elab *e, Frame *f, const AstStmt *s, const Value *cond)
+/* What the branches return, chosen; false after an error. */
+static bool merge_returns(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
 {
-    Snapshot before = snapshot_take(e, f);
-    f->choices++;
-    exec_block(e, f, &s->body);
-    Snapshot then = snapshot_take(e, f);
-    snapshot_restore(f, &before);
-    exec_block(e, f, &s->otherwise);
-    f->choices--;
-    if (then.returned != f->returned) {
-        diag_error(e->context, s->span,
+    if (then->returned != f->returned) {
+        diag_error(e->context, span,
                    "`return` stands in one branch only, and which one is taken is known at run time");
         diag_hint(e->context, "return in both branches, or bind a name in both and return it after");
         f->returned = true;
         f->n_results = 0;
-        return;
+        return false;
     }
-    if (f->returned) {
-        if (then.n_results != f->n_results) {
-            diag_error(e->context, s->span, "the branches return %d and %d values", then.n_results,
-                       f->n_results);
-            return;
-        }
-        for (int i = 0; i < f->n_results; i++)
-            f->results[i] = choose(e, cond, &then.results[i], &f->results[i], s->span);
-        return;
+    if (f->returned && then->n_results != f->n_results) {
+        diag_error(e->context, span, "the branches return %d and %d values", then->n_results, f->n_results);
+        return false;
     }
-    merge_locals(e, f, cond, &then, s->span);
+    for (int i = 0; f->returned && i < f->n_results; i++)
+        f->results[i] = choose(e, cond, &then->results[i], &f->results[i], span);
+    return true;
+}
+
+void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
+                   void (*branch)(void *data, bool then), void *data)
+{
+    Snapshot before = snapshot_take(e, f);
+    f->choices++;
+    branch(data, true);
+    Snapshot then = snapshot_take(e, f);
+    snapshot_restore(e, f, &before);
+    branch(data, false);
+    f->choices--;
+    if (!merge_returns(e, f, cond, &then, span)) return;
+    merge_kept(e, cond, &then, span);
+    if (!f->returned) merge_locals(e, f, cond, &then, span);
+}
+
+typedef struct IfBranches {
+    Elab *e;
+    Frame *f;
+    const AstStmt *s;
+} IfBranches;
+
+static void if_branch(void *data, bool then)
+{
+    IfBranches *b = data;
+    exec_block(b->e, b->f, then ? &b->s->body : &b->s->otherwise);
 }
 
 static void exec_if(Elab *e, Frame *f, const AstStmt *s)
@@ -268,7 +331,8 @@ static void exec_if(Elab *e, Frame *f, const AstStmt *s)
         exec_block(e, f, cond.scalar->value != 0 ? &s->body : &s->otherwise);
         return;
     }
-    exec_run_time_if(e, f, s, &cond);
+    IfBranches branches = {e, f, s};
+    exec_branches(e, f, &cond, s->span, if_branch, &branches);
 }
 
 /* --- dispatch ---------------------------------------------------------------------------------------------------- */
@@ -311,7 +375,7 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FEED:
     case AST_REPEAT:
     case AST_EVERY:
-    case AST_PHASE:
+    case AST_PHASE: /* at the top of a train block they are gone */
     case AST_UPDATE:
         elab_unsupported(e, s->span, statement_names[s->kind]);
         bind_unsupported(e, f, s);

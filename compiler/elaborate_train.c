@@ -13,6 +13,7 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
     Frame *f = frame_new(e, FRAME_TRAIN, w->definition->scope);
     f->item = w->item;
     f->training = training;
+    f->site = w->site;
     Value failed = value_error();
     for (int d = 0; d < w->train->data.len; d++) {
         const DataSet *data = w->train->data.data[d];
@@ -87,10 +88,11 @@ static bool block_has(const AstBlock *block, AstStmtKind kind)
 static void elaborate_step(Elab *e, TrainWork *w)
 {
     Train *t = w->train;
-    t->step = w->entry = entry_new(e, "step", t->name, t->data.len ? t->batch : 0);
+    t->step = w->entry = entry_new(e, "step", t->identifier, t->data.len ? t->batch : 0);
     w->step = true;
     e->session = session_new(e, true);
     exec_train_block(e, train_frame(e, w, true), w, &w->item->body);
+    minimizes_finish(e, w);
     entry_updates(e, t->step, e->session);
 }
 
@@ -127,7 +129,7 @@ static bool fit_is_allowed(Elab *e, const Update *fit)
 static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
 {
     Train *t = w->train;
-    Entry *whole = entry_new(e, "fit", t->name, t->batch);
+    Entry *whole = entry_new(e, "fit", t->identifier, t->batch);
     for (int i = 0; i < session->fits.len; i++) {
         Update *fit = &session->fits.data[i];
         if (!fit_is_allowed(e, fit)) return;
@@ -169,7 +171,7 @@ static void elaborate_report(Elab *e, TrainWork *w)
 {
     if (!block_has(&w->item->body, AST_REPORT) && !setting_find(w->item, "monitor")) return;
     Train *t = w->train;
-    Entry *whole = w->entry = entry_new(e, "report", t->name, t->data.len ? t->batch : 0);
+    Entry *whole = w->entry = entry_new(e, "report", t->identifier, t->data.len ? t->batch : 0);
     whole->total = report_examples(t);
     w->step = false;
     e->session = session_new(e, false);
@@ -192,22 +194,24 @@ static void data_find(Elab *e, TrainWork *w)
     }
 }
 
-void elaborate_train(Elab *e, const Definition *definition)
+void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase)
 {
     const AstItem *item = definition->item;
     Train *t = NEW(e->arena, Train);
-    *t = (Train){.name = item->name.name, .span = item->span, .seed = -1, .shuffle = true,
-                 .monitor = -1};
+    *t = (Train){.name = item->name.name, .identifier = identifier, .span = item->span, .seed = -1,
+                 .shuffle = true, .monitor = -1};
     TrainWork w = {.train = t, .item = item, .definition = definition,
                    .minimizes = map_new(e->arena)};
     int errors = diag_errors(e->context);
+    if (phase) w.site = site_hash(e, frame_new(e, FRAME_TRAIN, definition->scope), *phase);
     data_find(e, &w);
     e->train = t;
     settings_read(e, definition, t, &w.clip);
     if (diag_errors(e->context) == errors) {
         fields_bind(e, t);
         elaborate_step(e, &w);
-        if (!block_has(&item->body, AST_MINIMIZE)) {
+        if (!block_has(&item->body, AST_MINIMIZE) && !block_has(&item->body, AST_UPDATE) &&
+            !block_has(&item->body, AST_SET_NEXT)) {
             diag_error(e->context, item->name.span, "the train block %s minimizes nothing", t->name);
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }

@@ -11,10 +11,16 @@ typedef struct TrainWork {
     double clip;            /* 0: none */
     Entry *entry;           /* the step, or the reports over the whole split */
     bool step;              /* which of the two */
+    uint64_t site;          /* of draws: the phases of a block draw independently */
     Map minimizes;          /* statement -> its number */
     int n_minimizes;
+    const Node *condition;  /* known at run time, of the statements at hand; NULL: none */
+    int64_t nest;           /* rounds of the unrolled loops around, multiplied; 0: none */
     VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
 } TrainWork;
+
+/* elaborate_train.c: a train block without phases, or one of its phases. */
+void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
 
 /* train_block.c: the statements of a train block, in order. */
 void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);
@@ -23,7 +29,12 @@ void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);
 void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s);
 void exec_monitor(Elab *e, Frame *f, TrainWork *w);
 
+/* train_update.c: sets a model's parameters from those of others. */
+void exec_update(Elab *e, Frame *f, const AstStmt *s);
+
 /* minimize.c: one step of an optimiser on the parameters that a loss depends on. */
 void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s);
+/* After all statements: outputs that say which of them were done. */
+void minimizes_finish(Elab *e, TrainWork *w);
 
 #endif

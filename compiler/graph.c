@@ -357,6 +357,12 @@ static int node_compare(const void *a, const void *b)
 
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots)
 {
+    return graph_reach_to(arena, roots, n_roots, NULL, NULL);
+}
+
+Nodes graph_reach_to(Arena *arena, const Node *const *roots, int n_roots,
+                     bool (*end)(void *data, const Node *node), void *data)
+{
     Nodes found = {0};
     Map seen = map_new(arena);
     for (int i = 0; i < n_roots; i++)
@@ -365,6 +371,7 @@ Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots)
             vec_push(arena, &found, roots[i]);
         }
     for (int i = 0; i < found.len; i++) {
+        if (end && end(data, found.data[i])) continue;
         Nodes operands = node_operands(arena, found.data[i]);
         for (int k = 0; k < operands.len; k++)
             if (!map_get(&seen, operands.data[k])) {

@@ -380,6 +380,9 @@ Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
 Nodes node_operands(Arena *arena, const Node *node);
 /* All nodes that the roots need (themselves included), in order of creation. */
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots);
+/* The same without what only nodes need for which `end` holds. */
+Nodes graph_reach_to(Arena *arena, const Node *const *roots, int n_roots,
+                     bool (*end)(void *data, const Node *node), void *data);
 /* Rebuilds what the roots need, in order: build(data, node, map) returns the node's replacement, given
  * the replacements of its operands (`map`: from Node to Node), or NULL to rebuild it unchanged. */
 typedef struct Rewrite Rewrite;

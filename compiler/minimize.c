@@ -3,29 +3,18 @@
  * parameter changes; a loss computed before an earlier change of the same parameters is an error. */
 #include "elaborate_train.h"
 
-/* Whether the loss still reads the parameter as it was before this step's change. */
-static bool reads_old(Elab *e, const Node *loss, const Persistent *p)
+/* Whether a derivative goes no further: at what is kept, now or before, and at stop(x). */
+static bool is_end(void *data, const Node *node)
 {
-    Arena *scratch = arena_new();
-    Map seen = map_new(scratch);
-    Nodes todo = {0};
-    bool found = false;
-    vec_push(scratch, &todo, loss);
-    while (todo.len && !found) {
-        const Node *node = todo.data[--todo.len];
-        if (map_get(&seen, node)) continue;
-        map_put(&seen, node, (void *)(uintptr_t)node);
-        if (node == p->leaf) found = true;
-        bool current = false;
-        for (int i = 0; i < e->session->changed.len && !current; i++)
-            current = map_get(&e->session->current, e->session->changed.data[i]) == node;
-        if (current) continue;
-        Nodes operands = node_operands(scratch, node);
-        for (int i = 0; i < operands.len; i++)
-            vec_push(scratch, &todo, operands.data[i]);
-    }
-    arena_free(scratch);
-    return found;
+    const Session *session = data;
+    if (node->kind == NODE_LEAF || map_get(&session->owner, node)) return true;
+    return node_is_map(node) && node->body->kind == SCALAR_OP && node->body->op == OP_STOP;
+}
+
+/* The nodes that a loss is computed from, as far as its derivative goes. */
+static Nodes loss_reach(Elab *e, Arena *scratch, const Node *loss)
+{
+    return graph_reach_to(scratch, &loss, 1, is_end, e->session);
 }
 
 typedef VEC(Name) NameList;
@@ -200,40 +189,60 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     if (step->optimizer->scope->library) diag_reanchor(e->context, before, step->using->span);
 }
 
-/* The parameters that the loss trains, with their current values. */
-static void parameters_find(Elab *e, const AstStmt *s, const NameList *over, const Node *loss,
-                            Persistent ***out, const Node ***nodes, int *n)
+/* Says which models named the loss does not reach. */
+static void over_unreached(Elab *e, const AstStmt *s, const NameList *over, Persistent *const *found,
+                           int n)
 {
-    Arena *arena = e->arena;
-    Nodes reached = graph_reach(arena, &loss, 1);
-    Map seen = map_new(arena);
-    for (int i = 0; i < reached.len; i++)
-        map_put(&seen, reached.data[i], (void *)(uintptr_t)reached.data[i]);
-    int count = e->program->persistents.len;
-    *out = NEW_ARRAY(arena, Persistent *, count + 1);
-    *nodes = NEW_ARRAY(arena, const Node *, count + 1);
-    *n = 0;
-    for (int i = 0; i < count; i++) {
-        Persistent *p = e->program->persistents.data[i];
-        if (p->kind != PERSIST_PARAM || (over->len && !name_listed(over, p->model))) continue;
-        const Node *current = persistent_current(e, p);
-        if (current != p->leaf && reads_old(e, loss, p)) {
-            diag_error(e->context, s->values.data[0]->span,
-                       "this loss was computed from `%s` before line %d changed it; compute it again "
-                       "after that line", p->path, e->session->last_change.line);
-            return;
-        }
-        if (!map_get(&seen, current)) continue;
-        (*out)[*n] = p;
-        (*nodes)[(*n)++] = current;
-    }
     for (int i = 0; i < over->len; i++) {
         bool any = false;
-        for (int k = 0; k < *n; k++)
-            any = any || (*out)[k]->model == over->data[i];
+        for (int k = 0; k < n; k++)
+            any = any || found[k]->model == over->data[i];
         if (!any)
             diag_warning(e->context, s->span, "the loss does not depend on %s", over->data[i]);
     }
+}
+
+/* The kept tensor whose value the node is, or was; NULL: of none. */
+static const Persistent *node_owner(Elab *e, const Node *node)
+{
+    if (node->kind == NODE_LEAF) return node->leaf->persistent;
+    return map_get(&e->session->owner, node);
+}
+
+static void loss_outdated(Elab *e, const AstStmt *s, const Persistent *p)
+{
+    diag_error(e->context, s->values.data[0]->span,
+               "this loss was computed from `%s` before line %d changed it; compute it again after that "
+               "line", p->path, e->session->last_change.line);
+}
+
+/* The parameters that the loss trains, with their current values; false after an error. */
+static bool parameters_find(Elab *e, const AstStmt *s, const NameList *over, const Node *loss,
+                            Persistent **out, const Node **nodes, int *n)
+{
+    Arena *scratch = arena_new();
+    Map reached = map_new(scratch);
+    Nodes reach = loss_reach(e, scratch, loss);
+    bool good = true;
+    *n = 0;
+    for (int i = 0; i < reach.len && good; i++) {
+        const Persistent *p = node_owner(e, reach.data[i]);
+        map_put(&reached, reach.data[i], (void *)(uintptr_t)reach.data[i]);
+        if (!p || p->kind != PERSIST_PARAM || (over->len && !name_listed(over, p->model))) continue;
+        good = persistent_current(e, p) == reach.data[i];
+        if (!good) loss_outdated(e, s, p);
+    }
+    for (int i = 0; i < e->program->persistents.len && good; i++) {
+        Persistent *p = e->program->persistents.data[i];
+        if (p->kind != PERSIST_PARAM || (over->len && !name_listed(over, p->model))) continue;
+        const Node *current = persistent_current(e, p);
+        if (!map_get(&reached, current)) continue;
+        out[*n] = p;
+        nodes[(*n)++] = current;
+    }
+    arena_free(scratch);
+    if (good) over_unreached(e, s, over, out, *n);
+    return good;
 }
 
 /* The optimizer's step number: kept, one per minimize, counted up here. */
@@ -268,22 +277,50 @@ static Name minimize_name(Elab *e, TrainWork *w, const AstStmt *s)
     return name_of(e->context, str_text(&name));
 }
 
-/* The step shows each loss once; of a repeated one, the last. */
+static const Node *node_of(Elab *e, Value v, Span span)
+{
+    return value_node(e, &v, NULL, span);
+}
+
+/* The step shows each loss once; of a repeated one, the last that was computed. */
 static void loss_note(Elab *e, TrainWork *w, const AstStmt *s, Name name, const Node *loss)
 {
     Train *t = w->train;
-    for (int i = 0; i < t->minimizes.len; i++)
-        if (t->minimizes.data[i].name == name) {
-            w->entry->outputs.data[t->minimizes.data[i].output].node = loss;
-            return;
-        }
-    Minimize m = {name, s->span, w->entry->outputs.len};
+    Minimize *known = NULL;
+    for (int i = 0; i < t->minimizes.len && !known; i++)
+        if (t->minimizes.data[i].name == name) known = &t->minimizes.data[i];
+    if (w->condition) {
+        const Node *before = known ? w->entry->outputs.data[known->output].node
+                                   : graph_scalar(e->g, scalar_real(e->g, 0));
+        Value choice[] = {value_of_node(e, w->condition), value_of_node(e, loss), value_of_node(e, before)};
+        loss = node_of(e, value_op(e, OP_SELECT, choice, 3, s->span), s->span);
+    }
+    if (known) {
+        w->entry->outputs.data[known->output].node = loss;
+        if (!w->condition) known->ran = NULL;
+        if (!known->ran) return;
+        Value either[] = {value_of_node(e, known->ran), value_of_node(e, w->condition)};
+        known->ran = node_of(e, value_op(e, OP_OR, either, 2, s->span), s->span);
+        return;
+    }
+    Minimize m = {name, s->span, w->entry->outputs.len, w->condition, -1};
     vec_push(e->arena, &t->minimizes, m);
     const char *number = name + strlen("minimize");
     Name shown = strcmp(number, "1") ? name_printf(e->context, "loss%s", number)
                                      : name_of(e->context, "loss");
     Output output = {.name = shown, .node = loss, .span = s->span};
     vec_push(e->arena, &w->entry->outputs, output);
+}
+
+void minimizes_finish(Elab *e, TrainWork *w)
+{
+    for (int i = 0; i < w->train->minimizes.len; i++) {
+        Minimize *m = &w->train->minimizes.data[i];
+        if (!m->ran) continue;
+        m->ran_output = w->entry->outputs.len;
+        Output output = {.name = name_printf(e->context, "ran_%s", m->name), .node = m->ran, .span = m->span};
+        vec_push(e->arena, &w->entry->outputs, output);
+    }
 }
 
 void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
@@ -293,11 +330,10 @@ void exec_minimize(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
     const Node *loss = loss_node(e, f, s);
     step.optimizer = optimizer_find(e, f, step.using, &step.args, &step.n_args);
     if (!over_models(e, f, s, &over) || !loss || !step.optimizer) return;
-    Persistent **targets;
-    const Node **nodes;
-    int n, errors = diag_errors(e->context);
-    parameters_find(e, s, &over, loss, &targets, &nodes, &n);
-    if (diag_errors(e->context) > errors) return;
+    int n, most = e->program->persistents.len + 1;
+    Persistent **targets = NEW_ARRAY(e->arena, Persistent *, most);
+    const Node **nodes = NEW_ARRAY(e->arena, const Node *, most);
+    if (!parameters_find(e, s, &over, loss, targets, nodes, &n)) return;
     if (n == 0) {
         diag_error(e->context, s->span, "this loss depends on no parameter%s",
                    over.len ? " of the models named" : "");

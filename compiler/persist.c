@@ -50,13 +50,20 @@ void persistent_set(Elab *e, Persistent *p, const Node *value)
         if (value->name) graph_name(kept, value->name);
         value = kept;
     }
+    const Persistent *other = map_get(&s->owner, value);
+    if (other && other != p) value = graph_tag(e->g, value); /* equal, but not the same to a derivative */
+    map_put(&s->owner, value, p);
     map_put(&s->current, p, (void *)(uintptr_t)value);
 }
 
+/* Dqn.dense1.w; of a train block: dqn.buffer, the same in all its phases. */
 static Name persist_path(Elab *e, const Frame *f, Name name)
 {
     StrBuf s = str_new(e->arena);
-    str_printf(&s, "%s.%s", f->path, name);
+    const char *owner = f->kind == FRAME_TRAIN ? e->train->name : f->path;
+    size_t length = f->kind == FRAME_TRAIN ? strcspn(owner, ".") : strlen(owner);
+    str_add_n(&s, owner, length);
+    str_printf(&s, ".%s", name);
     for (int i = 0; i < f->loops.len; i++)
         str_printf(&s, "[%lld]", (long long)f->loops.data[i]);
     return name_of(e->context, str_text(&s));
@@ -273,12 +280,7 @@ void exec_state(Elab *e, Frame *f, const AstStmt *s)
         optimizer_state(e, f, s);
         return;
     }
-    if (f->kind == FRAME_TRAIN) {
-        elab_unsupported(e, s->span, "`state` in a train block");
-        bind_failed(e, f, name);
-        return;
-    }
-    Persistent *p = may_keep(e, f, s, "`state`")
+    Persistent *p = f->kind == FRAME_TRAIN || may_keep(e, f, s, "`state`")
                         ? declare(e, f, s, PERSIST_STATE, persist_path(e, f, name.name)) : NULL;
     if (!p) {
         bind_failed(e, f, name);
@@ -390,6 +392,11 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
                    name.name);
         return;
     }
+    if (local->has_next && f->kind == FRAME_TRAIN) {
+        diag_error(e->context, s->span, "`next %s` is set twice", name.name);
+        diag_hint(e->context, "bind the first value to a name of its own, and set `next %s` once", name.name);
+        return;
+    }
     const Node *leaf = local->state->leaf;
     if (!value_convert(e, &v, leaf->type, s->span)) return;
     Value wanted = value_of_node(e, leaf);
@@ -412,12 +419,40 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     Value kept = value_of_node(e, node);
     local->has_next = true;
     local->next = value_op(e, OP_STOP, &kept, 1, s->span);
-    if (e->session) persistent_set(e, local->state, node);
+    /* Where a train block is evaluated, nothing is changed. */
+    if (e->session && f->training) persistent_set(e, local->state, node);
+}
+
+StateList states_set(Elab *e, const Frame *f)
+{
+    StateList set = {0};
+    for (int i = 0; i < f->order.len; i++)
+        if (f->order.data[i]->state && f->order.data[i]->has_next)
+            vec_push(e->arena, &set, f->order.data[i]->state);
+    return set;
+}
+
+void states_proceed(Elab *e, Frame *f, const StateList *before)
+{
+    for (int i = 0; i < f->order.len; i++) {
+        Local *local = f->order.data[i];
+        Persistent *state = local->state;
+        bool stays = !state || !local->has_next;
+        for (int k = 0; k < before->len && !stays; k++)
+            stays = before->data[k] == state;
+        if (stays) continue;
+        AstName name = {local->name, local->span};
+        const Persistent *declared = local->declared;
+        Value next = local->next;
+        local = local_bind(e, f, name, &next);
+        local->state = state;
+        local->declared = declared;
+    }
 }
 
 void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
-    if (f->choices) {
+    if (f->choices && f->kind == FRAME_OPTIMIZER) {
         elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
         Local *local = local_find(f, s->names.data[0].name);
         if (local) {
@@ -427,12 +462,17 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     Value v = next_value(e, f, s);
-    if (v.kind == VALUE_ERROR) return;
+    Local *local = local_find(f, s->names.data[0].name);
+    if (v.kind == VALUE_ERROR) { /* its uses stay silent */
+        if (local && local->state) local->has_next = true;
+        if (local && local->state) local->next = v;
+        return;
+    }
     if (f->kind == FRAME_OPTIMIZER) {
         optimizer_next(e, f, s, v);
         return;
     }
-    if (!f->training) {
+    if (!f->training && f->kind != FRAME_TRAIN) {
         diag_error(e->context, s->span, "a state changes in training only");
         diag_hint(e->context, "put it under `if training { .. }`");
         return;

@@ -115,10 +115,13 @@ typedef struct Minimize {
     Name name;      /* minimize1 */
     Span span;
     int output;     /* of the step entry: its loss */
+    const Node *ran;/* whether it was done in this step; NULL: always */
+    int ran_output; /* of the step entry: the same; or -1 */
 } Minimize;
 
 typedef struct Train {
-    Name name;
+    Name name;             /* mlp; of a phase: mlp.pretrain */
+    Name identifier;       /* the same for C: unique */
     Span span;
     VEC(DataSet *) data;   /* the first one's length is an epoch's; none: steps without data */
     int64_t batch, epochs, steps; /* epochs or steps is 0 */

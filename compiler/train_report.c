@@ -46,6 +46,11 @@ void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
 {
     AstName name = s->names.data[0];
     Entry *whole = w->entry;
+    if (w->condition) {
+        diag_error(e->context, s->span, "a report stands outside of conditions that are known at run time");
+        diag_hint(e->context, "`evaluate` says after how many steps there are reports");
+        return;
+    }
     const AstExpr *x = s->values.data[0];
     Drawing drawing = drawing_of(f, x);
     Value v = eval_expr(e, f, x);

@@ -119,8 +119,9 @@ typedef struct NndReportInfo {
 } NndReportInfo;
 
 typedef struct NndTrainInfo {
-    const char *name, *place; /* model.nnd:18 */
+    const char *name, *place; /* mlp, or mlp.pretrain, a phase of it; model.nnd:18 */
     const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
+    const int *ran; /* for each loss, the output that says if it was computed; -1: always */
     int loss_count;
     const int *sets; /* the data sets; the first one's length is an epoch's */
     int set_count;
@@ -305,6 +306,8 @@ int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *f
 
 /* ---- train.c, report.c, predict.c: the three verbs ------------------------------------------- */
 
+/* Whether --only leaves the block in: it names it, or the block that it is a phase of. */
+bool nnd_train_meant(const NndOptions *options, const NndTrainInfo *train);
 int nnd_train(NndSession *session);
 int nnd_eval(NndSession *session);
 int nnd_predict(NndSession *session);

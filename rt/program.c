@@ -220,13 +220,21 @@ static void session_close(NndSession *session)
     free(session->folder);
 }
 
+bool nnd_train_meant(const NndOptions *options, const NndTrainInfo *train)
+{
+    if (options->only == NULL) return true;
+    size_t length = strlen(options->only);
+    return strncmp(options->only, train->name, length) == 0 &&
+           (train->name[length] == 0 || train->name[length] == '.');
+}
+
 /* --seed, else the seed of the first train block that is meant, else 0. */
 static uint64_t session_seed(const NndProgram *program, const NndOptions *options)
 {
     if (options->seed >= 0) return (uint64_t)options->seed;
     for (int i = 0; i < program->train_count; i++) {
         const NndTrainInfo *train = &program->trains[i];
-        if (options->only != NULL && strcmp(options->only, train->name) != 0) continue;
+        if (!nnd_train_meant(options, train)) continue;
         return train->seed >= 0 ? (uint64_t)train->seed : 0;
     }
     return 0;
@@ -304,7 +312,7 @@ static int program_check_only(NndSession *session)
     const NndProgram *program = session->program;
     if (session->options.only == NULL) return 0;
     for (int i = 0; i < program->train_count; i++)
-        if (strcmp(session->options.only, program->trains[i].name) == 0) return 0;
+        if (nnd_train_meant(&session->options, &program->trains[i])) return 0;
     return nnd_error(&session->error, "there is no train block \"%s\"; %s has %s%s",
                      session->options.only, program->source,
                      program->train_count > 0 ? program->trains[0].name : "none",

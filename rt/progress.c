@@ -65,8 +65,10 @@ void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int
     char rate[40], left[40];
     double weight = examples > 0 ? (double)examples : 1; /* without data every step counts the same */
     progress->examples += examples;
-    progress->loss_sum += loss * weight;
-    progress->loss_weight += weight;
+    if (!isnan(loss)) { /* one was computed */
+        progress->loss_sum += loss * weight;
+        progress->loss_weight += weight;
+    }
     if (!progress->terminal) return;
     double now = nnd_clock();
     if (now - progress->shown < PROGRESS_INTERVAL) return;
@@ -94,11 +96,13 @@ void nnd_progress_epoch(NndProgress *progress, int64_t epoch, int64_t step,
         else
             fprintf(progress->out, "epoch %lld/%lld", (long long)epoch + 1,
                     (long long)progress->epochs);
-        fprintf(progress->out, "  loss %.4g", nnd_progress_loss(progress));
+        if (progress->loss_weight > 0) fprintf(progress->out, "  loss %.4g", nnd_progress_loss(progress));
         for (int i = 0; i < count; i++)
             fprintf(progress->out, "  %s %.4g", names[i], values[i]);
-        fprintf(progress->out, "  %s examples/s  %s\n",
-                progress_grouped(rate, sizeof rate, progress_rate(progress, now)),
+        if (progress->examples > 0)
+            fprintf(progress->out, "  %s examples/s",
+                    progress_grouped(rate, sizeof rate, progress_rate(progress, now)));
+        fprintf(progress->out, "  %s\n",
                 progress_time(took, sizeof took, now - progress->epoch_start));
         fflush(progress->out);
     }

@@ -93,6 +93,25 @@ void nnd_report_tables(const NndTrainInfo *train, const NndArray *arrays, FILE *
     }
 }
 
+static bool train_reports(const NndTrainInfo *train, const char *name)
+{
+    for (int k = 0; k < train->report_count; k++)
+        if (strcmp(name, train->report->finish->outputs[k].name) == 0) return true;
+    return false;
+}
+
+/* Whether a later phase of the same block reports this, too: expectations are about the end. */
+static bool reported_later(const NndSession *session, const NndTrainInfo *train, const char *name)
+{
+    const NndProgram *program = session->program;
+    size_t block = strcspn(train->name, ".");
+    for (const NndTrainInfo *t = train + 1; t < program->trains + program->train_count; t++)
+        if (strcspn(t->name, ".") == block && strncmp(t->name, train->name, block) == 0 &&
+            nnd_train_meant(&session->options, t) && train_reports(t, name))
+            return true;
+    return false;
+}
+
 int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndArray *arrays)
 {
     int failed = 0;
@@ -101,6 +120,7 @@ int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndA
         const NndExpectInfo *expect = &session->program->expects[i];
         for (int k = 0; k < train->report_count; k++) {
             if (strcmp(expect->report, train->report->finish->outputs[k].name) != 0) continue;
+            if (reported_later(session, train, expect->report)) continue;
             double value = nnd_array_value(&arrays[k], 0);
             bool good = strcmp(expect->relation, ">=") == 0   ? value >= expect->value
                         : strcmp(expect->relation, "<=") == 0 ? value <= expect->value
@@ -158,8 +178,7 @@ int nnd_eval(NndSession *session)
     if (nnd_weights_load(session)) return 1;
     for (int i = 0; i < session->program->train_count; i++) {
         const NndTrainInfo *train = &session->program->trains[i];
-        if (session->options.only != NULL && strcmp(session->options.only, train->name) != 0)
-            continue;
+        if (!nnd_train_meant(&session->options, train)) continue;
         if (train->report == NULL) continue;
         if (eval_block(session, train, first)) return 1;
         first = false;

@@ -18,7 +18,7 @@ typedef struct Training {
     NndFeed feed;
     const int64_t **rows; /* by number of data set */
     int64_t per_epoch, total, step;
-    double *sums, weight; /* of the losses of the epoch so far, times examples */
+    double *sums, *weights; /* of each loss of the epoch so far, times examples; examples */
     void **outputs;
     NndArray *losses;
     NndLog *log;
@@ -84,7 +84,7 @@ static int log_row(Training *training, const LogNames *names, const char *name, 
     for (int i = 0; i < names->count; i++)
         values[i] = (double)NAN;
     for (int i = 0; with_losses && i < info->loss_count; i++)
-        values[i] = training->sums[i] / training->weight;
+        values[i] = training->sums[i] / training->weights[i]; /* NaN: none */
     for (int k = 0; reports != NULL && k < info->report->finish->output_count; k++)
         for (int j = names->loss_count; j < names->count; j++)
             if (strcmp(names->names[j], info->report->finish->outputs[k].name) == 0 &&
@@ -108,8 +108,7 @@ static int training_save(Training *training)
                  nnd_state_set_int(&state, "step", training->step, error) ||
                  nnd_state_set_int(&state, "seed", (int64_t)training->seed, error) ||
                  nnd_state_set_int(&state, "steps_per_epoch", training->per_epoch, error) ||
-                 nnd_state_set_int(&state, "log_rows", training->log->rows, error) ||
-                 nnd_state_set_real(&state, "loss_weight", training->weight, error);
+                 nnd_state_set_int(&state, "log_rows", training->log->rows, error);
     if (!failed && training->info->monitor >= 0)
         failed = nnd_state_set_real(&state, "best", training->best.value, error) ||
                  nnd_state_set_int(&state, "best_step", training->best.step, error) ||
@@ -117,6 +116,8 @@ static int training_save(Training *training)
     for (int i = 0; i < training->info->loss_count && !failed; i++) {
         snprintf(key, sizeof key, "loss_sum%d", i + 1);
         failed = nnd_state_set_real(&state, key, training->sums[i], error);
+        snprintf(key, sizeof key, "loss_weight%d", i + 1);
+        if (!failed) failed = nnd_state_set_real(&state, key, training->weights[i], error);
     }
     if (!failed)
         failed = nnd_best_write(session, &training->best, training->best_path,
@@ -150,12 +151,13 @@ static int training_restore(Training *training, const NndState *state)
     char key[24];
     if (nnd_state_get_int(state, "step", &training->step, error) ||
         nnd_state_get_int(state, "seed", &seed, error) ||
-        nnd_state_get_int(state, "steps_per_epoch", &per_epoch, error) ||
-        nnd_state_get_real(state, "loss_weight", &training->weight, error))
+        nnd_state_get_int(state, "steps_per_epoch", &per_epoch, error))
         return 1;
     for (int i = 0; i < training->info->loss_count; i++) {
         snprintf(key, sizeof key, "loss_sum%d", i + 1);
         if (nnd_state_get_real(state, key, &training->sums[i], error)) return 1;
+        snprintf(key, sizeof key, "loss_weight%d", i + 1);
+        if (nnd_state_get_real(state, key, &training->weights[i], error)) return 1;
     }
     if ((uint64_t)seed != training->seed)
         return nnd_error(error,
@@ -182,10 +184,11 @@ static int training_open(Training *training)
     training->wrapped = calloc(sets, sizeof *training->wrapped);
     training->rows = calloc((size_t)session->program->data_count + 1, sizeof *training->rows);
     training->sums = calloc(losses, sizeof *training->sums);
+    training->weights = calloc(losses, sizeof *training->weights);
     training->outputs = calloc(losses, sizeof *training->outputs);
     training->losses = calloc(losses, sizeof *training->losses);
     if (training->batches == NULL || training->wrapped == NULL || training->rows == NULL ||
-        training->sums == NULL || training->outputs == NULL || training->losses == NULL)
+        training->sums == NULL || training->weights == NULL || training->outputs == NULL || training->losses == NULL)
         return nnd_error(&session->error, "out of memory");
     for (int i = 0; i < info->set_count; i++) {
         int set = info->sets[i];
@@ -224,6 +227,7 @@ static void training_close(Training *training)
     free(training->wrapped);
     free(training->rows);
     free(training->sums);
+    free(training->weights);
     free(training->outputs);
     free(training->losses);
 }
@@ -247,6 +251,13 @@ static int64_t step_rows(Training *training)
     return n;
 }
 
+/* Whether the last step computed a loss: its `minimize` may stand under a condition. */
+static bool loss_ran(const Training *training, int i)
+{
+    int output = training->info->ran != NULL ? training->info->ran[i] : -1;
+    return output < 0 || nnd_array_value(&training->losses[output], 0) != 0;
+}
+
 /* seconds: that the step took. */
 static int step_losses(Training *training, int64_t n, double seconds)
 {
@@ -256,6 +267,10 @@ static int step_losses(Training *training, int64_t n, double seconds)
         fprintf(training->trace, "%s,%lld,%.9f", info->name, (long long)training->step, seconds);
     for (int i = 0; i < info->loss_count; i++) {
         double loss = nnd_array_value(&training->losses[i], 0);
+        if (!loss_ran(training, i)) {
+            if (training->trace != NULL) fputc(',', training->trace);
+            continue;
+        }
         if (training->trace != NULL) fprintf(training->trace, ",%.17g", loss);
         if (!isfinite(loss))
             return nnd_error(
@@ -265,9 +280,9 @@ static int step_losses(Training *training, int64_t n, double seconds)
                 info->losses[i], isnan(loss) ? "not a number" : "infinite",
                 (long long)training->step, (long long)(training->step / training->per_epoch + 1));
         training->sums[i] += loss * weight;
+        training->weights[i] += weight;
     }
     if (training->trace != NULL) fputc('\n', training->trace);
-    training->weight += weight;
     return 0;
 }
 
@@ -288,7 +303,8 @@ static int training_step(Training *training)
         return 1;
     }
     if (step_losses(training, n, training->trace != NULL ? nnd_clock() - start : 0)) return 1;
-    double loss = training->info->loss_count > 0 ? nnd_array_value(&training->losses[0], 0) : 0;
+    bool ran = training->info->loss_count > 0 && loss_ran(training, 0);
+    double loss = ran ? nnd_array_value(&training->losses[0], 0) : (double)NAN;
     nnd_progress_batch(&training->progress, epoch, training->step % training->per_epoch, n, loss);
     training->step++;
     return 0;
@@ -297,8 +313,10 @@ static int training_step(Training *training)
 /* Whether the last step ends the epoch, or the steps between two reports. */
 static bool training_reports(const Training *training)
 {
-    int64_t every =
-        training->info->evaluate > 0 ? training->info->evaluate : training->per_epoch;
+    const NndTrainInfo *info = training->info;
+    int64_t every = info->evaluate > 0    ? info->evaluate
+                    : info->set_count > 0 ? training->per_epoch
+                                          : (training->total + 19) / 20; /* there are no epochs */
     return training->step % every == 0 || training->step == training->total;
 }
 
@@ -368,8 +386,8 @@ static int training_steps(Training *training, const LogNames *names, NndArray **
             if (info->monitor >= 0)
                 nnd_best_offer(training->session, &training->best,
                                nnd_array_value(&(*last)[info->monitor], 0), training->step);
-            training->weight = 0;
             memset(training->sums, 0, sizeof(double) * (size_t)info->loss_count);
+            memset(training->weights, 0, sizeof(double) * (size_t)info->loss_count);
             if ((since > TRAIN_SAVE_EPOCHS || training_done(training)) &&
                 (training_save(training) ||
                  (info->report != NULL &&
@@ -458,7 +476,7 @@ static int train_block(Training *training, const LogNames *names, const NndState
                            session->options.quiet, epochs, training->per_epoch,
                            training->step / training->per_epoch,
                            training->step % training->per_epoch);
-        training->progress.loss_weight = training->weight;
+        training->progress.loss_weight = training->weights[0];
         training->progress.loss_sum = training->sums[0];
         training->saved_at = nnd_clock();
         failed = training_steps(training, names, &last);
@@ -508,8 +526,7 @@ static int train_blocks(NndSession *session, const char *const *paths, const Log
     bool first = true;
     for (int i = from < 0 ? 0 : from; i < session->program->train_count && !status; i++) {
         const NndTrainInfo *info = &session->program->trains[i];
-        if (session->options.only != NULL && strcmp(session->options.only, info->name) != 0)
-            continue;
+        if (!nnd_train_meant(&session->options, info)) continue;
         Training training = {.session = session,
                              .info = info,
                              .log = log,

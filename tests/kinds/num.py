@@ -97,7 +97,7 @@ class Case:
                          tolerance)
         losses = os.path.join(self.path, "loss.npy")
         if os.path.exists(losses):
-            rows = [[float(x) for x in line.split(",")[3:]]
+            rows = [[float(x or "inf") for x in line.split(",")[3:]]
                     for line in common.read(trace).split("\n")[1:] if line]
             got = [len(rows), len(rows[0])], [x for row in rows for x in row]
             self.compare(f"train {name}: loss", None, got, arrays.npy_read(losses), tolerance)

@@ -1063,6 +1063,83 @@ def clip(c):
     assert norms[0] > 1 > norms[-1], "clipped at first and not at last"
 
 
+def conditions(c):
+    x, y = c.input("x", c.normal(12, 3)), c.input("y", c.normal(12))
+    a, b = c.dense("A.dense1", 3, 1), c.dense("B.dense1", 3, 1)
+    pa, pb = list(c.params.values())[:2], list(c.params.values())[2:]
+    copy = [c.param("C.dense1.w", c.normal(3, 1)), c.param("C.dense1.b", c.normal(1))]
+    below = False
+    adam, count, base, last, losses = torch.optim.Adam(pa, 0.1), 0, 1.0, [0.0] * 5, []
+    momentum, sgd = torch.optim.SGD(pb, 0.1, momentum=0.9), torch.optim.SGD([*pa, *pb], 0.1)
+
+    def minimize(loss, optimizer, rate):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    for step in range(12):
+        epoch, rows = step // 3, slice(step % 3 * 4, step % 3 * 4 + 4)
+        xs, ys, row = x[rows], y[rows], [math.inf] * 3
+        last[count % 5], before = base, base
+        new_count, base = count + 1, 0.9 * before + 0.1 * ys.mean().item()
+        rate = 0.02 if step > 7 else 0.1
+        if step % 3 == 0:
+            row[0] = minimize(((a(xs)[:, 0] - ys)**2).mean(), adam, rate)
+        with torch.no_grad():
+            for p, q in zip(pb, pa):
+                if epoch < 2:
+                    p.copy_(0.5 * p + 0.25 * q)
+        if epoch >= 2:
+            row[1] = minimize(((b(xs)[:, 0] - ys)**2).mean(), momentum, rate)
+        for _ in range(2):
+            if step % 2 == 1 and epoch > 0:
+                loss = ((a(xs)[:, 0] + b(xs)[:, 0] - ys - base)**2).mean()
+                row[2] = minimize(loss, sgd, 0.1 * rate)
+                with torch.no_grad():
+                    for p, q in zip(copy, pa):
+                        if base <= 0.6:
+                            p.copy_(q)
+                            below = True
+        count = new_count
+        losses.append(row)
+    c.expect("loss", losses)
+    for name, value in (("count", count), ("base", base), ("last", last)):
+        c.expect("after/t." + name, value)
+    for path, value in c.params.items():
+        c.expect("after/" + path, value)
+    assert below, "the condition on a state holds at times"
+
+
+def phases(c):
+    x, y = c.input("x", c.normal(12, 3)), c.input("y", c.normal(12))
+    a, b = c.dense("A.dense1", 3, 2), c.dense("B.dense1", 2, 1)
+    first = torch.optim.Adam(list(c.params.values())[:2])
+    second, losses, seen = torch.optim.Adam(c.params.values()), [], 0.0
+
+    def minimize(loss, optimizer, rate):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append([loss.item()])
+
+    for step in range(5):
+        rows = slice(step % 3 * 4, step % 3 * 4 + 4)
+        minimize((a(x[rows])**2).mean(), first, 0.1 / (1 + step))
+        seen += 4
+    for step in range(6):
+        rows = slice(step % 2 * 6, step % 2 * 6 + 6)
+        target = y[rows] + 0.01 * seen
+        minimize(((b(a(x[rows]))[:, 0] - target)**2).mean(), second, 0.1 * 0.5**(step // 2))
+        seen += 6
+    c.expect("loss", losses)
+    c.expect("after/t.seen", seen)
+    for path, value in c.params.items():
+        c.expect("after/" + path, value)
+
+
 def initializers(c):
     c.expect("Fixed_y", torch.tensor([0.0, 4.0, 1.0]))
     uniform, normal = [0, 1, math.sqrt(3) / 2], [0, 1, math.sqrt(2 / math.pi)]
@@ -1467,8 +1544,8 @@ def notation(c):
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
-         sgd, adagrad, rmsprop, adam, adamw, schedules, clip, initializers, mlp, cnn, cnn_batch_norm,
-         gan, realnvp, pinn, transformer, regression,
+         sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
+         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, transformer, regression,
          second_derivatives, second_layers, notation]
 
 
