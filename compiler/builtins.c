@@ -57,13 +57,19 @@ static Value builtin_size(Elab *e, Frame *f, const AstExpr *call, const AstArgs 
                        v.rank - 1);
             return value_error();
         }
+        if (v.shape[k].size && v.shape[k].size->iters >> VISIBLE) {
+            diag_error(e->context, call->span, "axis %lld of %s has a size that differs along an axis before it",
+                       (long long)k, value_describe(e, &v));
+            diag_hint(e->context, "write a function of one instance, without that axis: it is mapped over it");
+            return value_error();
+        }
         return value_extent(e, v.shape[k]);
     }
     for (int k = 0; k < v.rank; k++)
         if (v.shape[k].size) {
-            if (v.rank == 1) return value_extent(e, v.shape[0]);
             diag_error(e->context, call->span, "the size of %s is known at run time only",
                        value_describe(e, &v));
+            diag_hint(e->context, "size(x, %d) is the run-time size of that axis", k);
             return value_error();
         }
     int64_t product = shape_max_elements(v.rank, v.shape);
