@@ -160,7 +160,7 @@ static const char *loop_begin(CKernel *k, const Stmt *s)
 
 static const char *loop_end(CKernel *k, const Stmt *s)
 {
-    Text extent = c_extent(k, s->extent);
+    Text extent = c_loop_extent(k, s->extent, s->span);
     if (!s->hi) return extent.prec > PREC_LT ? extent.s : arena_printf(k->arena, "(%s)", extent.s);
     const char *name = c_name(k, "end");
     const char *hi = c_index(k, s->hi).s;
@@ -198,7 +198,6 @@ static void print_loop(CKernel *k, Stmt *s)
 {
     Nodes reads = {0}, writes = {0};
     stmt_accesses(k->l, s, &reads, &writes);
-    int names = k->taken.len;
     names_forget(k, &writes);
     int scope = k->named.len;
     Scalars bounds = {0};
@@ -207,6 +206,7 @@ static void print_loop(CKernel *k, Stmt *s)
     if (s->hi) vec_push(k->arena, &bounds, s->hi);
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
+    int names = k->taken.len;
     hoist(k, s, &writes);
     const char *var = k->var_name[s->var];
     Extent outer = range_set(k, s->var, s->extent);
@@ -360,9 +360,10 @@ static void print_gemm(CKernel *k, Stmt *s)
     c_count(k, (const Scalar *[]){g->a_at, g->b_at, g->c_at}, 3);
     const char *a = address(k, g->a, g->a_at), *b = address(k, g->b, g->b_at);
     const char *c = address(k, g->c, g->c_at);
+    Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
+    Text depth = c_loop_extent(k, g->k, s->span);
     out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
-             g->ta ? "true" : "false", g->tb ? "true" : "false", c_extent(k, g->m).s,
-             c_extent(k, g->n).s, c_extent(k, g->k).s, a, (long long)g->lda, b, (long long)g->ldb,
+             g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 

@@ -56,6 +56,8 @@ Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs);
 void c_count(CKernel *k, const Scalar *const *scalars, int n);
 /* The size of an extent as an index expression. */
 Text c_extent(CKernel *k, Extent e);
+/* The same for a loop: a size that may not fit is checked first, in a line of its own. */
+Text c_loop_extent(CKernel *k, Extent e, Span span);
 /* Gives the value a name: prints its declaration, unless it is a name or a number already. */
 const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */

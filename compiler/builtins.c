@@ -239,6 +239,12 @@ static Value builtin_source(Elab *e, Frame *f, const AstExpr *call, const AstArg
     return source_value(e, f, call->call.callee->name, call, args);
 }
 
+static Value builtin_ragged(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
+{
+    CallArg *a = plain_args(e, f, call, args, 3, 3);
+    return a ? ragged_value(e, a, call->span) : value_error();
+}
+
 static Value builtin_unsupported(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
     (void)f;
@@ -259,7 +265,7 @@ static const struct {
     {"csv", builtin_source},      {"npy", builtin_source},
     {"npz", builtin_source},      {"safetensors", builtin_source},
     {"hdf5", builtin_unsupported},{"raw", builtin_unsupported},
-    {"ragged", builtin_unsupported},{"text", builtin_unsupported},
+    {"ragged", builtin_ragged},   {"text", builtin_unsupported},
 };
 
 static void define(Elab *e, Scope *scope, Function *function)

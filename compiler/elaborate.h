@@ -389,6 +389,7 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
 const Node *source_leaf(Elab *e, FileSource *source);
 /* Where a path of a file of this scope leads to. */
 const char *source_path(Elab *e, const Scope *scope, const char *path);
+Value ragged_value(Elab *e, const CallArg *args, Span span);
 
 /* elaborate_settings.c: how long to train, on what batches; `clip` receives the limit of gradients, if any */
 void settings_read(Elab *e, const Definition *definition, Train *t, double *clip);
