@@ -120,6 +120,11 @@ static Value builtin_reshape(Elab *e, Frame *f, const AstExpr *call, const AstAr
         return value_error();
     }
     int64_t have = fixed_elements(&a[0].value);
+    if (have < 0) {
+        diag_error(e->context, call->span, "%s cannot be reshaped: an axis has a run-time size",
+                   value_describe(e, &a[0].value));
+        return value_error();
+    }
     int64_t wanted = shape_max_elements(list->n_items, shape);
     if (have != wanted) {
         diag_error(e->context, call->span, "%s does not become %lld elements",

@@ -296,15 +296,42 @@ static void data_setting(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
     if (near) diag_hint(e->context, "did you mean `%s`?", near);
 }
 
-/* Whether the examples of two fields are of the same kind: bounded axes have the same bounds, and are shared
- * with the same other fields. */
+/* Whether the examples of two fields are of the same kind: bounded axes have the same bounds. */
 static bool fields_alike(const Field *a, const Field *b)
 {
     bool same = a->whole->rank == b->whole->rank && a->whole->type == b->whole->type;
     for (int k = 1; same && k < a->whole->rank; k++)
-        same = a->whole->shape[k].max == b->whole->shape[k].max && !a->sizes[k] == !b->sizes[k] &&
-               (!a->sizes[k] || a->sizes[k]->name == b->sizes[k]->name);
+        same = a->whole->shape[k].max == b->whole->shape[k].max && !a->sizes[k] == !b->sizes[k];
     return same;
+}
+
+static Name sizes_owner(const Split *split, const Field *sizes)
+{
+    for (int i = 0; i < split->fields.len; i++)
+        for (int k = 0; k < MAX_RANK; k++)
+            if (split->fields.data[i]->sizes[k] == sizes) return split->fields.data[i]->name;
+    return NULL;
+}
+
+/* Whether the bounded axes of two fields are shared with the same other fields; reports if not. */
+static bool fields_share(Elab *e, const DataSet *data, const Field *a, const Field *b, int part,
+                         const char *name)
+{
+    for (int k = 1; k < a->whole->rank; k++) {
+        if (!a->sizes[k] || a->sizes[k]->name == b->sizes[k]->name) continue;
+        Name first = sizes_owner(&data->splits[SPLIT_TRAIN], a->sizes[k]);
+        Name here = sizes_owner(&data->splits[part], b->sizes[k]);
+        if (first != a->name)
+            diag_error(e->context, b->span, "`%s` has rows as long as those of `%s` in the train part, and "
+                       "of their own here", b->name, first);
+        else
+            diag_error(e->context, b->span, "`%s` has rows of their own length in the train part, and as "
+                       "long as those of `%s` here", b->name, here);
+        diag_hint(e->context, "in every part of the data, the same fields share their offsets: see %s",
+                  name);
+        return false;
+    }
+    return true;
 }
 
 /* The splits must have the same fields, with examples of the same kind. */
@@ -318,12 +345,16 @@ static void splits_check(Elab *e, const DataSet *data)
         for (int i = 0; i < train->fields.len; i++) {
             const Field *a = train->fields.data[i];
             const Field *b = field_find(split, a->name);
+            if (!b && a->most) continue; /* what has these sizes is compared */
             if (!b) {
                 diag_error(e->context, split->span, "`%s` is missing in the %s part of %s", a->name,
                            names[s], data->name);
                 continue;
             }
-            if (fields_alike(a, b)) continue;
+            if (fields_alike(a, b)) {
+                fields_share(e, data, a, b, s, names[s]);
+                continue;
+            }
             Value va = value_of_node(e, a->whole), vb = value_of_node(e, b->whole);
             diag_error(e->context, b->span, "`%s` is %s here, but %s in the train part", b->name,
                        value_describe(e, &vb), value_describe(e, &va));
