@@ -185,17 +185,19 @@ Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs)
     return offset_text(k, node, subs, false, node->span);
 }
 
-static const char *node_name(CKernel *k, const Node *node)
+const char *c_buffer(CKernel *k, const Node *node)
 {
-    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    Buffer *b = buffer_get(k->l, node);
+    const char *name = map_get(&k->buffer_name, b);
     assert(name);
+    map_put(&k->buffer_used, b, b);
     return name;
 }
 
 Text c_checked_place(CKernel *k, const Node *node, const Scalar *const *subs, bool check, Span span)
 {
     const Buffer *b = buffer_get(k->l, node);
-    const char *name = node_name(k, node);
+    const char *name = c_buffer(k, node);
     if (buffer_is_number(b) || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
     return atom(arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
 }

@@ -348,7 +348,7 @@ static int print_local(CKernel *k, const Block *block, int at)
 
 static const char *address(CKernel *k, const Node *node, const Scalar *at)
 {
-    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    const char *name = c_buffer(k, node);
     if (scalar_is_const(at, 0)) return name;
     Text offset = c_index(k, at);
     return arena_printf(k->arena, "%s + %s", name, offset.s);
@@ -455,6 +455,7 @@ static CKernel kernel_text(Out *out, Lowered *l)
                  .arena = l->arena,
                  .f64 = strcmp(l->options->real, "f64") == 0,
                  .buffer_name = map_new(l->arena),
+                 .buffer_used = map_new(l->arena),
                  .uses = map_new(l->arena),
                  .unsafe = map_new(l->arena)};
     for (int i = 0; i < MAX_ITERS; i++)
@@ -477,6 +478,11 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     parameters_collect(&k, f);
     variables_name(&k);
     print_block(&k, &kernel->body);
+    int used = 0; /* the size of an axis may be read only where a subscript has to be compared with it */
+    for (int i = 0; i < f->parameters.len; i++)
+        if (map_get(&k.buffer_used, f->parameters.data[i].buffer))
+            f->parameters.data[used++] = f->parameters.data[i];
+    f->parameters.len = used;
     CParameter seed = {.name = "seed", .type = "uint64_t "};
     CParameter fault = {.name = "fault", .type = "struct Fault *"};
     if (k.uses_seed) vec_push(arena, &f->parameters, seed);
