@@ -45,7 +45,7 @@ static bool word_reserved(const char *word)
         "inline",   "int",    "long",    "register", "restrict", "return",   "short",    "signed",
         "sizeof",   "static", "struct",  "switch",   "typedef",  "union",    "unsigned", "void",
         "volatile", "while",  "bool",    "true",     "false",    "asm",      "unix",     "linux",
-        "fault",    "seed",   "checked", "min",      "max",      "div",      "abs",      "y0",
+        "fault",    "seed",   "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
         "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
         "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

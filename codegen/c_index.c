@@ -101,10 +101,40 @@ Text c_index(CKernel *k, const Scalar *s)
     return c_value(k, s);
 }
 
+/* Whether a run-time size is known to fit: the caller's batch (or so many times it), sizes that were checked
+ * where they came in, ... */
+static bool size_fits(CKernel *k, const Scalar *size, int64_t max)
+{
+    if (size->kind == SCALAR_LOAD && size->node->kind == NODE_LEAF &&
+        size->node->leaf->kind >= LEAF_SIZE)
+        return true;
+    if (size->kind == SCALAR_OP && size->op == OP_MUL && size->args[1]->kind == SCALAR_CONST)
+        return size_fits(k, size->args[0], max);
+    if (size->kind == SCALAR_OP && size->op == OP_MUL && size->args[0]->kind == SCALAR_CONST)
+        return size_fits(k, size->args[1], max);
+    Range r = scalar_range(size, k->var_extent, MAX_ITERS);
+    return r.lo >= 0 && r.hi <= max;
+}
+
 Text c_extent(CKernel *k, Extent e)
 {
-    if (e.size) return c_index(k, e.size);
-    return atom(arena_printf(k->arena, "%lld", (long long)e.max));
+    if (!e.size) return atom(arena_printf(k->arena, "%lld", (long long)e.max));
+    Text size = c_index(k, e.size);
+    if (size_fits(k, e.size, e.max)) return size;
+    const char *text = c_wrap(k, size, PREC_ADD);
+    return (Text){arena_printf(k->arena, "%s < %lld ? %s : %lld", text, (long long)e.max, text,
+                               (long long)e.max), PREC_PICK};
+}
+
+Text c_loop_extent(CKernel *k, Extent e, Span span)
+{
+    if (!e.size || size_fits(k, e.size, e.max)) return c_extent(k, e);
+    const char *name = c_name(k, "size");
+    k->uses_fault = true;
+    out_line(k->out, "const long %s = sized(%s, %lld, \"%s\", fault);", name,
+             c_index(k, e.size).s, (long long)e.max,
+             span_place(k->l->program->context, e.size->span.line ? e.size->span : span));
+    return atom(name);
 }
 
 /* A subscript that may leave its axis: stops being out of bounds by a check when running. */
@@ -155,17 +185,19 @@ Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs)
     return offset_text(k, node, subs, false, node->span);
 }
 
-static const char *node_name(CKernel *k, const Node *node)
+const char *c_buffer(CKernel *k, const Node *node)
 {
-    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    Buffer *b = buffer_get(k->l, node);
+    const char *name = map_get(&k->buffer_name, b);
     assert(name);
+    map_put(&k->buffer_used, b, b);
     return name;
 }
 
 Text c_checked_place(CKernel *k, const Node *node, const Scalar *const *subs, bool check, Span span)
 {
     const Buffer *b = buffer_get(k->l, node);
-    const char *name = node_name(k, node);
+    const char *name = c_buffer(k, node);
     if (buffer_is_number(b) || (b->kind == BUFFER_LOCAL && b->node->rank == 0)) return atom(name);
     return atom(arena_printf(k->arena, "%s[%s]", name, offset_text(k, node, subs, check, span).s));
 }

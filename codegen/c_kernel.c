@@ -160,7 +160,7 @@ static const char *loop_begin(CKernel *k, const Stmt *s)
 
 static const char *loop_end(CKernel *k, const Stmt *s)
 {
-    Text extent = c_extent(k, s->extent);
+    Text extent = c_loop_extent(k, s->extent, s->span);
     if (!s->hi) return extent.prec > PREC_LT ? extent.s : arena_printf(k->arena, "(%s)", extent.s);
     const char *name = c_name(k, "end");
     const char *hi = c_index(k, s->hi).s;
@@ -198,7 +198,6 @@ static void print_loop(CKernel *k, Stmt *s)
 {
     Nodes reads = {0}, writes = {0};
     stmt_accesses(k->l, s, &reads, &writes);
-    int names = k->taken.len;
     names_forget(k, &writes);
     int scope = k->named.len;
     Scalars bounds = {0};
@@ -207,6 +206,7 @@ static void print_loop(CKernel *k, Stmt *s)
     if (s->hi) vec_push(k->arena, &bounds, s->hi);
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
+    int names = k->taken.len;
     hoist(k, s, &writes);
     const char *var = k->var_name[s->var];
     Extent outer = range_set(k, s->var, s->extent);
@@ -348,7 +348,7 @@ static int print_local(CKernel *k, const Block *block, int at)
 
 static const char *address(CKernel *k, const Node *node, const Scalar *at)
 {
-    const char *name = map_get(&k->buffer_name, buffer_get(k->l, node));
+    const char *name = c_buffer(k, node);
     if (scalar_is_const(at, 0)) return name;
     Text offset = c_index(k, at);
     return arena_printf(k->arena, "%s + %s", name, offset.s);
@@ -360,9 +360,10 @@ static void print_gemm(CKernel *k, Stmt *s)
     c_count(k, (const Scalar *[]){g->a_at, g->b_at, g->c_at}, 3);
     const char *a = address(k, g->a, g->a_at), *b = address(k, g->b, g->b_at);
     const char *c = address(k, g->c, g->c_at);
+    Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
+    Text depth = c_loop_extent(k, g->k, s->span);
     out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
-             g->ta ? "true" : "false", g->tb ? "true" : "false", c_extent(k, g->m).s,
-             c_extent(k, g->n).s, c_extent(k, g->k).s, a, (long long)g->lda, b, (long long)g->ldb,
+             g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
@@ -454,6 +455,7 @@ static CKernel kernel_text(Out *out, Lowered *l)
                  .arena = l->arena,
                  .f64 = strcmp(l->options->real, "f64") == 0,
                  .buffer_name = map_new(l->arena),
+                 .buffer_used = map_new(l->arena),
                  .uses = map_new(l->arena),
                  .unsafe = map_new(l->arena)};
     for (int i = 0; i < MAX_ITERS; i++)
@@ -476,6 +478,11 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     parameters_collect(&k, f);
     variables_name(&k);
     print_block(&k, &kernel->body);
+    int used = 0; /* the size of an axis may be read only where a subscript has to be compared with it */
+    for (int i = 0; i < f->parameters.len; i++)
+        if (map_get(&k.buffer_used, f->parameters.data[i].buffer))
+            f->parameters.data[used++] = f->parameters.data[i];
+    f->parameters.len = used;
     CParameter seed = {.name = "seed", .type = "uint64_t "};
     CParameter fault = {.name = "fault", .type = "struct Fault *"};
     if (k.uses_seed) vec_push(arena, &f->parameters, seed);

@@ -30,6 +30,7 @@ typedef struct CKernel {
     Extent var_extent[MAX_ITERS];
     VEC(const char *) taken; /* identifiers in use */
     Map buffer_name;         /* from Buffer to its identifier here */
+    Map buffer_used;         /* the buffers that stand in the text */
     VEC(Named) named;        /* in scope */
     Map uses;                /* of the statement at hand: from Scalar to how often */
     Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
@@ -56,6 +57,10 @@ Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs);
 void c_count(CKernel *k, const Scalar *const *scalars, int n);
 /* The size of an extent as an index expression. */
 Text c_extent(CKernel *k, Extent e);
+/* The identifier of a node's buffer, which the text is going to hold. */
+const char *c_buffer(CKernel *k, const Node *node);
+/* The same for a loop: a size that may not fit is checked first, in a line of its own. */
+Text c_loop_extent(CKernel *k, Extent e, Span span);
 /* Gives the value a name: prints its declaration, unless it is a name or a number already. */
 const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */

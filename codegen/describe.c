@@ -148,6 +148,21 @@ static NndPort port_describe(Describe *d, const Node *node, const char *name)
     return port;
 }
 
+/* Which axis of which input the sizes in an input are of. */
+static void sizes_locate(const Nodes *inputs, int which, NndPort *port)
+{
+    const Node *sizes = inputs->data[which];
+    port->most = sizes->leaf->most;
+    for (int i = 0; port->most && i < inputs->len; i++)
+        for (int k = 0; k < inputs->data[i]->rank; k++) {
+            const Scalar *size = inputs->data[i]->shape[k].size;
+            if (!size || size->kind != SCALAR_LOAD || size->node != sizes) continue;
+            port->sizes_of = i;
+            port->axis = k - extent_is_batch(inputs->data[i]->shape[0]);
+            return;
+        }
+}
+
 static const NndEntry *entry_describe(Describe *d, const Entry *entry)
 {
     NndEntry *out = NEW(d->arena, NndEntry);
@@ -157,6 +172,7 @@ static const NndEntry *entry_describe(Describe *d, const Entry *entry)
     for (int i = 0; i < inputs.len; i++) {
         ins[i] = port_describe(d, inputs.data[i], inputs.data[i]->leaf->name);
         if (inputs.data[i]->leaf->kind == LEAF_INPUT) ins[i].set = NND_GIVEN;
+        sizes_locate(&inputs, i, &ins[i]);
     }
     for (int i = 0; i < entry->outputs.len; i++) {
         const Output *output = &entry->outputs.data[i];
@@ -246,6 +262,10 @@ static void data_describe(Describe *d, const DataSet *set, NndDataInfo *out)
             fields[i].name = field->name;
             fields[i].type = describe_type(field->whole->type, d->options->real_f64);
             fields[i].rank = shape_describe(d, field->whole, 1, fields[i].shape);
+            for (int a = 0; a < fields[i].rank; a++)
+                for (int s = 0; field->sizes[a + 1] && s < set->splits[k].fields.len; s++)
+                    if (set->splits[k].fields.data[s] == field->sizes[a + 1])
+                        fields[i].sizes[a] = s + 1;
             source_describe(d, field->whole, &fields[i].source[k].file, &fields[i].source[k].made);
         }
     out->fields = fields;

@@ -65,14 +65,18 @@ static const char *kept_text(NndKept kept)
 }
 
 /* "2, {784, 512}", the members rank and shape. */
-static const char *shape_text(Trainer *t, int rank, const int64_t *shape)
+static const char *list_text(Trainer *t, int n, const int64_t *list)
 {
     StrBuf out = str_new(t->arena);
-    str_printf(&out, "%d, {", rank);
-    for (int k = 0; k < rank; k++)
-        str_printf(&out, "%s%lld", k ? ", " : "", (long long)shape[k]);
-    str_add(&out, rank ? "}" : "0}");
+    for (int k = 0; k < n; k++)
+        str_printf(&out, "%s%lld", k ? ", " : "{", (long long)list[k]);
+    str_add(&out, n ? "}" : "{0}");
     return str_text(&out);
+}
+
+static const char *shape_text(Trainer *t, int rank, const int64_t *shape)
+{
+    return arena_printf(t->arena, "%d, %s", rank, list_text(t, rank, shape));
 }
 
 static const char *number_text(Trainer *t, double value)
@@ -113,9 +117,12 @@ static void print_ports(Trainer *t, const char *kind, const char *entry, const N
     out_line(&t->out, "static const NndPort %s_%s[] = {", kind, entry);
     t->out.indent++;
     for (int i = 0; i < count; i++)
-        out_line(&t->out, "{%s, %s, %s, %s, %d, %d},", quoted(t, ports[i].name),
+        out_line(&t->out, "{%s, %s, %s, %s, %d, %d%s},", quoted(t, ports[i].name),
                  type_text(ports[i].type), bool_text(ports[i].batched),
-                 shape_text(t, ports[i].rank, ports[i].shape), ports[i].set, ports[i].field);
+                 shape_text(t, ports[i].rank, ports[i].shape), ports[i].set, ports[i].field,
+                 ports[i].most ? arena_printf(t->arena, ", %lld, %d, %d", (long long)ports[i].most,
+                                              ports[i].sizes_of, ports[i].axis)
+                               : ", 0, 0, 0");
     out_close(&t->out, "};");
 }
 
@@ -211,6 +218,9 @@ static void print_helpers(Trainer *t)
         "static int call_end(const struct Model *m, const NndCall *call)",
         "{",
         "    if (m->fault.place == NULL) return 0;",
+        "    if (m->fault.is_size)",
+        "        return nnd_error(call->error, \"%s: a run-time size of %ld, where at most %ld fit\",",
+        "                         m->fault.place, m->fault.value, m->fault.bound);",
         "    return nnd_error(call->error,",
         "                     \"%s: the subscript %ld, read from data, is outside its axis\"",
         "                     \" of %ld\",",
@@ -276,10 +286,14 @@ static void print_data(Trainer *t)
         t->out.indent++;
         for (int k = 0; k < d->data[i].field_count; k++) {
             const NndFieldInfo *f = &d->data[i].fields[k];
-            out_line(&t->out, "{%s, %s, %s, {{%d, %d}, {%d, %d}, {%d, %d}}},", quoted(t, f->name),
-                     type_text(f->type), shape_text(t, f->rank, f->shape), f->source[0].file,
+            int64_t sizes[NND_MAX_RANK] = {0};
+            for (int a = 0; a < f->rank; a++)
+                sizes[a] = f->sizes[a];
+            const char *shape = shape_text(t, f->rank, f->shape);
+            out_line(&t->out, "{%s, %s, %s, {{%d, %d}, {%d, %d}, {%d, %d}}, %s},",
+                     quoted(t, f->name), type_text(f->type), shape, f->source[0].file,
                      f->source[0].made, f->source[1].file, f->source[1].made, f->source[2].file,
-                     f->source[2].made);
+                     f->source[2].made, list_text(t, f->rank, sizes));
         }
         out_close(&t->out, "};");
     }

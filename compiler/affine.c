@@ -148,6 +148,7 @@ static Range range_of_node(const Node *node, int *steps)
     if (node->kind == NODE_LEAF && node->leaf->kind != LEAF_CONST &&
         node->leaf->kind >= LEAF_SIZE)
         return range_fixed(0, INT64_MAX);
+    if (node->kind == NODE_LEAF && node->leaf->most) return range_fixed(0, node->leaf->most);
     if (node->kind == NODE_COMP &&
         (node->reduce == REDUCE_ARGMAX || node->reduce == REDUCE_ARGMIN)) {
         int64_t points = shape_max_elements(node->n_iters - node->rank, node->iters + node->rank);

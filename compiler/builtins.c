@@ -57,13 +57,19 @@ static Value builtin_size(Elab *e, Frame *f, const AstExpr *call, const AstArgs 
                        v.rank - 1);
             return value_error();
         }
+        if (v.shape[k].size && v.shape[k].size->iters >> VISIBLE) {
+            diag_error(e->context, call->span, "axis %lld of %s has a size that differs along an axis before it",
+                       (long long)k, value_describe(e, &v));
+            diag_hint(e->context, "write a function of one instance, without that axis: it is mapped over it");
+            return value_error();
+        }
         return value_extent(e, v.shape[k]);
     }
     for (int k = 0; k < v.rank; k++)
         if (v.shape[k].size) {
-            if (v.rank == 1) return value_extent(e, v.shape[0]);
             diag_error(e->context, call->span, "the size of %s is known at run time only",
                        value_describe(e, &v));
+            diag_hint(e->context, "size(x, %d) is the run-time size of that axis", k);
             return value_error();
         }
     int64_t product = shape_max_elements(v.rank, v.shape);
@@ -114,6 +120,11 @@ static Value builtin_reshape(Elab *e, Frame *f, const AstExpr *call, const AstAr
         return value_error();
     }
     int64_t have = fixed_elements(&a[0].value);
+    if (have < 0) {
+        diag_error(e->context, call->span, "%s cannot be reshaped: an axis has a run-time size",
+                   value_describe(e, &a[0].value));
+        return value_error();
+    }
     int64_t wanted = shape_max_elements(list->n_items, shape);
     if (have != wanted) {
         diag_error(e->context, call->span, "%s does not become %lld elements",
@@ -233,6 +244,12 @@ static Value builtin_source(Elab *e, Frame *f, const AstExpr *call, const AstArg
     return source_value(e, f, call->call.callee->name, call, args);
 }
 
+static Value builtin_ragged(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
+{
+    CallArg *a = plain_args(e, f, call, args, 3, 3);
+    return a ? ragged_value(e, a, call->span) : value_error();
+}
+
 static Value builtin_unsupported(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
     (void)f;
@@ -253,7 +270,7 @@ static const struct {
     {"csv", builtin_source},      {"npy", builtin_source},
     {"npz", builtin_source},      {"safetensors", builtin_source},
     {"hdf5", builtin_unsupported},{"raw", builtin_unsupported},
-    {"ragged", builtin_unsupported},{"text", builtin_unsupported},
+    {"ragged", builtin_ragged},   {"text", builtin_unsupported},
 };
 
 static void define(Elab *e, Scope *scope, Function *function)

@@ -66,9 +66,12 @@ static const char *type_text(Arena *arena, const Node *node)
     bool batched = node->rank && extent_is_batch(node->shape[0]);
     StrBuf out = str_new(arena);
     str_add(&out, names[node->type]);
-    for (int k = batched; k < node->rank; k++)
-        str_printf(&out, "%s%s%lld", k == batched ? "[" : ", ", node->shape[k].size ? "<= " : "",
-                   (long long)node->shape[k].max);
+    for (int k = batched; k < node->rank; k++) {
+        const Scalar *size = node->shape[k].size;
+        Name name = size && size->kind == SCALAR_LOAD ? size->node->name : NULL;
+        str_printf(&out, "%s%s%s%lld", k == batched ? "[" : ", ", name ? arena_printf(arena, "%s ", name) : "",
+                   size ? "<= " : "", (long long)node->shape[k].max);
+    }
     if (node->rank > batched) str_add(&out, "]");
     return out.len ? str_text(&out) : "real";
 }
@@ -80,12 +83,12 @@ static ModelCost model_cost(Arena *arena, const Model *model)
     StrBuf inputs = str_new(arena), outputs = str_new(arena);
     if (!model->entry) return cost;
     for (int i = 0; i < model->entry->inputs.len; i++)
-        str_printf(&inputs, "%s%s: %s", i ? ", " : "", model->input_names.data[i],
-                   type_text(arena, model->entry->inputs.data[i]));
+        if (!model->entry->inputs.data[i]->leaf->most)
+            str_printf(&inputs, "%s%s: %s", i ? ", " : "", model->input_names.data[i],
+                       type_text(arena, model->entry->inputs.data[i]));
     for (int i = 0; i < model->entry->outputs.len; i++) {
-        const Node *node = model->entry->outputs.data[i].node;
-        vec_push(arena, &roots, node);
-        str_printf(&outputs, "%s%s", i ? ", " : "", type_text(arena, node));
+        vec_push(arena, &roots, model->entry->outputs.data[i].node);
+        str_printf(&outputs, "%s%s", i ? ", " : "", type_text(arena, model->results.data[i]));
     }
     Nodes reach = graph_reach(arena, roots.data, roots.len);
     for (int i = 0; i < reach.len; i++)

@@ -152,6 +152,7 @@ typedef struct IndexVar {
     int axis;        /* its context axis */
     bool decided;
     Extent extent;
+    const AstExpr *from; /* the subscript whose axis decided; NULL: a bound or a limit did */
 } IndexVar;
 
 /* What is decided about the indices of the statement being elaborated. */
@@ -264,6 +265,41 @@ bool load_initial(Elab *e, Persistent *p);
 /* Says what is missing in the archives, or too much. */
 void loads_check(Elab *e);
 
+/* elaborate_axes.c: axes between the context, values and nodes */
+
+/* The extent with the axes that its size depends on renumbered: map[i] stands for axis i. */
+Extent extent_renumber(Elab *e, Extent extent, const Scalar *const *map);
+/* Whether two axes of a value, or of the context, are the same: fixed and equal, or of the same run-time size. */
+bool extents_agree(Extent a, Extent b);
+/* With every context axis those that its size depends on. */
+uint64_t axes_closed(const Elab *e, uint64_t axes);
+/* The context axes that the value depends on, in its formula or in the sizes of its axes. */
+uint64_t value_context(const Elab *e, const Value *v);
+
+/* The domain of a node under construction: its iterators, and which one stands for which axis. */
+typedef struct Domain {
+    const Scalar *map[VISIBLE + MAX_RANK];
+    Extent iters[MAX_CONTEXT + MAX_RANK];
+    int n;
+} Domain;
+void domain_context(Elab *e, Domain *d, uint64_t axes);
+void domain_visible(Elab *e, Domain *d, const Value *v, int from, int to);
+const Scalar *domain_scalar(Elab *e, const Domain *d, const Scalar *a);
+/* node[subs], its axes from `leading` on visible; subs has room for all of them. */
+Value value_of_subscripts(Elab *e, const Node *node, const Scalar **subs, int leading);
+
+/* Whether n more context axes fit; reports if not. */
+bool axes_room(Elab *e, int n, Span span);
+/* Pushes context axes, or the first n visible ones of a value; pops them, turning them into leading visible axes
+ * of v (an error value, after a report, if these are too many). */
+int axes_push(Elab *e, Extent extent, Name name);
+void axes_push_visible(Elab *e, const Value *v, int n);
+Value axes_pop(Elab *e, int first, const Value *v, Span span);
+/* The value with its leading visible axes turned into the context axes from `first` on. */
+Value axes_lower(Elab *e, const Value *v, int extra, int first);
+/* The hint for two axes that should be the same, if one of them has a run-time size. */
+bool axes_differ_hint(Elab *e, Extent a, Extent b);
+
 /* elaborate_expr.c */
 Value eval_expr(Elab *e, Frame *f, const AstExpr *x);
 /* All results of a call; other expressions have one. */
@@ -284,13 +320,6 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x);
 Value eval_reduce(Elab *e, Frame *f, const AstExpr *x);
 /* name[indices] = value, as a tensor with one axis per index. */
 Value eval_index_def(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *value);
-/* Whether n more context axes fit; reports if not. */
-bool axes_room(Elab *e, int n, Span span);
-/* Pushes context axes; pops them, turning them into leading visible axes of v (an error value, after a
- * report, if these are too many). */
-int axes_push(Elab *e, Extent extent, Name name);
-Value axes_pop(Elab *e, int first, const Value *v, Span span);
-
 /* body_info.c: what is known of a body from its text */
 typedef struct BodyInfo {
     Map ordinals;           /* call expression -> OrdinalBox */
@@ -370,6 +399,7 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
 const Node *source_leaf(Elab *e, FileSource *source);
 /* Where a path of a file of this scope leads to. */
 const char *source_path(Elab *e, const Scope *scope, const char *path);
+Value ragged_value(Elab *e, const CallArg *args, Span span);
 
 /* elaborate_settings.c: how long to train, on what batches; `clip` receives the limit of gradients, if any */
 void settings_read(Elab *e, const Definition *definition, Train *t, double *clip);

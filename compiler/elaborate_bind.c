@@ -111,6 +111,7 @@ static const char *type_text(Elab *e, const AstType *type)
     for (int i = 0; i < type->dims.len; i++) {
         const AstDim *d = &type->dims.data[i];
         str_add(&s, i ? ", " : "[");
+        if (d->bounded) str_printf(&s, "%s <= ", d->bounded);
         if (d->rest) str_printf(&s, "..%s", d->rest);
         else if (d->size && d->size->kind == AST_NAME) str_add(&s, d->size->name);
         else if (d->size && d->size->kind == AST_NUMBER) str_printf(&s, "%g", d->size->number.value);
@@ -151,7 +152,7 @@ static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Valu
         }
         bool same = !widest || more == extra;
         for (int k = 0; widest && same && k < extra; k++)
-            same = extent_equal(values[i].shape[k], widest->shape[k]);
+            same = extents_agree(values[i].shape[k], widest->shape[k]);
         if (!same) {
             const AstParam *q = &item->params.data[first];
             diag_error(e->context, given[i]->span,
@@ -169,23 +170,8 @@ static bool lift(Elab *e, const AstItem *item, const CallArg **given, const Valu
         }
     }
     if (!axes_room(e, extra, span)) return false;
-    for (int k = 0; k < extra; k++)
-        axes_push(e, widest->shape[k], NULL);
+    if (widest) axes_push_visible(e, widest, extra);
     return true;
-}
-
-/* Turns the leading visible axes of an argument into the context axes from `first` on. */
-static Value lower_axes(Elab *e, const Value *v, int extra, int first)
-{
-    Value out = *v;
-    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    for (int k = 0; k < out.rank; k++)
-        map[VISIBLE + k] = scalar_iter(e->g, k < extra ? first + k : VISIBLE + k - extra);
-    out.rank -= extra;
-    memmove(out.shape, out.shape + extra, sizeof(Extent) * (size_t)out.rank);
-    out.scalar = scalar_substitute(e->g, out.scalar, map, VISIBLE + MAX_RANK);
-    out.max = 0;
-    return out;
 }
 
 /* --- dimensions --------------------------------------------------------------------------------------------- */
@@ -209,24 +195,60 @@ static bool dim_mismatch(Elab *e, const AstItem *item, const AstParam *p, const 
     return false;
 }
 
-static bool dim_name(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
-                     const CallArg *arg, const Value *v, int axis, const AstDim *dim)
+/* The size of an axis that differs along another visible one is no single number. */
+static bool dim_single(Elab *e, const CallArg *arg, const Value *v, int axis, Name name, Span span)
 {
-    Name name = dim->size->name;
+    const Scalar *size = v->shape[axis].size;
+    if (!size || !(size->iters >> VISIBLE)) return true;
+    diag_error(e->context, arg ? arg->span : span,
+               "`%s` would be the size of axis %d of %s, which differs along an axis before it", name, axis,
+               value_describe(e, v));
+    diag_hint(e->context, "write the function for one instance, without that axis: it is mapped over it");
+    return false;
+}
+
+/* The name is bound to the extent of the axis, or must agree with what it is bound to. */
+static bool dim_name(Elab *e, Frame *callee, const AstItem *item, const AstParam *p,
+                     const CallArg *arg, const Value *v, int axis, Name name, Span span)
+{
+    if (!dim_single(e, arg, v, axis, name, span)) return false;
     Local *known = local_find(callee, name);
     Value extent = value_extent(e, v->shape[axis]);
     if (!known) {
-        local_bind(e, callee, (AstName){name, dim->span}, &extent);
+        local_bind(e, callee, (AstName){name, span}, &extent);
         return true;
     }
     if (known->bound && known->value.kind == VALUE_TENSOR &&
-        known->value.scalar == extent.scalar)
+        known->value.scalar == extent.scalar) {
+        if (extent.max && extent.max < known->value.max) known->value.max = extent.max;
         return true;
+    }
     if (!known->bound || known->value.kind != VALUE_TENSOR) return true;
     Extent wanted = known->value.max ? (Extent){known->value.max, known->value.scalar}
                                      : extent_fixed((int64_t)known->value.scalar->value);
-    return dim_mismatch(e, item, p, arg, v, axis,
-                        arena_printf(e->arena, "%s = %s", name, extent_describe(e, wanted)));
+    dim_mismatch(e, item, p, arg, v, axis,
+                 arena_printf(e->arena, "%s = %s", name, extent_describe(e, wanted)));
+    axes_differ_hint(e, wanted, v->shape[axis]);
+    return false;
+}
+
+/* ..S: the extents, their sizes in numbers that count from the first of these axes. */
+static bool dim_rest(Elab *e, Frame *callee, const CallArg *arg, const Value *v, int axis, int rest,
+                     const AstDim *d)
+{
+    Value list = {.kind = VALUE_LIST, .n_items = rest};
+    list.items = NEW_ARRAY(e->arena, Value, rest + 1);
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    for (int k = 0; k < rest; k++)
+        map[VISIBLE + axis + k] = scalar_iter(e->g, VISIBLE + k);
+    for (int k = 0; k < rest; k++) {
+        const Scalar *size = v->shape[axis + k].size;
+        if (size && size->iters >> VISIBLE & (((uint64_t)1 << axis) - 1))
+            return dim_single(e, arg, v, axis + k, d->rest, d->span);
+        list.items[k] = value_extent(e, extent_renumber(e, v->shape[axis + k], map));
+    }
+    local_bind(e, callee, (AstName){d->rest, d->span}, &list);
+    return true;
 }
 
 /* First pass: names are bound, left to right. */
@@ -237,22 +259,21 @@ static bool dims_bind(Elab *e, Frame *callee, const AstItem *item, const AstPara
     int rest = v->rank - (dims->len - 1), axis = 0;
     for (int i = 0; i < dims->len; i++) {
         const AstDim *d = &dims->data[i];
-        if (d->bounded) {
-            elab_unsupported(e, d->span, "a bounded axis");
-            return false;
-        }
         if (d->rest) {
-            Value list = {.kind = VALUE_LIST, .n_items = rest};
-            list.items = NEW_ARRAY(e->arena, Value, rest + 1);
-            for (int k = 0; k < rest; k++)
-                list.items[k] = value_extent(e, v->shape[axis + k]);
-            local_bind(e, callee, (AstName){d->rest, d->span}, &list);
+            if (!dim_rest(e, callee, arg, v, axis, rest, d)) return false;
             axis += rest;
             continue;
         }
-        if (d->size->kind == AST_NAME && name_is_dimension(callee, item, d->size->name) &&
-            !dim_name(e, callee, item, p, arg, v, axis, d))
+        Name name = d->bounded                   ? d->bounded
+                    : d->size->kind == AST_NAME ? d->size->name
+                                                : NULL;
+        bool bound_here = name && name_is_dimension(callee, item, name);
+        if (d->bounded && !bound_here) {
+            diag_error(e->context, d->span, "`%s` names the size of a bounded axis, and something else, too",
+                       name);
             return false;
+        }
+        if (bound_here && !dim_name(e, callee, item, p, arg, v, axis, name, d->span)) return false;
         axis++;
     }
     return true;
@@ -270,17 +291,72 @@ static bool dims_check(Elab *e, Frame *callee, const AstItem *item, const AstPar
             axis += v->rank - (dims->len - 1);
             continue;
         }
-        if (d->size->kind == AST_NAME && name_is_dimension(callee, item, d->size->name)) {
+        if (!d->bounded && d->size->kind == AST_NAME &&
+            name_is_dimension(callee, item, d->size->name)) {
             axis++;
             continue;
         }
         int64_t n;
-        if (!eval_int(e, callee, d->size, "a dimension", &n)) return false;
-        if (v->shape[axis].size || v->shape[axis].max != n)
+        if (!eval_int(e, callee, d->size, d->bounded ? "the bound of an axis" : "a dimension", &n))
+            return false;
+        if (d->bounded && v->shape[axis].max > n)
+            return dim_mismatch(e, item, p, arg, v, axis,
+                                arena_printf(e->arena, "at most %lld", (long long)n));
+        if (!d->bounded && (v->shape[axis].size || v->shape[axis].max != n))
             return dim_mismatch(e, item, p, arg, v, axis,
                                 arena_printf(e->arena, "%lld", (long long)n));
         axis++;
     }
+    return true;
+}
+
+/* ..S in a type: the extents that it was bound to. */
+static bool rest_shape(Elab *e, Frame *f, const AstDim *d, int *rank, Extent *shape)
+{
+    Local *list = local_find(f, d->rest);
+    if (!list || list->value.kind != VALUE_LIST) {
+        diag_error(e->context, d->span, "`..%s` is not bound by a parameter", d->rest);
+        return false;
+    }
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    for (int k = 0; k < list->value.n_items && *rank + k < MAX_RANK; k++)
+        map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + *rank + k);
+    for (int k = 0; k < list->value.n_items && *rank < MAX_RANK - 1; k++) {
+        const Value *v = &list->value.items[k];
+        Extent extent = v->max ? (Extent){v->max, v->scalar}
+                               : extent_fixed((int64_t)v->scalar->value);
+        shape[(*rank)++] = extent_renumber(e, extent, map);
+    }
+    return true;
+}
+
+/* The extent that a dimension of a type stands for; false after a report. */
+static bool dim_extent(Elab *e, Frame *f, const AstDim *d, Extent *out)
+{
+    int64_t n;
+    Local *bounded = d->bounded ? local_find(f, d->bounded) : NULL;
+    if (d->bounded && !(bounded && bounded->bound)) {
+        diag_error(e->context, d->span, "`%s` is not the size of an axis of a parameter", d->bounded);
+        return false;
+    }
+    Value v = bounded ? bounded->value : eval_expr(e, f, d->size);
+    if (v.kind == VALUE_ERROR) return false;
+    if (v.kind == VALUE_TENSOR && v.max) {
+        *out = (Extent){v.max, v.scalar};
+        return true;
+    }
+    if (!value_is_int(&v, &n)) {
+        diag_error(e->context, d->span, "a dimension is a compile-time int, not %s",
+                   value_describe(e, &v));
+        if (v.kind == VALUE_TENSOR && v.rank == 0 && value_type(&v) == TYPE_INT)
+            diag_hint(e->context, "a run-time size is a dimension only as it is: [T], not [T + 1]");
+        return false;
+    }
+    if (n < 0 || n > INT32_MAX) {
+        diag_error(e->context, d->span, "a dimension of %lld elements", (long long)n);
+        return false;
+    }
+    *out = extent_fixed(n);
     return true;
 }
 
@@ -289,41 +365,17 @@ bool type_shape(Elab *e, Frame *f, const AstType *type, int *rank, Extent *shape
     *rank = 0;
     for (int i = 0; i < type->dims.len; i++) {
         const AstDim *d = &type->dims.data[i];
-        if (d->bounded) {
-            elab_unsupported(e, d->span, "a bounded axis");
-            return false;
-        }
         if (d->rest) {
-            Local *list = local_find(f, d->rest);
-            if (!list || list->value.kind != VALUE_LIST) {
-                diag_error(e->context, d->span, "`..%s` is not bound by a parameter", d->rest);
-                return false;
-            }
-            for (int k = 0; k < list->value.n_items && *rank < MAX_RANK - 1; k++)
-                shape[(*rank)++] = extent_fixed((int64_t)list->value.items[k].scalar->value);
+            if (!rest_shape(e, f, d, rank, shape)) return false;
             continue;
         }
-        Value v = eval_expr(e, f, d->size);
-        int64_t n;
-        if (v.kind == VALUE_ERROR) return false;
+        Extent extent;
+        if (!dim_extent(e, f, d, &extent)) return false;
         if (*rank >= MAX_RANK - 1) {
             diag_error(e->context, d->span, "a tensor has at most %d axes", MAX_RANK - 1);
             return false;
         }
-        if (v.kind == VALUE_TENSOR && v.max) {
-            shape[(*rank)++] = (Extent){v.max, v.scalar};
-            continue;
-        }
-        if (!value_is_int(&v, &n)) {
-            diag_error(e->context, d->span, "a dimension is a compile-time int, not %s",
-                       value_describe(e, &v));
-            return false;
-        }
-        if (n < 0 || n > INT32_MAX) {
-            diag_error(e->context, d->span, "a dimension of %lld elements", (long long)n);
-            return false;
-        }
-        shape[(*rank)++] = extent_fixed(n);
+        shape[(*rank)++] = extent;
     }
     return shape_fits(e, *rank, shape, type->span);
 }
@@ -385,7 +437,7 @@ bool params_bind(Elab *e, Frame *callee, const AstItem *item, const CallArg *arg
         }
         int rank = type_rank(p->type);
         int extra = rank < 0 ? 0 : values[i].rank - rank;
-        if (extra) values[i] = lower_axes(e, &values[i], extra, first);
+        if (extra) values[i] = axes_lower(e, &values[i], extra, first);
         if (rank < 0 && values[i].rank < p->type->dims.len - 1)
             return rank_error(e, item, p, given[i]);
         if (!dims_bind(e, callee, item, p, given[i], &values[i])) return false;
@@ -409,7 +461,7 @@ bool result_check(Elab *e, Frame *f, const AstType *type, Value *v, Span span)
     if (!type_shape(e, f, type, &rank, shape)) return false;
     bool same = rank == v->rank;
     for (int k = 0; same && k < rank; k++)
-        same = extent_equal(shape[k], v->shape[k]);
+        same = extents_agree(shape[k], v->shape[k]);
     if (same) return true;
     Value wanted = {.kind = VALUE_TENSOR, .scalar = v->scalar, .rank = rank};
     memcpy(wanted.shape, shape, sizeof shape);

@@ -79,24 +79,22 @@ static NndSourceOptions source_options(Elab *e, const FileSource *s, bool keep_a
     return options;
 }
 
-static bool columns_same(const char **a, const char **b)
+/* Whether two sources are the same part of the same file: one tensor, read once. */
+static bool source_same(const FileSource *a, const FileSource *b)
 {
-    int n = columns_count(a);
-    if (n != columns_count(b)) return false;
+    int n = columns_count(a->columns);
+    if (a->kind != b->kind || strcmp(a->full, b->full) != 0 || a->except != b->except ||
+        a->keep_axis != b->keep_axis || n != columns_count(b->columns))
+        return false;
     for (int i = 0; i < n; i++)
-        if (strcmp(a[i], b[i]) != 0) return false;
+        if (strcmp(a->columns[i], b->columns[i]) != 0) return false;
     return true;
 }
 
 const Node *source_leaf(Elab *e, FileSource *source)
 {
-    for (int i = 0; i < e->program->files.len; i++) {
-        const FileSource *old = e->program->files.data[i];
-        if (old->span.source == source->span.source && old->span.line == source->span.line &&
-            old->span.col == source->span.col && !strcmp(old->full, source->full) &&
-            columns_same(old->columns, source->columns))
-            return old->leaf;
-    }
+    for (int i = 0; i < e->program->files.len; i++)
+        if (source_same(e->program->files.data[i], source)) return e->program->files.data[i]->leaf;
     NndSourceOptions options = source_options(e, source, source->keep_axis);
     NndArray header = {0};
     NndError error = {{0}};
@@ -135,11 +133,71 @@ Value source_value(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstA
 
 /* --- data blocks ---------------------------------------------------------------------------------------------- */
 
+/* ragged(values, offsets, most): row n is values[offsets[n] : offsets[n + 1]], a bounded axis. */
+Value ragged_value(Elab *e, const CallArg *args, Span span)
+{
+    Value values = args[0].value, offsets = args[1].value;
+    int64_t most;
+    if (!value_tensor(e, &values, args[0].span) || !value_tensor(e, &offsets, args[1].span))
+        return value_error();
+    if (values.rank < 1 || offsets.rank != 1 || value_type(&offsets) > TYPE_INT ||
+        offsets.shape[0].size || offsets.shape[0].max < 1 || values.shape[0].size) {
+        diag_error(e->context, span, "ragged() takes the values of all rows, one after the other, and an int "
+                   "vector of where each row starts, and where the last one ends; these are %s and %s",
+                   value_describe(e, &values), value_describe(e, &offsets));
+        return value_error();
+    }
+    if (!value_is_int(&args[2].value, &most) || most < 1 || most > INT32_MAX) {
+        diag_error(e->context, args[2].span, "the most elements that a row may have is a compile-time int, "
+                   "from 1");
+        return value_error();
+    }
+    values = value_settle(e, &values, NULL, args[0].span);
+    offsets = value_settle(e, &offsets, NULL, args[1].span);
+    offsets.scalar = scalar_convert(e->g, offsets.scalar, TYPE_INT);
+    const Scalar *row = scalar_iter(e->g, VISIBLE), *map[VISIBLE + MAX_RANK] = {NULL};
+    map[VISIBLE] = scalar_op2(e->g, OP_ADD, row, scalar_int(e->g, 1));
+    const Scalar *end = scalar_substitute(e->g, offsets.scalar, map, VISIBLE + MAX_RANK);
+    Value sizes = {.kind = VALUE_TENSOR, .rank = 1};
+    sizes.scalar = scalar_op2(e->g, OP_SUB, end, offsets.scalar);
+    sizes.shape[0] = extent_fixed(offsets.shape[0].max - 1);
+    sizes = value_settle(e, &sizes, NULL, span);
+    Value out = {.kind = VALUE_TENSOR, .rank = values.rank + 1};
+    if (!shape_fits(e, out.rank + 1, values.shape, span)) return value_error();
+    out.shape[0] = sizes.shape[0];
+    out.shape[1] = (Extent){most, sizes.scalar};
+    for (int k = 0; k < values.rank; k++)
+        map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + k + 1);
+    for (int k = 1; k < values.rank; k++)
+        out.shape[k + 1] = extent_renumber(e, values.shape[k], map);
+    map[VISIBLE] = scalar_op2(e->g, OP_ADD, offsets.scalar, map[VISIBLE]);
+    out.scalar = scalar_substitute(e->g, values.scalar, map, VISIBLE + MAX_RANK);
+    return out;
+}
+
 static Field *field_find(const Split *split, Name name)
 {
     for (int i = 0; i < split->fields.len; i++)
         if (split->fields.data[i]->name == name) return split->fields.data[i];
     return NULL;
+}
+
+/* The field that holds the sizes of axis k: one for all fields that share it. */
+static Field *field_sizes(Elab *e, Split *split, const Field *of, const Value *v, int k)
+{
+    Value sizes = *v;
+    sizes.rank = k;
+    sizes.scalar = v->shape[k].size;
+    const Node *whole = value_node(e, &sizes, NULL, of->span);
+    for (int i = 0; i < split->fields.len; i++)
+        if (split->fields.data[i]->most == v->shape[k].max && split->fields.data[i]->whole == whole)
+            return split->fields.data[i];
+    Field *field = NEW(e->arena, Field);
+    *field = (Field){.name = name_printf(e->context, "%s.size%d", of->name, k), .whole = whole,
+                     .span = of->span, .most = v->shape[k].max};
+    memcpy(field->sizes, of->sizes, sizeof(Field *) * (size_t)k);
+    vec_push(e->arena, &split->fields, field);
+    return field;
 }
 
 static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName name,
@@ -162,6 +220,11 @@ static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName na
         diag_error(e->context, name.span, "`%s` is defined twice in %s", name.name, where);
         return;
     }
+    if (v.shape[0].size) {
+        diag_error(e->context, name.span, "`%s` is %s: the number of examples must be known when compiling",
+                   name.name, value_describe(e, &v));
+        return;
+    }
     if (split->fields.len == 0) {
         split->count = v.shape[0].max;
     } else if (split->count != v.shape[0].max) {
@@ -175,6 +238,8 @@ static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName na
     Field *field = NEW(e->arena, Field);
     *field = (Field){.name = name.name, .whole = value_node(e, &v, NULL, name.span),
                      .span = name.span};
+    for (int k = 1; k < v.rank; k++)
+        if (v.shape[k].size) field->sizes[k] = field_sizes(e, split, field, &v, k);
     vec_push(e->arena, &split->fields, field);
 }
 
@@ -231,6 +296,44 @@ static void data_setting(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
     if (near) diag_hint(e->context, "did you mean `%s`?", near);
 }
 
+/* Whether the examples of two fields are of the same kind: bounded axes have the same bounds. */
+static bool fields_alike(const Field *a, const Field *b)
+{
+    bool same = a->whole->rank == b->whole->rank && a->whole->type == b->whole->type;
+    for (int k = 1; same && k < a->whole->rank; k++)
+        same = a->whole->shape[k].max == b->whole->shape[k].max && !a->sizes[k] == !b->sizes[k];
+    return same;
+}
+
+static Name sizes_owner(const Split *split, const Field *sizes)
+{
+    for (int i = 0; i < split->fields.len; i++)
+        for (int k = 0; k < MAX_RANK; k++)
+            if (split->fields.data[i]->sizes[k] == sizes) return split->fields.data[i]->name;
+    return NULL;
+}
+
+/* Whether the bounded axes of two fields are shared with the same other fields; reports if not. */
+static bool fields_share(Elab *e, const DataSet *data, const Field *a, const Field *b, int part,
+                         const char *name)
+{
+    for (int k = 1; k < a->whole->rank; k++) {
+        if (!a->sizes[k] || a->sizes[k]->name == b->sizes[k]->name) continue;
+        Name first = sizes_owner(&data->splits[SPLIT_TRAIN], a->sizes[k]);
+        Name here = sizes_owner(&data->splits[part], b->sizes[k]);
+        if (first != a->name)
+            diag_error(e->context, b->span, "`%s` has rows as long as those of `%s` in the train part, and "
+                       "of their own here", b->name, first);
+        else
+            diag_error(e->context, b->span, "`%s` has rows of their own length in the train part, and as "
+                       "long as those of `%s` here", b->name, here);
+        diag_hint(e->context, "in every part of the data, the same fields share their offsets: see %s",
+                  name);
+        return false;
+    }
+    return true;
+}
+
 /* The splits must have the same fields, with examples of the same kind. */
 static void splits_check(Elab *e, const DataSet *data)
 {
@@ -242,15 +345,16 @@ static void splits_check(Elab *e, const DataSet *data)
         for (int i = 0; i < train->fields.len; i++) {
             const Field *a = train->fields.data[i];
             const Field *b = field_find(split, a->name);
+            if (!b && a->most) continue; /* what has these sizes is compared */
             if (!b) {
                 diag_error(e->context, split->span, "`%s` is missing in the %s part of %s", a->name,
                            names[s], data->name);
                 continue;
             }
-            bool same = a->whole->rank == b->whole->rank && a->whole->type == b->whole->type;
-            for (int k = 1; same && k < a->whole->rank; k++)
-                same = extent_equal(a->whole->shape[k], b->whole->shape[k]);
-            if (same) continue;
+            if (fields_alike(a, b)) {
+                fields_share(e, data, a, b, s, names[s]);
+                continue;
+            }
             Value va = value_of_node(e, a->whole), vb = value_of_node(e, b->whole);
             diag_error(e->context, b->span, "`%s` is %s here, but %s in the train part", b->name,
                        value_describe(e, &vb), value_describe(e, &va));

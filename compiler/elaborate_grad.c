@@ -6,58 +6,58 @@
  * derivative goes forward where that suits. */
 #include "elaborate.h"
 
-static const Scalar *axes_product(Elab *e, uint64_t axes)
+#include <assert.h>
+
+/* How many instances there are of what y does not depend on: the derivative is that of the sum over them. */
+static Value axes_product(Elab *e, uint64_t axes, Span span)
 {
-    const Scalar *product = scalar_real(e->g, 1);
+    Value one = value_scalar(scalar_real(e->g, 1));
+    for (int i = 0; i < VISIBLE; i++)
+        if (axes >> i & 1 && e->axes.data[i].extent.size && e->axes.data[i].extent.size->iters)
+            return value_reduce(e, REDUCE_SUM, axes, &one, NULL, 0, span);
     for (int i = 0; i < VISIBLE; i++)
         if (axes >> i & 1) {
             Extent extent = e->axes.data[i].extent;
             const Scalar *n = extent.size ? extent.size : scalar_int(e->g, extent.max);
-            product = scalar_op2(e->g, OP_MUL, product, scalar_convert(e->g, n, TYPE_REAL));
+            one.scalar = scalar_op2(e->g, OP_MUL, one.scalar, scalar_convert(e->g, n, TYPE_REAL));
         }
-    return product;
+    return one;
 }
 
-/* The derivative that arrives at y: 1 where the extra axes agree with y's own. */
+/* The derivative that arrives at y: 1 where the extra axes agree with y's own. An extra axis whose size
+ * depends on others, which come after it, has its largest extent: the rest is zero, and never read. */
 static const Node *seed_node(Elab *e, const Node *y, uint64_t hidden, uint64_t extra_axes,
                              const Scalar *value, int *extra)
 {
-    Extent shape[2 * MAX_RANK];
-    int n = 0, own = 0, place[VISIBLE];
-    for (int i = 0; i < VISIBLE; i++) {
-        if (extra_axes >> i & 1) shape[n++] = e->axes.data[i].extent;
-        if (hidden >> i & 1) place[own++] = i;
-    }
-    *extra = n;
-    const Scalar *body = value;
+    Domain d = {.n = 0};
+    for (int i = 0; i < VISIBLE; i++)
+        if (extra_axes >> i & 1) {
+            Extent extent = e->axes.data[i].extent;
+            d.iters[d.n++] = extent.size && extent.size->iters ? extent_fixed(extent.max) : extent;
+        }
+    *extra = d.n;
+    domain_context(e, &d, hidden);
+    assert(d.n == *extra + y->rank);
+    const Scalar *body = domain_scalar(e, &d, value);
     int k = 0;
-    for (int a = 0; a < own; a++) {
-        if (!(extra_axes >> place[a] & 1)) continue;
-        const Scalar *same = scalar_op2(e->g, OP_EQ, scalar_iter(e->g, k++),
-                                        scalar_iter(e->g, *extra + a));
+    for (int i = 0; i < VISIBLE; i++) {
+        if (!(extra_axes >> i & 1)) continue;
+        const Scalar *same = scalar_op2(e->g, OP_EQ, scalar_iter(e->g, k++), d.map[i]);
         body = scalar_select(e->g, same, body, scalar_real(e->g, 0));
     }
-    for (int a = 0; a < y->rank; a++)
-        shape[n++] = y->shape[a];
-    return graph_map(e->g, n, shape, body, y->span);
+    return graph_map(e->g, d.n, d.iters, body, y->span);
 }
 
 /* The result, whose leading axes are the extra ones and then the tag's, as a value. */
 static Value grad_value(Elab *e, const Node *node, uint64_t extra_axes, uint64_t tag_axes)
 {
-    Value v = {.kind = VALUE_TENSOR};
     const Scalar *subs[MAX_RANK];
     int n = 0;
     for (int i = 0; i < VISIBLE; i++)
         if (extra_axes >> i & 1) subs[n++] = scalar_iter(e->g, i);
     for (int i = 0; i < VISIBLE; i++)
         if (tag_axes >> i & 1) subs[n++] = scalar_iter(e->g, i);
-    for (; n < node->rank; n++) {
-        v.shape[v.rank] = node->shape[n];
-        subs[n] = scalar_iter(e->g, VISIBLE + v.rank++);
-    }
-    v.scalar = scalar_load(e->g, node, subs, NULL, node->span);
-    return v;
+    return value_of_subscripts(e, node, subs, n);
 }
 
 /* Whether every adjoint on the way has room for the extra axes; reports if not. */
@@ -128,13 +128,14 @@ Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
     uint64_t hidden;
     const Node *node = value_node(e, &y, &hidden, call->span);
     uint64_t extra_axes = hidden & ~local->tag_hidden;
-    const Scalar *value = axes_product(e, local->tag_hidden & ~hidden);
+    Value many = axes_product(e, local->tag_hidden & ~hidden, call->span);
     const Node *out = NULL;
     if (grad_forward(e, local, node, hidden, &out)) return value_of_hidden(e, out, hidden);
-    if (!grad_fits(e, node, extra_axes, local->tag, call->span)) return value_error();
+    if (many.kind == VALUE_ERROR || !grad_fits(e, node, extra_axes, local->tag, call->span))
+        return value_error();
     if (node->type == TYPE_REAL) {
         int extra;
-        const Node *seed = seed_node(e, node, hidden, extra_axes, value, &extra);
+        const Node *seed = seed_node(e, node, hidden, extra_axes, many.scalar, &extra);
         autodiff(e->g, node, seed, extra, &local->tag, 1, &out);
     }
     if (!out) {

@@ -12,51 +12,6 @@ IndexVar *index_find(const Frame *f, Name name)
     return NULL;
 }
 
-bool axes_room(Elab *e, int n, Span span)
-{
-    if (e->axes.len + n <= MAX_CONTEXT) return true;
-    diag_error(e->context, span, "more than %d indices and mapped axes in one statement", MAX_CONTEXT);
-    diag_hint(e->context, "give a part of it a name in a statement of its own");
-    return false;
-}
-
-int axes_push(Elab *e, Extent extent, Name name)
-{
-    assert(e->axes.len < MAX_CONTEXT);
-    Axis axis = {extent, name};
-    vec_push(e->arena, &e->axes, axis);
-    return e->axes.len - 1;
-}
-
-Value axes_pop(Elab *e, int first, const Value *v, Span span)
-{
-    int n = e->axes.len - first;
-    if (v->kind != VALUE_TENSOR || n == 0) {
-        e->axes.len = first;
-        return *v;
-    }
-    Value out = *v;
-    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    if (out.rank + n > MAX_RANK) {
-        diag_error(e->context, span, "a value of %d axes: a tensor has at most %d", out.rank + n,
-                   MAX_RANK - 1);
-        e->axes.len = first;
-        return value_error();
-    }
-    for (int k = 0; k < out.rank; k++)
-        map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + k + n);
-    memmove(out.shape + n, out.shape, sizeof(Extent) * (size_t)out.rank);
-    for (int k = 0; k < n; k++) {
-        map[first + k] = scalar_iter(e->g, VISIBLE + k);
-        out.shape[k] = e->axes.data[first + k].extent;
-    }
-    out.rank += n;
-    out.max = 0;
-    out.scalar = scalar_substitute(e->g, out.scalar, map, VISIBLE + MAX_RANK);
-    e->axes.len = first;
-    return out;
-}
-
 /* --- subscripts -------------------------------------------------------------------------------------------------- */
 
 /* Whether a formula is the plain load of a node: context axes, then all visible axes in order. */
@@ -82,17 +37,21 @@ static bool has_load(const Scalar *a)
 }
 
 /* Checks that a subscript stays in its axis; what is read from data is checked at run time. */
-static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int axis,
+static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int axis, Extent whole,
                             const Scalar *sub, Span span)
 {
     Extent iters[MAX_CONTEXT];
     for (int i = 0; i < e->axes.len; i++)
         iters[i] = e->axes.data[i].extent;
     Range range = scalar_range(sub, iters, e->axes.len);
-    if (range_within(range, base->shape[axis]) || has_load(sub)) return true;
+    if (range_within(range, whole) || has_load(sub)) return true;
     if (range.hi < range.lo) return true; /* over nothing */
     const char *extent = extent_describe(e, base->shape[axis]);
-    if (range.lo == INT64_MIN || range.hi == INT64_MAX)
+    if (whole.size && range.lo >= 0 && range.hi < whole.max)
+        diag_error(e->context, span,
+                   "subscript %s may be out of bounds: axis %d of %s has a run-time size, %s elements",
+                   quoted_text(e, span), axis, expr_text(e, x->subscript.base), extent);
+    else if (range.lo == INT64_MIN || range.hi == INT64_MAX)
         diag_error(e->context, span, "nothing is known of subscript %s, but axis %d of %s has %s elements",
                    quoted_text(e, span), axis, expr_text(e, x->subscript.base), extent);
     else if (range.lo == range.hi)
@@ -117,21 +76,48 @@ static bool slice_end(Elab *e, Frame *f, const AstExpr *x, int64_t otherwise, in
     return eval_int(e, f, x, "the end of a slice", out);
 }
 
-/* One subscript: sets its formula, or for a slice the new visible axis. */
+/* x[:n] with a run-time n: an axis of that size. False if the slice is of another kind. */
+static bool slice_bounded(Elab *e, Frame *f, const AstSub *s, Extent whole, Value *result, bool *ok)
+{
+    if (s->from || !s->to || whole.size) return false;
+    Value n = eval_expr(e, f, s->to);
+    if (n.kind == VALUE_TENSOR && value_is_number(&n)) return false;
+    *ok = false;
+    if (n.kind == VALUE_ERROR || !value_tensor(e, &n, s->span)) return true;
+    if (n.rank || value_type(&n) > TYPE_INT) {
+        diag_error(e->context, s->to->span, "the end of a slice is an int, not %s",
+                   value_describe(e, &n));
+        return true;
+    }
+    int64_t most = n.max && n.max < whole.max ? n.max : whole.max;
+    result->shape[result->rank++] = (Extent){most, scalar_convert(e->g, n.scalar, TYPE_INT)};
+    *ok = true;
+    return true;
+}
+
+/* One subscript: sets its formula, or for a slice the new visible axis. map: what stands for the visible
+ * axes before. */
 static bool subscript_one(Elab *e, Frame *f, const AstExpr *x, const Value *base, int axis,
-                          const Scalar **sub, Value *result)
+                          const Scalar *const *map, const Scalar **sub, Value *result)
 {
     const AstSub *s = &x->subscript.subs.data[axis];
+    Extent extent = extent_renumber(e, base->shape[axis], map);
     if (s->slice) {
-        Extent extent = base->shape[axis];
         const Scalar *at = scalar_iter(e->g, VISIBLE + result->rank);
         if (extent.size && !s->from && !s->to) {
             *sub = at;
             result->shape[result->rank++] = extent;
             return true;
         }
+        bool ok;
+        if (slice_bounded(e, f, s, extent, result, &ok)) {
+            *sub = at;
+            return ok;
+        }
         if (extent.size) {
-            elab_unsupported(e, s->span, "a slice of an axis of run-time size");
+            diag_error(e->context, s->span, "a slice of an axis of run-time size: axis %d of %s has %s "
+                       "elements", axis, expr_text(e, x->subscript.base), extent_describe(e, extent));
+            diag_hint(e->context, "say which elements, and what lies outside: y[t < 10] = x[t] outside 0");
             return false;
         }
         int64_t from, to;
@@ -159,7 +145,7 @@ static bool subscript_one(Elab *e, Frame *f, const AstExpr *x, const Value *base
         return false;
     }
     *sub = scalar_convert(e->g, v.scalar, TYPE_INT);
-    return x->subscript.outside || subscript_check(e, x, base, axis, *sub, s->span);
+    return x->subscript.outside || subscript_check(e, x, base, axis, extent, *sub, s->span);
 }
 
 static Value eval_outside(Elab *e, Frame *f, const AstExpr *x, ElemType type)
@@ -184,6 +170,10 @@ static Value list_element(Elab *e, Frame *f, const AstExpr *x, const Value *list
     if (k < 0 || k >= list->n_items) {
         diag_error(e->context, x->span, "the list has %d elements; there is no element %lld",
                    list->n_items, (long long)k);
+        return value_error();
+    }
+    if (list->items[k].kind == VALUE_TENSOR && list->items[k].scalar->iters >> VISIBLE) {
+        diag_error(e->context, x->span, "this axis has a size that differs along another one");
         return value_error();
     }
     return list->items[k];
@@ -263,10 +253,10 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     for (int k = 0; k < base.rank; k++) {
         if (k < subs->len) {
             at[k] = NULL;
-            if (!subscript_one(e, f, x, &base, k, &at[k], &result)) ok = false;
+            if (!subscript_one(e, f, x, &base, k, map, &at[k], &result)) ok = false;
         } else {
             at[k] = scalar_iter(e->g, VISIBLE + result.rank);
-            result.shape[result.rank++] = base.shape[k];
+            result.shape[result.rank++] = extent_renumber(e, base.shape[k], map);
         }
         map[VISIBLE + k] = at[k];
     }
@@ -283,7 +273,7 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     for (int k = 0; k < load->n_args; k++)
         all[k] = k < leading ? load->args[k] : at[k - leading];
     for (int k = 0; k < base.rank; k++)
-        inside = inside && subscript_inside(e, at[k], base.shape[k], &result);
+        inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (inside && outside.scalar->type == load->type) {
         result.scalar = scalar_load(e->g, load->node, all, NULL, x->span);
         return result;

@@ -7,34 +7,102 @@ enum { MODEL_BATCH = 256 };
 static const ElemType base_types[] = {[AST_REAL] = TYPE_REAL, [AST_INT] = TYPE_INT,
                                       [AST_BASE_BOOL] = TYPE_BOOL, [AST_U8] = TYPE_U8};
 
-/* The shape of an input; false if it is not known. */
-static bool input_shape(Elab *e, const ModelInstance *m, int k, const Scope *scope, int *rank,
-                        Extent *shape)
+/* An input of the entry that holds the sizes of a bounded axis. */
+typedef struct SizeInput {
+    const Scalar *size; /* of the axis in the first call; NULL: there was none */
+    Name name;
+    const Node *leaf;
+} SizeInput;
+
+typedef struct Inputs {
+    Elab *e;
+    ModelInstance *m;
+    const Scope *scope;
+    Entry *entry;
+    Extent batch;
+    VEC(SizeInput) sizes;
+} Inputs;
+
+/* The name of the size of axis k in a type: T of T <= 60, or of a dimension T. */
+static Name size_name(Elab *e, const AstParam *p, int k, int rank)
 {
-    const AstType *type = m->item->params.data[k].type;
-    if (m->first_args && m->first_args[k].kind == VALUE_TENSOR) {
-        *rank = m->first_args[k].rank;
-        memcpy(shape, m->first_args[k].shape, sizeof(Extent) * (size_t)*rank);
-        for (int i = 0; i < *rank; i++)
-            if (shape[i].size) return false;
-        return true;
-    }
-    for (int i = 0; i < type->dims.len; i++) {
-        const AstDim *d = &type->dims.data[i];
-        if (d->rest || d->bounded) return false;
-        if (d->size->kind == AST_NAME) {
-            const Definition *c = scope_find(scope, d->size->name);
-            if (!c || !c->item || c->item->kind != AST_CONST) return false;
-        }
-    }
-    Frame *f = frame_new(e, FRAME_CONST, scope);
-    return type_shape(e, f, type, rank, shape);
+    const AstDim *d = p->type->dims.len == rank ? &p->type->dims.data[k] : NULL;
+    if (d && d->bounded) return d->bounded;
+    if (d && d->size && d->size->kind == AST_NAME) return d->size->name;
+    return name_printf(e->context, "%s_size%d", p->name.name, k);
 }
 
-/* The arguments of the entry: leaves for typed parameters, compile-time values for the others. */
+/* The size of axis k of an input as the load of an input of its own, one for all axes that share it. */
+static const Scalar *size_input(Inputs *in, const Scalar *size, Name name, int64_t max)
+{
+    Elab *e = in->e;
+    const Node *leaf = NULL;
+    for (int i = 0; i < in->sizes.len && !leaf; i++) {
+        const SizeInput *known = &in->sizes.data[i];
+        if (size ? known->size == size : known->name == name) leaf = known->leaf;
+    }
+    if (!leaf) {
+        Leaf input = {.kind = LEAF_INPUT, .name = name, .most = max};
+        leaf = graph_leaf(e->g, &input, TYPE_INT, 1, &in->batch);
+        SizeInput made = {size, name, leaf};
+        vec_push(e->arena, &in->sizes, made);
+    }
+    return scalar_load_at(e->g, leaf, 0);
+}
+
+/* The shape of one example of an input in the first call; false if there was none, or an axis has a size that
+ * no single number says. */
+static bool shape_called(Inputs *in, int k, int *rank, Extent *shape)
+{
+    const ModelInstance *m = in->m;
+    const AstParam *p = &m->item->params.data[k];
+    *rank = m->first_args[k].rank;
+    for (int i = 0; i < *rank; i++) {
+        shape[i] = m->first_args[k].shape[i];
+        const Scalar *size = shape[i].size;
+        if (!size) continue;
+        if (size->iters >> VISIBLE) return false;
+        shape[i].size = size_input(in, size, size_name(in->e, p, i, *rank), shape[i].max);
+    }
+    return true;
+}
+
+/* The shape that the signature gives; false if it leaves anything open. */
+static bool shape_declared(Inputs *in, int k, int *rank, Extent *shape)
+{
+    const AstParam *p = &in->m->item->params.data[k];
+    const AstDims *dims = &p->type->dims;
+    Frame *f = frame_new(in->e, FRAME_CONST, in->scope);
+    for (int i = 0; i < dims->len; i++) {
+        const AstDim *d = &dims->data[i];
+        if (d->rest) return false;
+        if (d->size->kind != AST_NAME) continue;
+        const Definition *c = scope_find(in->scope, d->size->name);
+        if (!c || !c->item || c->item->kind != AST_CONST) return false;
+    }
+    *rank = dims->len;
+    for (int i = 0; i < dims->len; i++) {
+        const AstDim *d = &dims->data[i];
+        int64_t n;
+        if (!eval_int(in->e, f, d->size, "a dimension", &n) || n < 0 || n > INT32_MAX) return false;
+        shape[i] = extent_fixed(n);
+        if (d->bounded) shape[i].size = size_input(in, NULL, d->bounded, n);
+    }
+    return true;
+}
+
+static void input_add(Inputs *in, const Node *leaf)
+{
+    vec_push(in->e->arena, &in->entry->inputs, leaf);
+    vec_push(in->e->arena, &in->m->model->input_names, leaf->leaf->name);
+}
+
+/* The arguments of the entry: leaves for typed parameters, compile-time values for the others. The sizes of
+ * bounded axes follow the first input that has them. */
 static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *entry, CallArg *args)
 {
-    Extent batch = elab_batch(e, MODEL_BATCH);
+    Inputs in = {.e = e, .m = m, .scope = scope, .entry = entry,
+                 .batch = elab_batch(e, MODEL_BATCH)};
     for (int i = 0; i < m->item->params.len; i++) {
         const AstParam *p = &m->item->params.data[i];
         args[i] = (CallArg){p->name.name, p->name.span, value_error()};
@@ -45,18 +113,39 @@ static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *e
             if (args[i].value.kind == VALUE_ERROR) return false;
             continue;
         }
-        Extent shape[MAX_RANK + 1];
-        int rank;
-        if (!input_shape(e, m, i, scope, &rank, shape + 1)) return false;
-        shape[0] = batch;
+        Extent shape[MAX_RANK + 1] = {in.batch};
+        int rank, sizes = in.sizes.len;
+        bool called = m->first_args && m->first_args[i].kind == VALUE_TENSOR;
+        if (!(called ? shape_called(&in, i, &rank, shape + 1)
+                     : shape_declared(&in, i, &rank, shape + 1)) ||
+            !shape_fits(e, rank + 1, shape, p->name.span))
+            return false;
         Leaf leaf = {.kind = LEAF_INPUT, .name = p->name.name};
         const Node *node =
             graph_leaf(e->g, &leaf, base_types[p->type->base], rank + 1, shape);
-        vec_push(e->arena, &entry->inputs, node);
-        vec_push(e->arena, &m->model->input_names, p->name.name);
+        input_add(&in, node);
+        for (; sizes < in.sizes.len; sizes++)
+            input_add(&in, in.sizes.data[sizes].leaf);
         args[i].value = value_of_node(e, node);
     }
     return true;
+}
+
+/* The result as whoever calls the model gets it: bounded axes at their largest, zero behind their size. */
+static Value result_padded(Elab *e, const Value *result, Span span)
+{
+    Value v = value_settle(e, result, NULL, span), out = v;
+    bool bounded = false;
+    const Scalar *batch = elab_batch(e, MODEL_BATCH).size;
+    for (int k = 0; k < v.rank; k++)
+        if (v.shape[k].size && v.shape[k].size != batch) {
+            out.shape[k] = extent_fixed(v.shape[k].max);
+            bounded = true;
+        }
+    if (!bounded || v.scalar->kind != SCALAR_LOAD) return v;
+    out.scalar = scalar_load(e->g, v.scalar->node, v.scalar->args,
+                             scalar_const(e->g, v.scalar->type, 0), span);
+    return out;
 }
 
 static void model_entry(Elab *e, ModelInstance *m, const Function *function)
@@ -79,9 +168,11 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     for (int i = 0; i < n; i++) {
         if (results[i].kind != VALUE_TENSOR) return;
         Name out = n == 1 ? name_of(e->context, "out") : name_printf(e->context, "out%d", i + 1);
+        Value padded = result_padded(e, &results[i], m->model->span);
         Output output = {.name = out,
-                         .node = value_node(e, &results[i], NULL, m->model->span),
+                         .node = value_node(e, &padded, NULL, m->model->span),
                          .span = m->model->span};
+        vec_push(e->arena, &m->model->results, value_node(e, &results[i], NULL, m->model->span));
         vec_push(e->arena, &entry->outputs, output);
     }
     e->session = NULL;

@@ -11,8 +11,9 @@
 #include <assert.h>
 
 typedef struct Constraint {
-    Extent extent;        /* of the axis */
-    const AstExpr *sub;
+    Extent extent;        /* of the axis; its size may depend on the axes before it */
+    const AstSubs *subs;  /* of all axes */
+    const AstExpr *sub;   /* of this one */
     bool outside;
     VEC(IndexVar *) scope; /* the indices in scope there */
 } Constraint;
@@ -152,7 +153,7 @@ static void constraints_add(Infer *in, const AstExpr *subscript, const Value *ba
     const AstSubs *subs = &subscript->subscript.subs;
     for (int k = 0; k < subs->len && k < base->rank; k++) {
         if (subs->data[k].slice || !expr_mentions_index(in->f, subs->data[k].index)) continue;
-        Constraint c = {.extent = base->shape[k], .sub = subs->data[k].index,
+        Constraint c = {.extent = base->shape[k], .subs = subs, .sub = subs->data[k].index,
                         .outside = subscript->subscript.outside != NULL};
         scope_copy(in, &c.scope);
         vec_push(in->e->arena, &in->constraints, c);
@@ -327,41 +328,120 @@ static IndexVar *scope_var(const Constraint *c, Name name)
     return NULL;
 }
 
-static void decide(Infer *in, IndexVar *var, Extent extent)
+static void decide(Infer *in, IndexVar *var, Extent extent, const AstExpr *from)
 {
+    uint64_t later = extent.size ? extent.size->iters >> var->axis : 0;
+    if (later) {
+        int other = var->axis;
+        while (!(later >> (other - var->axis) & 1))
+            other++;
+        Name name = in->e->axes.data[other].name;
+        diag_error(in->e->context, var->span,
+                   "index `%s` stands before `%s`, which the size of its axis depends on", var->name,
+                   name ? name : "another");
+        diag_hint(in->e->context, "write `%s` after it", var->name);
+        in->failed = true;
+        extent = extent_fixed(extent.max);
+    }
     var->decided = true;
     var->extent = extent;
+    var->from = from;
     in->e->axes.data[var->axis].extent = extent;
+}
+
+/* Whether x mentions this one index. */
+static bool mentions_only(Infer *in, const AstExpr *x, IndexVar *var)
+{
+    Frame alone = {.kind = in->f->kind};
+    vec_push(in->e->arena, &alone.indices, var);
+    return expr_mentions_index(&alone, x);
+}
+
+/* Whether all indices that x mentions are decided. */
+static bool indices_decided(Infer *in, const Constraint *c, const AstExpr *x)
+{
+    for (int k = 0; k < c->scope.len; k++)
+        if (!c->scope.data[k]->decided && mentions_only(in, x, c->scope.data[k])) return false;
+    return true;
+}
+
+/* The value of an expression where the constraint stands. */
+static Value eval_within(Infer *in, const Constraint *c, const AstExpr *x)
+{
+    Elab *e = in->e;
+    int before = in->f->indices.len;
+    for (int i = 0; i < c->scope.len; i++)
+        vec_push(e->arena, &in->f->indices, c->scope.data[i]);
+    Value v = eval_expr(e, in->f, x);
+    in->f->indices.len = before;
+    return v;
+}
+
+/* The extent of the constraint's axis: its size at the subscripts of the axes before. False if these are
+ * not decided yet, or are slices. */
+static bool constraint_extent(Infer *in, const Constraint *c, Extent *out)
+{
+    *out = c->extent;
+    uint64_t axes = c->extent.size ? c->extent.size->iters >> VISIBLE : 0;
+    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
+    for (int k = 0; axes >> k; k++) {
+        if (!(axes >> k & 1)) continue;
+        const AstExpr *sub = c->subs->data[k].index;
+        if (c->subs->data[k].slice) {
+            if (!in->failed) {
+                diag_error(in->e->context, c->sub->span,
+                           "the size of this axis depends on an axis before it, which has no index");
+                diag_hint(in->e->context, "give every axis an index");
+            }
+            in->failed = true;
+            return false;
+        }
+        if (!indices_decided(in, c, sub)) return false;
+        Value v = eval_within(in, c, sub);
+        if (v.kind != VALUE_TENSOR || v.rank || value_type(&v) > TYPE_INT) return false;
+        map[VISIBLE + k] = scalar_convert(in->e->g, v.scalar, TYPE_INT);
+    }
+    *out = extent_renumber(in->e, *out, map);
+    return true;
 }
 
 static bool rule_alone(Infer *in)
 {
     bool progress = false;
-    for (int i = 0; i < in->constraints.len; i++) {
+    for (int i = 0; i < in->constraints.len && !in->failed; i++) {
         const Constraint *c = &in->constraints.data[i];
-        if (c->sub->kind != AST_NAME) continue;
-        IndexVar *var = scope_var(c, c->sub->name);
-        if (!var) continue;
-        if (!var->decided) {
-            decide(in, var, c->extent);
-            progress = true;
-            for (int k = i + 1; k < in->constraints.len; k++) {
-                const Constraint *other = &in->constraints.data[k];
-                if (other->sub->kind != AST_NAME || scope_var(other, other->sub->name) != var)
-                    continue;
-                if (extent_equal(other->extent, c->extent)) continue;
-                diag_error(in->e->context, other->sub->span,
-                           "index `%s` runs over an axis of %s first, and over one of %s here",
-                           var->name, extent_describe(in->e, c->extent),
-                           extent_describe(in->e, other->extent));
-                diag_note(in->e->context, c->sub->span, "the other axis");
-                diag_hint(in->e->context, "say which range is meant: %s < %s", var->name,
-                          extent_describe(in->e, other->extent));
-                in->failed = true;
-            }
-        }
+        IndexVar *var = c->sub->kind == AST_NAME ? scope_var(c, c->sub->name) : NULL;
+        Extent extent;
+        if (!var || var->decided || !constraint_extent(in, c, &extent)) continue;
+        decide(in, var, extent, c->sub);
+        progress = true;
     }
     return progress;
+}
+
+/* All axes where an index stands alone agree, unless its bound is written. */
+static void check_alone(Infer *in)
+{
+    for (int i = 0; i < in->constraints.len && !in->failed; i++) {
+        const Constraint *c = &in->constraints.data[i];
+        IndexVar *var = c->sub->kind == AST_NAME ? scope_var(c, c->sub->name) : NULL;
+        Extent extent;
+        if (!var || !var->from || !constraint_extent(in, c, &extent) ||
+            extents_agree(extent, var->extent))
+            continue;
+        Elab *e = in->e;
+        diag_error(e->context, c->sub->span,
+                   "index `%s` runs over an axis of %s first, and over one of %s here", var->name,
+                   extent_describe(e, var->extent), extent_describe(e, extent));
+        diag_note(e->context, var->from->span, "the other axis");
+        if (extent.size && var->extent.size)
+            axes_differ_hint(e, extent, var->extent);
+        else
+            diag_hint(e->context, "say which range is meant: %s < %s", var->name,
+                      extent.size || var->extent.size ? "T, the size of the bounded axis"
+                                                      : extent_describe(e, extent));
+        in->failed = true;
+    }
 }
 
 /* Sums and products of numbers, names: what may be affine. */
@@ -379,12 +459,7 @@ static bool plain_arithmetic(const AstExpr *x)
 static bool constraint_affine(Infer *in, const Constraint *c, Affine *affine)
 {
     if (!plain_arithmetic(c->sub)) return false;
-    Elab *e = in->e;
-    int before = in->f->indices.len;
-    for (int i = 0; i < c->scope.len; i++)
-        vec_push(e->arena, &in->f->indices, c->scope.data[i]);
-    Value v = eval_expr(e, in->f, c->sub);
-    in->f->indices.len = before;
+    Value v = eval_within(in, c, c->sub);
     return v.kind == VALUE_TENSOR && v.rank == 0 && value_type(&v) == TYPE_INT &&
            affine_of(v.scalar, affine);
 }
@@ -428,18 +503,10 @@ static bool rule_affine(Infer *in)
         for (int k = 0; k < in->constraints.len; k++)
             if (constraint_limit(in, &in->constraints.data[k], var, &n) && n < least) least = n;
         if (least == INT64_MAX) continue;
-        decide(in, var, extent_fixed(least));
+        decide(in, var, extent_fixed(least), NULL);
         return true;
     }
     return false;
-}
-
-/* Whether x mentions this one index. */
-static bool mentions_only(Infer *in, const AstExpr *x, IndexVar *var)
-{
-    Frame alone = {.kind = in->f->kind};
-    vec_push(in->e->arena, &alone.indices, var);
-    return expr_mentions_index(&alone, x);
 }
 
 /* Bases that mention indices, once those are decided: only their shapes are wanted here. */
@@ -499,6 +566,7 @@ bool ranges_infer(Elab *e, Frame *f, const AstIndices *indices, const AstExpr *b
         for (int i = 0; i < in.vars.len; i++)
             undecided = undecided || !in.vars.data[i]->decided;
     }
+    check_alone(&in);
     for (int i = 0; i < in.vars.len; i++)
         if (!in.vars.data[i]->decided) {
             report_undecided(&in);

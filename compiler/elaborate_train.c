@@ -22,7 +22,7 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
         const Split *split = &w->train->data.data[d]->splits[SPLIT_TRAIN];
         for (int i = 0; i < split->fields.len; i++) {
             const Field *field = split->fields.data[i];
-            bool clash = false;
+            bool clash = field->most > 0; /* sizes have no name of their own */
             for (int o = 0; o < w->train->data.len; o++)
                 for (int k = 0; o != d && k < w->train->data.data[o]->splits[SPLIT_TRAIN].fields.len; k++)
                     clash = clash ||
@@ -48,7 +48,9 @@ static void fields_bind(Elab *e, Train *t)
             Extent shape[MAX_RANK];
             memcpy(shape, field->whole->shape, sizeof(Extent) * (size_t)field->whole->rank);
             shape[0] = batch;
-            Leaf leaf = {.kind = LEAF_FIELD, .field = field,
+            for (int k = 1; k < field->whole->rank; k++)
+                if (field->sizes[k]) shape[k].size = scalar_load_at(e->g, field->sizes[k]->leaf, 0);
+            Leaf leaf = {.kind = LEAF_FIELD, .field = field, .most = field->most,
                          .name = name_printf(e->context, "%s.%s", data->name, field->name)};
             field->leaf = graph_leaf(e->g, &leaf, field->whole->type, field->whole->rank, shape);
             for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)

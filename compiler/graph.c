@@ -318,7 +318,10 @@ static void operand_add(OperandList *list, const Node *node)
 
 static void operand_of_scalar(void *data, const Scalar *s)
 {
-    if (s->kind == SCALAR_LOAD) operand_add(data, s->node);
+    if (s->kind != SCALAR_LOAD) return;
+    operand_add(data, s->node);
+    for (int k = 0; k < s->node->rank; k++) /* what a subscript is compared with */
+        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, operand_of_scalar, data);
 }
 
 static void operands_of_extents(OperandList *list, const Extent *extents, int n)

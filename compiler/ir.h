@@ -244,6 +244,7 @@ typedef struct Leaf {
     struct Field *field;
     const Loop *loop; /* CARRY, TIME */
     int number;       /* CARRY */
+    int64_t most; /* FIELD, INPUT: it holds sizes of a bounded axis, from 0 to this; else 0 */
 } Leaf;
 
 typedef struct Piece {
@@ -376,7 +377,7 @@ struct Region {
 /* Everything that the roots need, by place. */
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
 
-/* The operands of a node, in order, each once. */
+/* The operands of a node, in order, each once; also those that the sizes of what it loads from are read from. */
 Nodes node_operands(Arena *arena, const Node *node);
 /* All nodes that the roots need (themselves included), in order of creation. */
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots);

@@ -205,7 +205,10 @@ static void access_add(Lowered *l, Nodes *list, const Node *node)
 static void access_load(void *data, const Scalar *s)
 {
     Accesses *a = data;
-    if (s->kind == SCALAR_LOAD) access_add(a->l, a->reads, s->node);
+    if (s->kind != SCALAR_LOAD) return;
+    access_add(a->l, a->reads, s->node);
+    for (int k = 0; k < s->node->rank; k++) /* what a subscript is compared with */
+        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, access_load, data);
 }
 
 static void access_scalar(void *data, const Scalar **scalar)

@@ -44,6 +44,9 @@ typedef struct Field {
     const Node *whole;    /* all examples: a LEAF_FILE, or an expression of such */
     const Node *leaf;     /* LEAF_FIELD: the examples of a batch; shape [batch, ...] */
     Span span;
+    /* A bounded axis has its sizes in a field of their own, which the source does not name. */
+    struct Field *sizes[MAX_RANK]; /* of axis k, over the axes before it; NULL: fixed */
+    int64_t most;                  /* it holds sizes, from 0 to this; else 0 */
 } Field;
 
 typedef enum SplitKind { SPLIT_TRAIN, SPLIT_VALID, SPLIT_TEST, SPLIT_COUNT } SplitKind;
@@ -143,6 +146,7 @@ typedef struct Model {
     int64_t n_parameters;  /* elements of its own parameters */
     Entry *entry;          /* results for a batch of inputs; NULL if its sizes are not known */
     VEC(Name) input_names;
+    Nodes results;         /* the entry's outputs before padding: bounded axes have their own sizes */
     VEC(Persistent *) persistents;
 } Model;
 

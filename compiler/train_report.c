@@ -24,6 +24,14 @@ static Drawing drawing_of(const Frame *f, const AstExpr *x)
 /* Only the first axis of a report may be that of the examples; images are of two axes, and colours. */
 static bool report_shape_check(Elab *e, const Value *v, Drawing drawing, Span span)
 {
+    for (int k = 0; k < v->rank; k++) {
+        const Scalar *size = v->shape[k].size;
+        if (!size || (size->kind == SCALAR_LOAD && size->node == e->size_leaf)) continue;
+        diag_error(e->context, span, "axis %d of this report has a run-time size: it is %s", k,
+                   value_describe(e, v));
+        diag_hint(e->context, "take the mean along it: mean(..)");
+        return false;
+    }
     for (int k = 1; k < v->rank; k++)
         if (v->shape[k].size) {
             diag_error(e->context, span, "the examples are not the first axis of this report: it is %s",

@@ -62,9 +62,12 @@ static const char *type_name(ElemType type)
 const char *extent_describe(Elab *e, Extent extent)
 {
     if (!extent.size) return arena_printf(e->arena, "%lld", (long long)extent.max);
-    if (extent.size->kind == SCALAR_LOAD && extent.size->node->name)
-        return extent.size->node->name;
-    return arena_printf(e->arena, "<= %lld", (long long)extent.max);
+    const Node *sizes = extent.size->kind == SCALAR_LOAD ? extent.size->node : NULL;
+    if (sizes && sizes->name && sizes->kind == NODE_LEAF && sizes->leaf->kind == LEAF_SIZE)
+        return sizes->name;
+    return arena_printf(e->arena, "%s<= %lld",
+                        sizes && sizes->name ? arena_printf(e->arena, "%s ", sizes->name) : "",
+                        (long long)extent.max);
 }
 
 const char *value_describe(Elab *e, const Value *v)
@@ -127,7 +130,7 @@ bool shapes_same(const Value *a, const Value *b)
 {
     if (a->rank != b->rank) return false;
     for (int k = 0; k < a->rank; k++)
-        if (!extent_equal(a->shape[k], b->shape[k])) return false;
+        if (!extents_agree(a->shape[k], b->shape[k])) return false;
     return true;
 }
 
@@ -151,46 +154,35 @@ bool shape_fits(Elab *e, int rank, const Extent *shape, Span span)
     return false;
 }
 
+/* The value over the given context axes and its own, as a node; NULL, after a report, if it cannot be. */
+static const Node *node_over(Elab *e, const Value *v, uint64_t axes, Span span)
+{
+    Domain d = {.n = 0};
+    domain_context(e, &d, axes);
+    domain_visible(e, &d, v, 0, v->rank);
+    if (!shape_fits(e, d.n, d.iters, span)) return NULL;
+    return graph_map(e->g, d.n, d.iters, domain_scalar(e, &d, v->scalar), span);
+}
+
 const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span)
 {
-    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    Extent iters[MAX_CONTEXT + MAX_RANK];
-    uint64_t context = v->scalar->iters & (((uint64_t)1 << VISIBLE) - 1);
-    int n = 0;
-    for (int i = 0; i < VISIBLE; i++)
-        if (context >> i & 1) {
-            iters[n] = e->axes.data[i].extent;
-            map[i] = scalar_iter(e->g, n++);
-        }
-    for (int k = 0; k < v->rank; k++) {
-        iters[n] = v->shape[k];
-        map[VISIBLE + k] = scalar_iter(e->g, n++);
-    }
-    if (hidden) *hidden = context;
-    if (!shape_fits(e, n, iters, span)) {
-        if (hidden) *hidden = 0;
-        const Scalar *zero = scalar_const(e->g, v->scalar->type, 0);
-        return graph_map(e->g, v->rank, v->shape, zero, span);
-    }
-    const Scalar *body = scalar_substitute(e->g, v->scalar, map, VISIBLE + MAX_RANK);
-    return graph_map(e->g, n, iters, body, span);
+    uint64_t axes = value_context(e, v);
+    const Node *node = node_over(e, v, axes, span);
+    if (hidden) *hidden = node ? axes : 0;
+    if (node) return node;
+    Extent shape[MAX_RANK];
+    for (int k = 0; k < v->rank; k++)
+        shape[k] = extent_fixed(v->shape[k].max);
+    return graph_map(e->g, v->rank, shape, scalar_const(e->g, v->scalar->type, 0), span);
 }
 
 Value value_of_hidden(Elab *e, const Node *node, uint64_t hidden)
 {
-    Value v = {.kind = VALUE_TENSOR};
     const Scalar *subs[MAX_RANK];
     int n = 0;
     for (int i = 0; i < VISIBLE; i++)
         if (hidden >> i & 1) subs[n++] = scalar_iter(e->g, i);
-    int leading = n;
-    for (; n < node->rank; n++) {
-        v.shape[v.rank] = node->shape[n];
-        subs[n] = scalar_iter(e->g, VISIBLE + v.rank++);
-    }
-    assert(leading <= node->rank);
-    v.scalar = scalar_load(e->g, node, subs, NULL, node->span);
-    return v;
+    return value_of_subscripts(e, node, subs, n);
 }
 
 Value value_settle(Elab *e, const Value *v, Name name, Span span)
@@ -227,16 +219,21 @@ static bool shape_common(Elab *e, const Value *args, int n_args, Value *result, 
         if (first && !shapes_same(first, &args[i])) {
             diag_error(e->context, span, "shapes differ: %s and %s", value_describe(e, first),
                        value_describe(e, &args[i]));
+            for (int k = 0; k < first->rank && first->rank == args[i].rank; k++)
+                if (!extents_agree(first->shape[k], args[i].shape[k]) &&
+                    axes_differ_hint(e, first->shape[k], args[i].shape[k]))
+                    return false;
             diag_hint(e->context, "operands have equal shapes, or one is a scalar; for other "
                                   "combinations write indices: y[i, j] = a[i, j] + b[j]");
             return false;
         }
+        if (!first) memcpy(result->shape, args[i].shape, sizeof result->shape);
+        for (int k = 0; first && k < first->rank; k++) /* of one run-time size: the tighter bound */
+            if (args[i].shape[k].max < result->shape[k].max)
+                result->shape[k].max = args[i].shape[k].max;
         first = &args[i];
     }
-    if (first) {
-        result->rank = first->rank;
-        memcpy(result->shape, first->shape, sizeof result->shape);
-    }
+    result->rank = first ? first->rank : 0;
     return true;
 }
 
@@ -288,7 +285,7 @@ static bool operands_convert(Elab *e, Op op, Value *args, int n_args, Span span)
 
 Value value_op(Elab *e, Op op, const Value *operands, int n_args, Span span)
 {
-    Value args[3], result;
+    Value args[3] = {{.kind = VALUE_ERROR}}, result;
     for (int i = 0; i < n_args; i++) {
         args[i] = operands[i];
         if (!value_tensor(e, &args[i], span)) return value_error();
@@ -310,32 +307,12 @@ Value value_op(Elab *e, Op op, const Value *operands, int n_args, Span span)
 /* --- joining ---------------------------------------------------------------------------------------------- */
 
 /* The context axes that any of the parts depends on. */
-static uint64_t parts_hidden(const Value *parts, int n_parts)
+static uint64_t parts_hidden(const Elab *e, const Value *parts, int n_parts)
 {
     uint64_t hidden = 0;
     for (int i = 0; i < n_parts; i++)
-        hidden |= parts[i].scalar->iters;
-    return hidden & (((uint64_t)1 << VISIBLE) - 1);
-}
-
-/* The part over all of the given context axes, as a node; NULL after an error. */
-static const Node *part_node(Elab *e, const Value *part, uint64_t hidden, Span span)
-{
-    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    Extent iters[MAX_CONTEXT + MAX_RANK];
-    int n = 0;
-    for (int i = 0; i < VISIBLE; i++)
-        if (hidden >> i & 1) {
-            iters[n] = e->axes.data[i].extent;
-            map[i] = scalar_iter(e->g, n++);
-        }
-    for (int k = 0; k < part->rank; k++) {
-        iters[n] = part->shape[k];
-        map[VISIBLE + k] = scalar_iter(e->g, n++);
-    }
-    if (!shape_fits(e, n, iters, span)) return NULL;
-    const Scalar *body = scalar_substitute(e->g, part->scalar, map, VISIBLE + MAX_RANK);
-    return graph_map(e->g, n, iters, body, span);
+        hidden |= value_context(e, &parts[i]);
+    return hidden;
 }
 
 static bool parts_agree(Elab *e, Value *parts, int n_parts, int axis, Span span)
@@ -362,7 +339,7 @@ static bool parts_agree(Elab *e, Value *parts, int n_parts, int axis, Span span)
 Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span)
 {
     if (!parts_agree(e, parts, n_parts, axis, span)) return value_error();
-    uint64_t hidden = parts_hidden(parts, n_parts);
+    uint64_t hidden = parts_hidden(e, parts, n_parts);
     int leading = 0;
     for (int i = 0; i < VISIBLE; i++)
         leading += (int)(hidden >> i & 1);
@@ -372,9 +349,17 @@ Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span)
         if (parts[i].shape[axis].size) {
             diag_error(e->context, span, "an axis of run-time size cannot be joined: %s",
                        value_describe(e, &parts[i]));
+            diag_hint(e->context, "join along another axis, or say what stands where: y[t < 20] = if t < "
+                                  "size(x, 0) then x[t] outside 0 else ..");
             return value_error();
         }
-        pieces[i] = (Piece){part_node(e, &parts[i], hidden, span), offset, 1};
+        for (int k = axis + 1; k < parts[i].rank; k++)
+            if (parts[i].shape[k].size && parts[i].shape[k].size->iters >> (VISIBLE + axis) & 1) {
+                diag_error(e->context, span, "axis %d of %s has a size that depends on the axis to join", k,
+                           value_describe(e, &parts[i]));
+                return value_error();
+            }
+        pieces[i] = (Piece){node_over(e, &parts[i], hidden, span), offset, 1};
         if (!pieces[i].part) return value_error();
         offset += parts[i].shape[axis].max;
     }
@@ -448,7 +433,8 @@ Value value_stack(Elab *e, Value *parts, int n_parts, Span span)
         for (int k = 0; k < rows[i].rank; k++)
             map[VISIBLE + k] = scalar_iter(e->g, VISIBLE + k + 1);
         rows[i].scalar = scalar_substitute(e->g, rows[i].scalar, map, VISIBLE + MAX_RANK);
-        memmove(rows[i].shape + 1, rows[i].shape, sizeof(Extent) * (size_t)rows[i].rank);
+        for (int k = rows[i].rank; k > 0; k--)
+            rows[i].shape[k] = extent_renumber(e, rows[i].shape[k - 1], map);
         rows[i].shape[0] = extent_fixed(1);
         rows[i].rank++;
         rows[i].max = 0;
@@ -477,34 +463,22 @@ Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *operand,
 {
     Value body = *operand;
     if (!reduce_operand(e, reduce, &body, span)) return value_error();
-    const Scalar *map[VISIBLE + MAX_RANK] = {NULL};
-    Extent iters[MAX_CONTEXT + MAX_RANK];
-    uint64_t used = (body.scalar->iters | (guard ? guard->iters : 0)) & ~over &
-                    (((uint64_t)1 << VISIBLE) - 1);
-    int n = 0;
-    for (int i = 0; i < VISIBLE; i++)
-        if (used >> i & 1) {
-            iters[n] = e->axes.data[i].extent;
-            map[i] = scalar_iter(e->g, n++);
-        }
-    for (int k = 0; k < first_visible; k++) {
-        iters[n] = body.shape[k];
-        map[VISIBLE + k] = scalar_iter(e->g, n++);
+    uint64_t all = value_context(e, &body) | (guard ? guard->iters : 0) | over;
+    uint64_t used = axes_closed(e, all) & ~over;
+    if (axes_closed(e, used) & over) {
+        diag_error(e->context, span, "this reduces over an axis that the size of another axis depends on");
+        diag_hint(e->context, "reduce over the other axis first");
+        return value_error();
     }
-    int rank = n;
-    if (!shape_fits(e, rank, iters, span)) return value_error();
-    for (int i = 0; i < VISIBLE; i++)
-        if (over >> i & 1) {
-            iters[n] = e->axes.data[i].extent;
-            map[i] = scalar_iter(e->g, n++);
-        }
-    for (int k = first_visible; k < body.rank; k++) {
-        iters[n] = body.shape[k];
-        map[VISIBLE + k] = scalar_iter(e->g, n++);
-    }
-    const Scalar *inner = scalar_substitute(e->g, body.scalar, map, VISIBLE + MAX_RANK);
-    if (guard) guard = scalar_substitute(e->g, guard, map, VISIBLE + MAX_RANK);
-    const Node *node = graph_comp(e->g, reduce, rank, n, iters, inner, guard, span);
+    Domain d = {.n = 0};
+    domain_context(e, &d, used);
+    domain_visible(e, &d, &body, 0, first_visible);
+    int rank = d.n;
+    if (!shape_fits(e, rank, d.iters, span)) return value_error();
+    domain_context(e, &d, over);
+    domain_visible(e, &d, &body, first_visible, body.rank);
+    const Node *node = graph_comp(e->g, reduce, rank, d.n, d.iters, domain_scalar(e, &d, body.scalar),
+                                  domain_scalar(e, &d, guard), span);
     return value_of_hidden(e, node, used);
 }
 

@@ -55,6 +55,8 @@ typedef struct NndPort { /* an input or output of an entry; the batch axis is no
     int rank;
     int64_t shape[NND_MAX_RANK];
     int set, field; /* input: data set and field, or NND_FILE and file, or NND_GIVEN */
+    int64_t most;   /* it holds the sizes of a bounded axis of another input, from 0 to this; else 0 */
+    int sizes_of, axis; /* of which input, and which axis of its shape */
 } NndPort;
 
 typedef struct NndEntry {
@@ -92,6 +94,7 @@ typedef struct NndFieldInfo {
     struct {
         int file, made; /* number of a file, or of an output of `load`; -1: the other one */
     } source[3];        /* in train, valid, test */
+    int sizes[NND_MAX_RANK]; /* 1 + the field with the sizes of the axis, or 0 if it is fixed */
 } NndFieldInfo;
 
 enum { NND_TRAIN, NND_VALID, NND_TEST };

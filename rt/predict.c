@@ -163,9 +163,14 @@ static int inputs_from_files(Prediction *prediction)
     return failed;
 }
 
-/* The field of a data set with the name, type and shape of a port, or -1. */
-static int field_like(const NndDataInfo *data, const NndPort *port)
+/* The field of a data set with the name, type and shape of a port, or, if the port holds sizes, the field with
+ * the sizes of what it belongs to; -1: there is none. */
+static int field_like(const NndDataInfo *data, const NndEntry *entry, const NndPort *port)
 {
+    if (port->most > 0) {
+        int whole = field_like(data, entry, &entry->inputs[port->sizes_of]);
+        return whole < 0 ? -1 : data->fields[whole].sizes[port->axis] - 1;
+    }
     for (int i = 0; i < data->field_count; i++) {
         const NndFieldInfo *field = &data->fields[i];
         if (strcmp(field->name, port->name) == 0 && field->type == port->type &&
@@ -185,7 +190,7 @@ static int inputs_from_data(Prediction *prediction)
         const NndDataInfo *data = &session->program->data[s];
         bool complete = true;
         for (int i = 0; i < entry->input_count; i++)
-            if (entry->inputs[i].set != NND_FILE && field_like(data, &entry->inputs[i]) < 0)
+            if (entry->inputs[i].set != NND_FILE && field_like(data, entry, &entry->inputs[i]) < 0)
                 complete = false;
         if (!complete) continue;
         if (nnd_set_need(session, s)) return 1;
@@ -197,7 +202,7 @@ static int inputs_from_data(Prediction *prediction)
         for (int i = 0; i < entry->input_count; i++) {
             const NndPort *port = &entry->inputs[i];
             if (port->set == NND_FILE) continue;
-            const void *all = split->fields[field_like(data, port)];
+            const void *all = split->fields[field_like(data, entry, port)];
             prediction->ports[i] = all;
             if (split->rows == NULL) continue;
             if (nnd_port_alloc(port, split->count, &prediction->inputs[i], &session->error))

@@ -343,6 +343,41 @@ class Body:
         self.helpers.append(f"fn {name}(x: [N]) {body}")
         self.add(x.shape if keep else x.shape[:-1], f"{name}({x.name})")
 
+    def bounded(self):
+        """A function of as many elements of a vector as an instance says."""
+        x = self.pick(1) or self.pick(2)
+        if not x or self.smooth:
+            return False
+        k = self.count = self.count + 1
+        name, most = f"f{self.prefix}_{k}", x.shape[-1]
+        scalar = self.pick(0)
+        size = f"mean({x.name})" if scalar is None else scalar.name
+        forms = [
+            ("mean(tanh(y))", False),
+            ("sum[t] softmax(y)[t] * y[t] * 0.5", False),
+            ("max(-2, max[t] sin(y[t])) + 0.1 * T", False),
+            ("mean[s, t where s < t] y[s] * sin(y[t])", False),
+            ("prod(1 + 0.1 * tanh(y)) + argmax(y) * 0.01", False),
+            ("slope(y)", None),
+            ("if T > 1 then y[T - 1] * y[1] else 0.3", False)]
+        body, keep = self.random.choice(forms)
+        if self.random.random() < 0.3:
+            body, keep = "windows(y)", None
+        if keep is None:
+            inner = (f"fn {name}_slope(y: [T]) {{ q = sum(y^2) * mean(sin(y))\n    return grad(q, y) }}"
+                     if body == "slope(y)" else
+                     f"fn {name}_windows(y: [T]) {{ d[t < T] = y[t] - (y[t - 1] outside 0.5)\n"
+                     "    return d }")
+            self.helpers.append(inner)
+            call = f"{name}_{body}"
+            self.helpers.append(f"fn {name}(x: [N], n: int) {{ z = {call.replace('(y)', '(x[:n])')}\n"
+                                "    r[i < N] = 0.5 * z[i] outside 0.25\n    return r }")
+        else:
+            self.helpers.append(f"fn {name}_part(y: [T]) = {body}")
+            self.helpers.append(f"fn {name}(x: [N], n: int) = {name}_part(x[:n])")
+        self.add(x.shape if keep is None else x.shape[:-1],
+                 f"{name}({x.name}, int(abs({size}) * 4) % {most + 1})")
+
     def loop(self):
         x = self.pick()
         k = self.count = self.count + 1
@@ -377,7 +412,7 @@ class Body:
 
     STATEMENTS = [unary, unary, binary, binary, transpose, outer, contract, contract, reduce,
                   reduce, window, window, conv, pool, slice, concat, stack, reshape, dense, dense,
-                  softmax, param, gather, guard, gradient, jacobian, helper, helper, loop, choose, draw, normalize]
+                  softmax, param, gather, guard, gradient, jacobian, helper, helper, bounded, loop, choose, draw, normalize]
 
 
 LIBRARY = """# A layer with a state: subtracts the running mean, in training that of the batch.

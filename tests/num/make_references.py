@@ -528,6 +528,77 @@ def attention(c):
     finish(c, results)
 
 
+def bounded(c):
+    lengths = c.input("T", [6, 1, 0, 3, 5])
+    x = c.param("Input.x", c.normal(5, 6, 4))
+    # What is read in predictions has NaN behind each sequence's end.
+    c.given["x"] = np.array(c.given["init/Input.x"])
+    for n, row in zip(lengths, c.given["x"]):
+        row[n:] = np.nan
+    pool = c.dense("Pool.pool1.dense1", 4, 3)
+    w = c.param("Window.window1.w", c.normal(3, 4, 3, scale=0.5))
+    place = c.param("Window.window1.place", c.normal(6, 3, scale=0.5))
+
+    def pooled(x):
+        if len(x) == 0:
+            return torch.tensor([0.0] * 3 + [-2.0] * 3 + [0.0], dtype=c.dtype)
+        h = torch.tanh(pool(x))
+        best = h.sum(1).argmax() + len(x)
+        return torch.cat([h.mean(0), h.amax(0), best[None].to(c.dtype)])
+
+    def window(x):
+        if len(x) == 0:
+            return torch.zeros(0, 3, dtype=c.dtype)
+        y = F.conv1d(x.T[None], w.permute(2, 1, 0), padding=1)[0].T
+        return y + place[:len(x)] * x[-1, 0]
+
+    def pairs(x):
+        d = (x[:, None] - x[None]) * x[:, None]
+        earlier = torch.ones(len(x), len(x)).triu(1).bool()
+        return torch.sin(d[earlier]).sum(0) + x.prod(0)
+
+    def slope(x):
+        if len(x) == 0:
+            return x
+        return torch.autograd.grad((pairs(x)**2).sum(), x, create_graph=True)[0]
+
+    def attention(path, causal):
+        wq, wk, wv = (c.param(f"{path}.w{k}", c.normal(2, 4, 2, scale=0.5)) for k in "qkv")
+        wo = c.param(path + ".wo", c.normal(2, 2, 4, scale=0.5))
+        bq, bk, bv = (c.param(f"{path}.b{k}", c.normal(2, 2)) for k in "qkv")
+        bo = c.param(path + ".bo", c.normal(4))
+
+        def layer(x):
+            q, k, v = (x[None] @ w + b[:, None] for w, b in ((wq, bq), (wk, bk), (wv, bv)))
+            score = q @ k.transpose(1, 2) / math.sqrt(2)
+            if causal:
+                later = torch.ones(len(x), len(x)).triu(1).bool()
+                score = score.masked_fill(later, -math.inf)
+            return (torch.softmax(score, -1) @ v @ wo).sum(0) + bo
+        return layer
+
+    path = "Block.transformer_block1"
+    norms = [(c.param(f"{path}.layer_norm{k}.gamma", c.normal(4)),
+              c.param(f"{path}.layer_norm{k}.beta", c.normal(4))) for k in (1, 2)]
+    inner = attention(path + ".attention1.cross_attention1", False)
+    up, down = c.dense(path + ".dense1", 4, 6), c.dense(path + ".dense2", 6, 4)
+
+    def block(x):
+        x = x + inner(F.layer_norm(x, [4], *norms[0]))
+        return x + down(F.gelu(up(F.layer_norm(x, [4], *norms[1]))))
+
+    functions = {"Pool": pooled, "Window": window, "Pairs": pairs,
+                 "Attend": attention("Attend.attention1.cross_attention1", True),
+                 "Block": block, "Slope": slope}
+    whole = {"Pool", "Pairs"}
+    results = {}
+    for name, f in functions.items():
+        rows = [f(row[:n]) for n, row in zip(lengths, x)]
+        results[name] = torch.stack([
+            y if name in whole else F.pad(y, (0, 0, 0, 6 - len(y))) for y in rows])
+    finish(c, results)
+
+
 def graphs(c):
     x = c.param("Points.x", c.normal(2, 5, 3), file="x")
     src = c.input("src", [[0, 1, 2, 3, 0, 2, 2], [4, 4, 0, 1, 1, 1, 3]])
@@ -1542,7 +1613,7 @@ def notation(c):
 
 
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
-         batch_norm, attention, graphs, flows, dropout, standardize, losses, class_losses,
+         batch_norm, attention, bounded, graphs, flows, dropout, standardize, losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
          mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, transformer, regression,
