@@ -49,8 +49,58 @@ static const char *lane_list(CKernel *k, const Tile *t, int lane, int count)
     return str_text(&s);
 }
 
+/* --- sums along contiguous elements -------------------------------------------------------------- */
+
+static void dot_begin(CKernel *k, Tile *t)
+{
+    for (int c = 0; c < t->n_columns; c++) {
+        t->names[c] = c_name(k, "acc");
+        out_line(k->out, "V%d %s[%d];", t->width[c], t->names[c], t->rows);
+    }
+    Extent old = rows_open(k, t);
+    for (int c = 0; c < t->n_columns; c++)
+        out_line(k->out, "%s[%s] = (V%d){0};", t->names[c], k->var_name[t->row], t->width[c]);
+    rows_close(k, t, old);
+}
+
+static void dot_add(CKernel *k, Tile *t)
+{
+    int names = k->taken.len, width = t->width[0];
+    const char *b[MAX_COLUMNS];
+    for (int c = 0; c < t->n_columns; c++) {
+        b[c] = c_name(k, "lanes");
+        const Scalar *load = at_lane(k, t, t->b, c);
+        out_line(k->out, "const V%d %s = *(const U%d *)&%s;", width, b[c], width,
+                 c_place(k, load->node, load->args).s);
+    }
+    Extent old = rows_open(k, t);
+    const char *a = c_name(k, "factor"), *row = k->var_name[t->row];
+    out_line(k->out, "const V%d %s = *(const U%d *)&%s;", width, a, width,
+             c_place(k, t->a->node, t->a->args).s);
+    for (int c = 0; c < t->n_columns; c++)
+        out_line(k->out, "%s[%s] = FMADD%d(%s, %s, %s[%s]);", t->names[c], row, width, a, b[c],
+                 t->names[c], row);
+    rows_close(k, t, old);
+    k->taken.len = names;
+}
+
+static void dot_end(CKernel *k, Tile *t)
+{
+    Extent old = rows_open(k, t);
+    for (int c = 0; c < t->n_columns; c++)
+        out_line(k->out, "%s += sum_lanes(%s[%s]);", column_place(k, t, c) + 1, t->names[c],
+                 k->var_name[t->row]);
+    rows_close(k, t, old);
+}
+
+/* --- sums of lanes times numbers ------------------------------------------------------------------ */
+
 void c_tile_begin(CKernel *k, Tile *t)
 {
+    if (t->dot) {
+        dot_begin(k, t);
+        return;
+    }
     for (int c = 0; c < t->n_columns; c++) {
         t->names[c] = c_name(k, "acc");
         out_line(k->out, "V%d %s[%d];", t->width[c], t->names[c], t->rows);
@@ -72,6 +122,10 @@ void c_tile_begin(CKernel *k, Tile *t)
 
 void c_tile_add(CKernel *k, Tile *t)
 {
+    if (t->dot) {
+        dot_add(k, t);
+        return;
+    }
     int names = k->taken.len;
     const char *b[MAX_COLUMNS];
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
@@ -95,6 +149,10 @@ void c_tile_add(CKernel *k, Tile *t)
 
 void c_tile_end(CKernel *k, Tile *t)
 {
+    if (t->dot) {
+        dot_end(k, t);
+        return;
+    }
     Extent old = rows_open(k, t);
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         const char *acc = t->names[c], *row = k->var_name[t->row];

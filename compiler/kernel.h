@@ -84,6 +84,8 @@ typedef struct Tile {
     const Node *c;
     const Scalar *c_subs[MAX_RANK];
     bool resume;                    /* begins with what C holds */
+    bool dot; /* tile[row][lane] is a vector of partial sums of a(row) * b(lane), both with unit
+                 stride in a loop of vectors around; at the end their sum is added to C */
     const char *names[MAX_COLUMNS]; /* of the vectors, in the text of the backend */
 } Tile;
 
@@ -219,6 +221,13 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body);
 
 /* Adds the node as loops around register tiles, if it is a sum of products that these suit. */
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
+
+/* --- dots.c ----------------------------------------------------------------------------------- */
+
+/* Adds target[subs] += node, if it is a sum of products along contiguous elements of both factors;
+ * subs[k] is in terms of the node's iterators. */
+bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
+                   const Scalar *const *subs, Block *body);
 
 /* --- pipeline.c: the passes (passes.def) ------------------------------------------------------ */
 

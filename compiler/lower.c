@@ -26,7 +26,7 @@ static const Scalar *extent_scalar(Lowered *l, Extent e)
 
 /* --- kernels and loops ------------------------------------------------------------------------ */
 
-static Kernel *kernel_new(Lowered *l, const Node *node)
+Kernel *lower_kernel(Lowered *l, const Node *node)
 {
     Kernel *k = NEW(l->arena, Kernel);
     vec_push(l->arena, &k->nodes, node);
@@ -148,8 +148,12 @@ static const Scalar *lower_arg(Lowered *l, Block *block, const Node *node)
     return load_local(l, place);
 }
 
-/* Adds the statements that reduce; returns the result. */
-static const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
+const Scalar *lower_mean(Lowered *l, const Scalar *sum, const Node *node)
+{
+    return mean_of(l, sum, count_points(l, node));
+}
+
+const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
 {
     if (node->reduce == REDUCE_ARGMAX || node->reduce == REDUCE_ARGMIN)
         return lower_arg(l, block, node);
@@ -176,7 +180,7 @@ static const Scalar *lower_reduction(Lowered *l, Block *block, const Node *node)
 
 static void lower_comp(Lowered *l, const Node *node)
 {
-    Kernel *k = kernel_new(l, node);
+    Kernel *k = lower_kernel(l, node);
     if (l->options->optimize > 0) {
         Block whole = {0}, parts = {0};
         if (contract_gemm(l, node, true, &whole)) {
@@ -210,7 +214,7 @@ static bool position_is_iter(const Node *node, int axis)
  * become parallel loops, if the iterators stand in front, too; the others go innermost. */
 static void lower_scatter(Lowered *l, const Node *node)
 {
-    Kernel *k = kernel_new(l, node);
+    Kernel *k = lower_kernel(l, node);
     int front = 0;
     while (front < node->rank && position_is_iter(node, front) &&
            node->position[front]->iter == front)
@@ -260,7 +264,7 @@ static bool pieces_cover(const Node *node)
 
 static void lower_pieces(Lowered *l, const Node *node)
 {
-    Kernel *k = kernel_new(l, node);
+    Kernel *k = lower_kernel(l, node);
     if (!pieces_cover(node)) fill_zero(l, &k->body, node, 0);
     for (int i = 0; i < node->n_pieces; i++) {
         const Piece *piece = &node->pieces[i];
@@ -286,7 +290,7 @@ static void lower_pieces(Lowered *l, const Node *node)
 /* Element i stands at place #{j: x[j] < x[i], or equal and j < i}; NaN after everything else. */
 static void lower_order(Lowered *l, const Node *node)
 {
-    Kernel *k = kernel_new(l, node);
+    Kernel *k = lower_kernel(l, node);
     int last = node->rank - 1, other = node->rank;
     k->n_vars = node->rank + 1;
     Block *body = loops_add(l, &k->body, node->shape, 0, node->rank, LOOP_PARALLEL, node->span);

@@ -123,9 +123,28 @@ static void lower_scan(Lowered *l, const Region *region)
     }
 }
 
+/* Without scans, groups of narrow layers are each a kernel. */
+static void lower_stages(Lowered *l, const Nodes *nodes)
+{
+    LanePlan *plan = lanes_plan(l, nodes);
+    for (int stage = 0; stage < plan->stages; stage++) {
+        for (int i = 0; i < nodes->len; i++)
+            if (lanes_stage(plan, nodes->data[i]) == stage &&
+                !map_get(&plan->group_of, nodes->data[i]))
+                lower_node(l, nodes->data[i]);
+        for (int i = 0; i < plan->groups.len; i++)
+            if (plan->groups.data[i]->kept && plan->groups.data[i]->level == stage)
+                lower_lanes(l, plan, plan->groups.data[i]);
+    }
+}
+
 void lower_region(Lowered *l, const Region *region)
 {
     int inner = 0;
+    if (!region->scan && region->inner.len == 0 && l->options->optimize > 0) {
+        lower_stages(l, &region->nodes);
+        return;
+    }
     for (int i = 0; i < region->nodes.len; i++) {
         const Node *node = region->nodes.data[i];
         if (node->kind == NODE_SCAN)

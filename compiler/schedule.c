@@ -392,10 +392,12 @@ static bool parts_pay(Stmt *s)
 
 static void vectors(Lowered *l, Kernel *k, Block *block)
 {
+    int first = k->n_vars, most = first; /* statements side by side share variables */
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         int before = block->len;
-        if (k->n_vars >= MAX_ITERS - 1) return;
+        k->n_vars = first;
+        if (first >= MAX_ITERS - 1) break;
         if (s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL && lanes_pay(s)) {
             lanes_apply(l, k, block, i);
             i += block->len - before;
@@ -405,7 +407,9 @@ static void vectors(Lowered *l, Kernel *k, Block *block)
         } else {
             vectors(l, k, &s->body);
         }
+        if (k->n_vars > most) most = k->n_vars;
     }
+    k->n_vars = most;
 }
 
 /* --- the pass --------------------------------------------------------------------------------- */

@@ -1,7 +1,9 @@
 """Random programs, mutated sources, mutated data: a short part here, a longer one with --all;
 tests/fuzz/run goes on from there."""
 import concurrent.futures
+import glob
 import os
+import shutil
 
 from fuzz import compare, damage, mutate
 
@@ -20,6 +22,8 @@ MORE = ([(k, 5, False, False, ("O0", "O2", "O2-noblas")) for k in range(100, 112
 def tests():
     yield "sources", lambda: sources(*SOURCES[common.ALL])
     yield "data", lambda: data(*DATA[common.ALL])
+    for path in sorted(glob.glob(os.path.join(common.ROOT, "tests/fuzz/programs/*.nnd"))):
+        yield os.path.basename(path)[:-4], lambda path=path: written(path)
     for case in PROGRAMS + (MORE if common.ALL else []):
         kind = "".join([", large" * case[2], ", smooth" * case[3]])
         yield f"program {case[0]}{kind}", lambda case=case: program(*case)
@@ -45,6 +49,17 @@ def data(first, count):
     except AssertionError as problem:
         return str(problem)
     return gather(trainer.case(seed, folder) for seed in range(first, first + count))
+
+
+def written(path):
+    """A program of tests/fuzz/programs, which none of the random ones resembles."""
+    work = os.path.join(common.folder(), os.path.basename(path)[:-4])
+    os.makedirs(work, exist_ok=True)
+    shutil.copy(path, os.path.join(work, "p.nnd"))
+    try:
+        return "\n".join(compare.compare(common.NNDC, work, ("O0", "O2", "f32-noblas"))[:12]) or None
+    except compare.Problem as problem:
+        return str(problem)
 
 
 def program(seed, models, large, smooth, backends):

@@ -1,0 +1,137 @@
+/* dots.c -- sums of products along contiguous elements of both factors, as register tiles.
+ *
+ * out[i, j] += sum over l of a[i, l] * b[j, l], with l innermost in memory: the gradients of a
+ * layer's weights where the examples are the lanes. A tile holds rows x columns vectors of partial
+ * sums; each step loads a vector of every row and column and makes all their products, and at the
+ * end the lanes of each are added up, always in the same order. */
+#include "kernel.h"
+
+enum { VECTOR = 16, MIN_ELEMENTS = 8 };
+
+typedef struct Dots {
+    Lowered *l;
+    Kernel *kernel;
+    Contraction x;
+    const Node *target;
+    const Scalar *const *subs;
+    int row, column; /* iterators; -1: none */
+    int last;        /* the one summed over */
+} Dots;
+
+static int64_t extent_of(const Dots *d, int i)
+{
+    return i < 0 ? 1 : d->x.node->iters[i].max;
+}
+
+static int longest(const Dots *d, int class)
+{
+    int best = -1;
+    for (int i = d->x.node->rank - 1; i >= 0; i--)
+        if (d->x.class[i] == class && (best < 0 || extent_of(d, i) > extent_of(d, best))) best = i;
+    return best;
+}
+
+/* Rows that fit the registers beside one vector of each column. */
+static int rows_most(int columns)
+{
+    static const int most[] = {14, 14, 10, 8, 6};
+    return most[columns];
+}
+
+static void tile_add(Dots *d, Block *block, int64_t rows, const Scalar *row_at, int64_t columns,
+                     const Scalar *column_at, int row, int column)
+{
+    Lowered *l = d->l;
+    Graph *g = l->g;
+    Tile *tile = NEW(l->arena, Tile);
+    const Scalar *map[MAX_ITERS] = {0};
+    if (d->row >= 0) map[d->row] = scalar_op2(g, OP_ADD, row_at, scalar_iter(g, row));
+    if (d->column >= 0) map[d->column] = scalar_op2(g, OP_ADD, column_at, scalar_iter(g, column));
+    *tile = (Tile){.row = row, .rows = (int)rows, .lane = column, .lanes = (int)columns};
+    tile->n_columns = (int)columns;
+    tile->dot = tile->resume = true;
+    for (int c = 0; c < columns; c++)
+        tile->width[c] = VECTOR;
+    tile->a = scalar_substitute(g, d->x.a.load, map, MAX_ITERS);
+    tile->b = scalar_substitute(g, d->x.b.load, map, MAX_ITERS);
+    tile->c = d->target;
+    for (int k = 0; k < d->target->rank; k++)
+        tile->c_subs[k] = scalar_substitute(g, d->subs[k], map, MAX_ITERS);
+    Span span = d->x.node->span;
+    block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, span));
+    Stmt *loop = stmt_loop(l, d->last, LOOP_SEQUENTIAL, d->x.node->iters[d->last], span);
+    loop->step = VECTOR;
+    block_add(l, block, loop);
+    block_add(l, &loop->body, stmt_tile(l, STMT_TILE_ADD, tile, span));
+    block_add(l, block, stmt_tile(l, STMT_TILE_END, tile, span));
+}
+
+/* An axis in parts of two neighbouring sizes. */
+typedef struct Parts {
+    int64_t first, count, size;
+} Parts;
+
+static int split_axis(int64_t extent, int64_t most, Parts *out)
+{
+    int64_t parts = (extent + most - 1) / most, size = (extent + parts - 1) / parts;
+    int64_t large = extent - parts * (size - 1);
+    out[0] = (Parts){0, large, size};
+    out[1] = (Parts){large * size, parts - large, size - 1};
+    return parts > large ? 2 : 1;
+}
+
+/* A loop over the parts of a split; receives where each begins. */
+static Block *split_loop(Dots *d, Block *block, int iter, const Parts *s, const Scalar **at)
+{
+    Graph *g = d->l->g;
+    *at = scalar_int(g, s->first);
+    if (s->count == 1) return block;
+    Stmt *loop = stmt_loop(d->l, iter, LOOP_PARALLEL, extent_fixed(s->count), d->x.node->span);
+    block_add(d->l, block, loop);
+    const Scalar *start = scalar_op2(g, OP_MUL, scalar_iter(g, iter), scalar_int(g, s->size));
+    *at = scalar_op2(g, OP_ADD, start, *at);
+    return &loop->body;
+}
+
+static bool dots_choose(Dots *d, const Node *node)
+{
+    if (!contraction_of(&d->x, node) || node->n_iters != node->rank + 1) return false;
+    d->last = node->rank;
+    Extent along = node->iters[d->last];
+    if (along.size || along.max % VECTOR != 0) return false;
+    if (d->x.a.stride[d->last] != 1 || d->x.b.stride[d->last] != 1) return false;
+    d->row = longest(d, CLASS_M);
+    if (d->row < 0) contraction_swap(&d->x);
+    d->row = longest(d, CLASS_M);
+    d->column = longest(d, CLASS_N);
+    for (int i = 0; i < node->rank; i++)
+        if (node->iters[i].size) return false;
+    return node_max_elements(node) >= MIN_ELEMENTS;
+}
+
+bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
+                   const Scalar *const *subs, Block *body)
+{
+    Dots d = {.l = l, .kernel = kernel, .target = target, .subs = subs};
+    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 4) return false;
+    if (!dots_choose(&d, node)) return false;
+    int row = kernel->n_vars++, column = kernel->n_vars++;
+    for (int i = 0; i < node->rank; i++) {
+        if (i == d.row || i == d.column) continue;
+        Stmt *loop = stmt_loop(l, i, LOOP_PARALLEL, node->iters[i], node->span);
+        block_add(l, body, loop);
+        body = &loop->body;
+    }
+    Parts columns[2], rows[2];
+    int n_columns = split_axis(extent_of(&d, d.column), MAX_COLUMNS, columns);
+    for (int c = 0; c < n_columns; c++) {
+        const Scalar *row_at, *column_at;
+        Block *inner = split_loop(&d, body, d.column, &columns[c], &column_at);
+        int n_rows = split_axis(extent_of(&d, d.row), rows_most((int)columns[c].size), rows);
+        for (int r = 0; r < n_rows; r++) {
+            Block *block = split_loop(&d, inner, d.row, &rows[r], &row_at);
+            tile_add(&d, block, rows[r].size, row_at, columns[c].size, column_at, row, column);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,416 @@
+/* lower_lanes.c -- a group of narrow layers (lanes.c) as one kernel.
+ *
+ *     for chunk                       fixed number: results do not depend on threads
+ *         sums[chunk] = 0
+ *         for block of examples
+ *             each member:  array[features, lane] = ...
+ *             each sink:    sums[chunk] += sum over lanes
+ *     each sink:  sum over chunks of sums[chunk]
+ *
+ * The lanes behind the last example of a last block repeat that example, so that no value there can
+ * do harm; sinks leave them out. */
+#include "lanes.h"
+#include "lower.h"
+
+enum {
+    CHUNKS = 16,
+    CHUNK_WORK = 100000,               /* operations from which on chunks pay */
+    CHUNK = 24, BLOCK, PLACE, FIRST_FREE /* variables; the nodes' iterators come before */
+};
+
+typedef struct Build {
+    Lowered *l;
+    const LanePlan *plan;
+    LaneGroup *group;
+    Kernel *kernel;
+    Map arrays; /* from a member to its array: a node [features.., lanes] */
+    Nodes sums; /* of the sinks: nodes [chunks, ..] */
+    int64_t blocks, chunks;
+    bool whole; /* all blocks are full */
+    const Node *reader; /* whose loads are being replaced */
+    int iter;           /* its iterator over the examples */
+} Build;
+
+static const Scalar *example_at(Build *b, const Scalar *lane)
+{
+    Graph *g = b->l->g;
+    const Scalar *first = scalar_op2(g, OP_MUL, scalar_iter(g, BLOCK), scalar_int(g, b->group->lanes));
+    return scalar_op2(g, OP_ADD, first, lane);
+}
+
+static const Scalar *examples_count(Build *b)
+{
+    Extent e = b->group->examples;
+    return e.size ? e.size : scalar_int(b->l->g, e.max);
+}
+
+/* The example of a lane; the last one for lanes behind it. */
+static const Scalar *example_clamped(Build *b, const Scalar *lane)
+{
+    Graph *g = b->l->g;
+    const Scalar *at = example_at(b, lane);
+    if (b->whole) return at;
+    const Scalar *last = scalar_op2(g, OP_SUB, examples_count(b), scalar_int(g, 1));
+    return scalar_op2(g, OP_MIN, at, last);
+}
+
+static const Node *array_of(const Build *b, const Node *member)
+{
+    return map_get(&b->arrays, member);
+}
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+static const Scalar *load_replace(void *data, const Scalar *load)
+{
+    Build *b = data;
+    if (!lanes_aligned(b->plan, b->group, load, b->iter)) return NULL;
+    const Scalar *subs[MAX_RANK];
+    for (int k = 1; k < load->n_args; k++)
+        subs[k - 1] = load->args[k];
+    subs[load->n_args - 1] = scalar_iter(b->l->g, PLACE);
+    return scalar_load(b->l->g, array_of(b, load->node), subs, load->outside, load->span);
+}
+
+/* The body of a node with its iterators replaced; iter is the one over examples, which becomes the
+ * lane. */
+static const Scalar *body_of(Build *b, const Scalar *body, int iter, const Scalar **map,
+                             const Scalar *lane)
+{
+    if (!body) return NULL;
+    b->iter = iter;
+    body = scalar_replace_loads(b->l->g, body, load_replace, b);
+    map[iter] = example_clamped(b, lane);
+    map[PLACE] = lane;
+    return scalar_substitute(b->l->g, body, map, MAX_ITERS);
+}
+
+/* --- members ---------------------------------------------------------------------------------- */
+
+/* The features of a member, then the lanes. */
+static void array_shape(const Build *b, const Node *member, Extent *shape)
+{
+    for (int k = 1; k < member->rank; k++)
+        shape[k - 1] = member->shape[k];
+    shape[member->rank - 1] = extent_fixed(b->group->lanes);
+}
+
+static const Node *array_new(Build *b, const Node *member)
+{
+    Extent shape[MAX_RANK];
+    array_shape(b, member, shape);
+    Leaf leaf = {.kind = LEAF_INPUT};
+    leaf.name = arena_strdup(b->l->arena, member->name ? member->name : "t"); /* its own */
+    const Node *array = graph_leaf(b->l->g, &leaf, member->type, member->rank, shape);
+    map_put(&b->arrays, member, (void *)(uintptr_t)array);
+    const Node *base = member->kind == NODE_RESHAPE ? array_of(b, member->arg) : NULL;
+    if (base)
+        map_put(&b->l->buffer_of, array, buffer_get(b->l, base));
+    else
+        buffer_new(b->l, BUFFER_LOCAL, array, leaf.name);
+    return array;
+}
+
+/* Loops over the axes of an array, from the first on; returns the innermost body. */
+static Block *array_loops(Build *b, Block *block, const Extent *shape, int rank, Span span)
+{
+    for (int k = 0; k < rank; k++) {
+        Stmt *loop = stmt_loop(b->l, k, LOOP_PARALLEL, shape[k], span);
+        block_add(b->l, block, loop);
+        block = &loop->body;
+    }
+    return block;
+}
+
+static void array_store(Build *b, Block *block, const Node *array, const Scalar *value)
+{
+    const Scalar *subs[MAX_RANK];
+    for (int k = 0; k < array->rank; k++)
+        subs[k] = scalar_iter(b->l->g, k);
+    block_add(b->l, block, stmt_store(b->l, array, subs, array->rank, value));
+}
+
+static void comp_add(Build *b, Block *block, const Node *node)
+{
+    Graph *g = b->l->g;
+    const Node *array = array_of(b, node);
+    const Scalar *map[MAX_ITERS] = {0}, *guard_map[MAX_ITERS] = {0};
+    const Scalar *lane = scalar_iter(g, node->rank - 1);
+    Extent iters[MAX_ITERS];
+    for (int i = 1; i < node->n_iters; i++) {
+        bool moves = i < node->rank;
+        if (moves) map[i] = guard_map[i] = scalar_iter(g, i - 1);
+        iters[moves ? i - 1 : i] = node->iters[i];
+    }
+    iters[node->rank - 1] = extent_fixed(b->group->lanes);
+    const Scalar *body = body_of(b, node->body, 0, map, lane);
+    const Scalar *guard = body_of(b, node->guard, 0, guard_map, lane);
+    if (node->reduce != REDUCE_NONE) {
+        const Node *formula = graph_comp(g, node->reduce, node->rank, node->n_iters, iters, body,
+                                         guard, node->span);
+        map_put(&b->l->buffer_of, formula, buffer_get(b->l, array));
+        if (formula->kind == NODE_COMP && contract_tiles(b->l, b->kernel, formula, block)) return;
+        block = array_loops(b, block, array->shape, array->rank, node->span);
+        body = formula->kind == NODE_COMP && formula->reduce != REDUCE_NONE
+                   ? lower_reduction(b->l, block, formula)
+                   : formula->body;
+    } else
+        block = array_loops(b, block, array->shape, array->rank, node->span);
+    array_store(b, block, array, body);
+}
+
+static void piece_add(Build *b, Block *block, const Node *node, const Piece *piece)
+{
+    Graph *g = b->l->g;
+    Extent shape[MAX_RANK];
+    array_shape(b, piece->part, shape);
+    block = array_loops(b, block, shape, node->rank, node->span);
+    const Scalar *to[MAX_RANK], *from[MAX_RANK];
+    const Scalar *lane = scalar_iter(g, node->rank - 1);
+    const Node *array = array_of(b, piece->part);
+    for (int k = 0; k < node->rank; k++) {
+        to[k] = scalar_iter(g, k);
+        from[k] = array ? to[k] : k ? scalar_iter(g, k - 1) : example_clamped(b, lane);
+    }
+    Affine at = {.constant = piece->offset};
+    at.coefficient[node->axis - 1] = piece->stride;
+    to[node->axis - 1] = affine_scalar(g, &at);
+    const Scalar *value = scalar_load(g, array ? array : piece->part, from, NULL, node->span);
+    block_add(b->l, block, stmt_store(b->l, array_of(b, node), to, node->rank, value));
+}
+
+static void pieces_add(Build *b, Block *block, const Node *node)
+{
+    const Node *array = array_of(b, node);
+    int64_t covered = 0;
+    for (int i = 0; i < node->n_pieces; i++)
+        covered += node->pieces[i].part->shape[node->axis].max;
+    if (covered < node->shape[node->axis].max)
+        array_store(b, array_loops(b, block, array->shape, array->rank, node->span), array,
+                    scalar_const(b->l->g, node->type, 0));
+    for (int i = 0; i < node->n_pieces; i++)
+        piece_add(b, block, node, &node->pieces[i]);
+}
+
+/* What is read elsewhere, too, is stored there, example by example. */
+static void escape_add(Build *b, Block *block, const Node *node)
+{
+    Graph *g = b->l->g;
+    const Node *array = array_of(b, node);
+    const Scalar *subs[MAX_RANK], *example = example_at(b, scalar_iter(g, node->rank - 1));
+    block = array_loops(b, block, array->shape, array->rank, node->span);
+    if (!b->whole) {
+        Stmt *inside = stmt_if(b->l, scalar_op2(g, OP_LT, example, examples_count(b)));
+        block_add(b->l, block, inside);
+        block = &inside->body;
+    }
+    subs[0] = example;
+    for (int k = 1; k < node->rank; k++)
+        subs[k] = scalar_iter(g, k - 1);
+    block_add(b->l, block,
+              stmt_store(b->l, node, subs, node->rank, scalar_load_at(g, array, 0)));
+}
+
+static void member_add(Build *b, Block *block, const Node *node)
+{
+    b->kernel->n_vars = FIRST_FREE;
+    if (node->kind == NODE_COMP) comp_add(b, block, node);
+    if (node->kind == NODE_PIECES) pieces_add(b, block, node);
+    if (map_get(&b->group->escapes, node)) escape_add(b, block, node);
+}
+
+/* --- sinks ------------------------------------------------------------------------------------ */
+
+static const Scalar *sum_load(Build *b, const Node *sums, const Scalar *chunk, int rank,
+                              const Scalar **subs)
+{
+    subs[0] = chunk;
+    for (int k = 0; k < rank; k++)
+        subs[k + 1] = scalar_iter(b->l->g, k);
+    return scalar_load(b->l->g, sums, subs, NULL, NO_SPAN);
+}
+
+static void sum_store(Build *b, Block *block, const Node *sums, const Scalar *value, bool add)
+{
+    Graph *g = b->l->g;
+    const Scalar *subs[MAX_RANK + 1];
+    const Scalar *old = sum_load(b, sums, scalar_iter(g, CHUNK), sums->rank - 1, subs);
+    if (add) value = scalar_op2(g, OP_ADD, old, value);
+    block_add(b->l, block, stmt_store(b->l, sums, subs, sums->rank, value));
+}
+
+static const Node *sums_new(Build *b, const Node *sink)
+{
+    Extent shape[MAX_RANK + 1] = {extent_fixed(b->chunks)};
+    for (int k = 0; k < sink->rank; k++)
+        shape[k + 1] = sink->shape[k];
+    Leaf leaf = {.kind = LEAF_INPUT, .name = arena_strdup(b->l->arena, "sums")}; /* its own */
+    const Node *sums = graph_leaf(b->l->g, &leaf, TYPE_REAL, sink->rank + 1, shape);
+    buffer_new(b->l, BUFFER_ARENA, sums, leaf.name);
+    return sums;
+}
+
+/* sums[chunk] += sum over the first `count` lanes, the lanes innermost. */
+static void sink_add(Build *b, Block *block, const Node *sink, const Node *sums, Extent count)
+{
+    Graph *g = b->l->g;
+    int q = lanes_sink_iter(b->group, sink), last = sink->n_iters - 1;
+    const Scalar *map[MAX_ITERS] = {0}, *guard_map[MAX_ITERS] = {0};
+    Extent iters[MAX_ITERS];
+    for (int i = 0; i < sink->n_iters; i++) {
+        if (i > q) map[i] = guard_map[i] = scalar_iter(g, i - 1);
+        iters[i > q ? i - 1 : i] = sink->iters[i];
+    }
+    iters[last] = count;
+    const Scalar *lane = scalar_iter(g, last);
+    const Scalar *body = body_of(b, sink->body, q, map, lane);
+    const Scalar *guard = body_of(b, sink->guard, q, guard_map, lane);
+    const Node *formula = graph_comp(g, REDUCE_SUM, sink->rank, sink->n_iters, iters, body, guard,
+                                     sink->span);
+    const Scalar *subs[MAX_RANK + 1];
+    sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, subs);
+    if (contract_dots(b->l, b->kernel, formula, sums, subs, block)) return;
+    block = array_loops(b, block, sink->shape, sink->rank, sink->span);
+    const Scalar *value = formula->kind == NODE_COMP && formula->reduce == REDUCE_SUM
+                              ? lower_reduction(b->l, block, formula)
+                              : scalar_load_at(g, formula, 0);
+    sum_store(b, block, sums, value, true);
+}
+
+static void sinks_add(Build *b, Block *block)
+{
+    Lowered *l = b->l;
+    Graph *g = l->g;
+    const Scalar *begin = example_at(b, scalar_int(g, 0));
+    const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), begin);
+    const Scalar *full = scalar_op2(g, OP_LE, scalar_int(g, b->group->lanes), left);
+    for (int part = 0; part < (b->whole ? 1 : 2); part++) {
+        Block *into = block;
+        Extent count = extent_fixed(b->group->lanes);
+        if (!b->whole) {
+            Stmt *when = stmt_if(l, part ? scalar_op1(g, OP_NOT, full) : full);
+            block_add(l, block, when);
+            into = &when->body;
+        }
+        if (part) count.size = left;
+        for (int i = 0; i < b->group->sinks.len; i++) {
+            b->kernel->n_vars = FIRST_FREE;
+            sink_add(b, into, b->group->sinks.data[i], b->sums.data[i], count);
+        }
+    }
+}
+
+/* The sums of the chunks, in order. */
+static void sink_finish(Build *b, const Node *sink, const Node *sums)
+{
+    Lowered *l = b->l;
+    Graph *g = l->g;
+    if (!buffer_get(l, sink))
+        buffer_new(l, BUFFER_ARENA, sink,
+                   sink->name ? sink->name : arena_printf(l->arena, "t%u", (unsigned)sink->id));
+    Kernel *k = lower_kernel(l, sink);
+    Block *block = array_loops(b, &k->body, sink->shape, sink->rank, sink->span);
+    Extent iters[MAX_ITERS];
+    for (int i = 0; i < sink->rank; i++)
+        iters[i] = sink->shape[i];
+    iters[sink->rank] = extent_fixed(b->chunks);
+    const Scalar *subs[MAX_RANK + 1], *value;
+    k->n_vars = sink->rank + 1;
+    if (b->chunks == 1)
+        value = sum_load(b, sums, scalar_int(g, 0), sink->rank, subs);
+    else {
+        value = sum_load(b, sums, scalar_iter(g, sink->rank), sink->rank, subs);
+        value = lower_reduction(l, block, graph_comp(g, REDUCE_SUM, sink->rank, sink->rank + 1,
+                                                     iters, value, NULL, sink->span));
+    }
+    if (sink->reduce == REDUCE_MEAN) value = lower_mean(l, value, sink);
+    array_store(b, block, sink, value);
+}
+
+/* --- the kernel ------------------------------------------------------------------------------- */
+
+static double group_work(const LaneGroup *group)
+{
+    double work = 0;
+    for (int m = 0; m < group->members.len; m++) {
+        const Node *node = group->members.data[m];
+        double points = 1;
+        for (int i = 1; i < node->n_iters; i++)
+            points *= (double)node->iters[i].max;
+        work += points;
+    }
+    return work * (double)group->examples.max;
+}
+
+/* blocks * chunk / chunks */
+static const Scalar *chunk_bound(Build *b, const Scalar *blocks, int more)
+{
+    Graph *g = b->l->g;
+    const Scalar *at = scalar_op2(g, OP_ADD, scalar_iter(g, CHUNK), scalar_int(g, more));
+    return scalar_op2(g, OP_IDIV, scalar_op2(g, OP_MUL, blocks, at), scalar_int(g, b->chunks));
+}
+
+/* The loop over the blocks of a chunk. */
+static Stmt *blocks_loop(Build *b)
+{
+    Graph *g = b->l->g;
+    Extent extent = extent_fixed(b->blocks);
+    const Scalar *lanes = scalar_int(g, b->group->lanes);
+    if (b->group->examples.size) {
+        const Scalar *more = scalar_int(g, b->group->lanes - 1);
+        extent.size = scalar_op2(
+            g, OP_IDIV, scalar_op2(g, OP_ADD, b->group->examples.size, more), lanes);
+    }
+    Stmt *loop = stmt_loop(b->l, BLOCK, LOOP_SEQUENTIAL, extent, NO_SPAN);
+    if (b->chunks == 1) return loop;
+    const Scalar *blocks = extent.size ? extent.size : scalar_int(g, extent.max);
+    loop->lo = chunk_bound(b, blocks, 0);
+    loop->hi = chunk_bound(b, blocks, 1);
+    return loop;
+}
+
+static void chunk_begin(Build *b, Block *block)
+{
+    Lowered *l = b->l;
+    for (int i = 0; i < b->group->members.len; i++) {
+        const Node *member = b->group->members.data[i];
+        const Node *array = array_new(b, member);
+        if (member->kind != NODE_RESHAPE) block_add(l, block, stmt_local(l, array));
+        if (map_get(&b->group->escapes, member) && !buffer_get(l, member))
+            buffer_new(l, BUFFER_ARENA, member,
+                       member->name ? member->name
+                                    : arena_printf(l->arena, "t%u", (unsigned)member->id));
+    }
+    for (int i = 0; i < b->group->sinks.len; i++) {
+        const Node *sink = b->group->sinks.data[i];
+        Block *body = array_loops(b, block, sink->shape, sink->rank, sink->span);
+        sum_store(b, body, b->sums.data[i], scalar_real(l->g, 0), false);
+    }
+}
+
+void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group)
+{
+    Build b = {.l = l, .plan = plan, .group = group, .arrays = map_new(l->arena)};
+    b.blocks = (group->examples.max + group->lanes - 1) / group->lanes;
+    b.chunks = group_work(group) < CHUNK_WORK ? 1 : b.blocks < CHUNKS ? b.blocks : CHUNKS;
+    b.whole = !group->examples.size && group->examples.max % group->lanes == 0;
+    for (int i = 0; i < group->sinks.len; i++)
+        vec_push(l->arena, &b.sums, sums_new(&b, group->sinks.data[i]));
+    Kernel *k = b.kernel = NEW(l->arena, Kernel);
+    for (int i = 0; i < group->sinks.len; i++)
+        vec_push(l->arena, &k->nodes, group->sinks.data[i]);
+    k->name = arena_printf(l->arena, "examples_%d", l->kernels.len);
+    vec_push(l->arena, &l->kernels, k);
+    Stmt *chunk = stmt_loop(l, CHUNK, b.chunks > 1 ? LOOP_THREADS : LOOP_SEQUENTIAL,
+                            extent_fixed(b.chunks), NO_SPAN);
+    block_add(l, &k->body, chunk);
+    chunk_begin(&b, &chunk->body);
+    Stmt *blocks = blocks_loop(&b);
+    block_add(l, &chunk->body, blocks);
+    for (int i = 0; i < group->members.len; i++)
+        member_add(&b, &blocks->body, group->members.data[i]);
+    sinks_add(&b, &blocks->body);
+    k->n_vars = FIRST_FREE + 2; /* those of the tiles */
+    for (int i = 0; i < group->sinks.len; i++)
+        sink_finish(&b, group->sinks.data[i], b.sums.data[i]);
+}
