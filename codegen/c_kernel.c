@@ -206,7 +206,7 @@ static void print_loop(CKernel *k, Stmt *s)
     if (s->hi) vec_push(k->arena, &bounds, s->hi);
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
-    int names = k->taken.len;
+    int names = k->taken.len; /* bounds are declared around the loop */
     hoist(k, s, &writes);
     const char *var = k->var_name[s->var];
     Extent outer = range_set(k, s->var, s->extent);

@@ -6,6 +6,8 @@
  * number of a for each row, and multiplies and adds. Lanes run along the axis in which the result
  * and b have unit stride, rows along another axis that only a and the result have (neighbouring
  * pixels, or input channels). Rows are split evenly, so that there are at most two sizes of tile.
+ * Where the sum is long and the result small (the gradient of a convolution's weights), the sum is
+ * cut into chunks, always as many, that add up into tensors of their own, which are added in order.
  * See van Zee and van de Geijn 2015, BLIS: a framework for rapidly instantiating BLAS
  * functionality. */
 #include "kernel.h"
@@ -17,7 +19,8 @@ enum {
     MIN_TILE_WORK = 4096,    /* multiplications below which plain loops are as good */
     VECTOR = 16,             /* lanes of the widest vector */
     RESIDENT = 512 * 1024,   /* bytes of operands that stay in the cache over a whole reduction */
-    RESIDENT_OUT = 64 * 1024 /* elements of a result that stay there */
+    RESIDENT_OUT = 64 * 1024, /* elements of a result that stay there */
+    CHUNKS = 8
 };
 
 typedef struct Tiling {
@@ -26,6 +29,8 @@ typedef struct Tiling {
     Contraction x;
     int lane, row;        /* iterators; row -1: none */
     int split;            /* the reducing iterator outside of the tiles, or -1 */
+    int chunk;            /* the variable that counts parts of the split iterator, or -1 */
+    const Node *parts;    /* [CHUNKS, axes of the result]: the sums of the chunks */
     int order[MAX_ITERS]; /* the other reducing iterators, outermost first */
     int n_order;
 } Tiling;
@@ -118,9 +123,11 @@ static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
     map[t->lane] = lane_at;
     tile->a = scalar_substitute(l->g, t->x.a.load, map, MAX_ITERS);
     tile->b = scalar_substitute(l->g, t->x.b.load, map, MAX_ITERS);
-    tile->c = node;
+    tile->c = t->parts ? t->parts : node;
+    if (t->parts) tile->c_subs[0] = scalar_iter(l->g, t->chunk);
     for (int k = 0; k < node->rank; k++)
-        tile->c_subs[k] = scalar_substitute(l->g, scalar_iter(l->g, k), map, MAX_ITERS);
+        tile->c_subs[k + (t->parts != NULL)] =
+            scalar_substitute(l->g, scalar_iter(l->g, k), map, MAX_ITERS);
     tile->resume = t->split >= 0;
     block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, node->span));
     Block *body = block;
@@ -181,16 +188,100 @@ static void groups_add(Tiling *t, Block *block)
     rows_add(t, block, shape, scalar_op2(g, OP_ADD, lane, scalar_int(g, groups * width)));
 }
 
+/* The subscripts of the result, behind the chunk's; returns how many. */
+static int subs_fill(const Tiling *t, const Scalar **subs)
+{
+    int n = 0;
+    if (t->parts) subs[n++] = scalar_iter(t->l->g, t->chunk);
+    for (int k = 0; k < t->x.node->rank; k++)
+        subs[n++] = scalar_iter(t->l->g, k);
+    return n;
+}
+
 static void zero_add(Tiling *t, Block *block, int from)
 {
     const Node *node = t->x.node;
     const Scalar *subs[MAX_RANK];
-    for (int k = 0; k < node->rank; k++)
-        subs[k] = scalar_iter(t->l->g, k);
+    int n = subs_fill(t, subs);
     for (int i = from; i < node->rank; i++)
         block = loop_add(t, block, i, LOOP_PARALLEL, node->iters[i]);
-    block_add(t->l, block, stmt_store(t->l, node, subs, node->rank, scalar_real(t->l->g, 0)));
+    block_add(t->l, block,
+              stmt_store(t->l, t->parts ? t->parts : node, subs, n, scalar_real(t->l->g, 0)));
 }
+
+/* --- chunks ----------------------------------------------------------------------------------- */
+
+/* Whether the split iterator is long, and nothing else outside of it can be divided as well. */
+static bool chunks_pay(const Tiling *t)
+{
+    const Node *node = t->x.node;
+    if (t->split < 0 || extent_of(t, t->split) < 2 * CHUNKS || node->rank + 1 > MAX_RANK)
+        return false;
+    return t->row == 0 || t->lane == 0 || (!node->iters[0].size && extent_of(t, 0) < CHUNKS);
+}
+
+/* extent * chunk / CHUNKS */
+static const Scalar *chunk_bound(const Tiling *t, int more)
+{
+    Graph *g = t->l->g;
+    Extent extent = t->x.node->iters[t->split];
+    const Scalar *size = extent.size ? extent.size : scalar_int(g, extent.max);
+    const Scalar *at = scalar_op2(g, OP_ADD, scalar_iter(g, t->chunk), scalar_int(g, more));
+    return scalar_op2(g, OP_IDIV, scalar_op2(g, OP_MUL, size, at), scalar_int(g, CHUNKS));
+}
+
+/* The kernel that adds up the chunks. */
+static void chunks_sum(Tiling *t)
+{
+    Lowered *l = t->l;
+    const Node *node = t->x.node;
+    Kernel *k = NEW(l->arena, Kernel);
+    k->nodes = t->kernel->nodes;
+    k->name = t->kernel->name;
+    k->n_vars = t->kernel->n_vars;
+    t->kernel->name = arena_printf(l->arena, "%s_parts", k->name);
+    vec_push(l->arena, &l->kernels, k);
+    const Scalar *subs[MAX_RANK];
+    int n = subs_fill(t, subs);
+    Block *body = &k->body;
+    for (int i = 0; i < node->rank; i++)
+        body = loop_add(t, body, i, LOOP_PARALLEL, node->iters[i]);
+    const Node *sum = local_new(l, node->type, 1, "sum");
+    const Scalar *so_far = scalar_load(l->g, sum, NULL, NULL, NO_SPAN);
+    const Scalar *part = scalar_load(l->g, t->parts, subs, NULL, NO_SPAN);
+    block_add(l, body, stmt_local(l, sum));
+    block_add(l, body, stmt_store(l, sum, NULL, 0, scalar_real(l->g, 0)));
+    Block *each = loop_add(t, body, t->chunk, LOOP_SEQUENTIAL, extent_fixed(CHUNKS));
+    block_add(l, each, stmt_store(l, sum, NULL, 0, scalar_op2(l->g, OP_ADD, so_far, part)));
+    block_add(l, body, stmt_store(l, node, subs + n - node->rank, node->rank, so_far));
+}
+
+static void chunks_add(Tiling *t, Block *block)
+{
+    const Node *node = t->x.node;
+    const char *name = arena_printf(t->l->arena, "%s_parts", t->kernel->name);
+    Extent shape[MAX_RANK] = {extent_fixed(CHUNKS)};
+    for (int k = 0; k < node->rank; k++)
+        shape[k + 1] = node->shape[k];
+    Leaf leaf = {.kind = LEAF_INPUT, .name = name};
+    t->chunk = t->kernel->n_vars++;
+    t->parts = graph_leaf(t->l->g, &leaf, node->type, node->rank + 1, shape);
+    buffer_new(t->l, BUFFER_ARENA, t->parts, name);
+    block = loop_add(t, block, t->chunk, LOOP_PARALLEL, extent_fixed(CHUNKS));
+    zero_add(t, block, 0);
+    Stmt *loop = stmt_loop(t->l, t->split, LOOP_SEQUENTIAL, node->iters[t->split], node->span);
+    loop->lo = chunk_bound(t, 0);
+    loop->hi = chunk_bound(t, 1);
+    block_add(t->l, block, loop);
+    block = &loop->body;
+    for (int i = 0; i < node->rank; i++)
+        if (i != t->row && i != t->lane)
+            block = loop_add(t, block, i, LOOP_PARALLEL, node->iters[i]);
+    groups_add(t, block);
+    chunks_sum(t);
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static bool tiling_choose(Tiling *t, const Node *node)
 {
@@ -214,9 +305,13 @@ static bool tiling_choose(Tiling *t, const Node *node)
 
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
 {
-    Tiling t = {.l = l, .kernel = kernel};
-    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 4) return false;
+    Tiling t = {.l = l, .kernel = kernel, .chunk = -1};
+    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 5) return false;
     if (!tiling_choose(&t, node)) return false;
+    if (chunks_pay(&t)) {
+        chunks_add(&t, body);
+        return true;
+    }
     bool first = true;
     for (int i = 0; i < node->rank; i++) {
         if (i == t.row || i == t.lane) continue;
