@@ -4,9 +4,6 @@
 
 enum { MODEL_BATCH = 256 };
 
-static const ElemType base_types[] = {[AST_REAL] = TYPE_REAL, [AST_INT] = TYPE_INT,
-                                      [AST_BASE_BOOL] = TYPE_BOOL, [AST_U8] = TYPE_U8};
-
 /* The shape of an input; false if it is not known. */
 static bool input_shape(Elab *e, const ModelInstance *m, int k, const Scope *scope, int *rank,
                         Extent *shape)
@@ -51,7 +48,7 @@ static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *e
         shape[0] = batch;
         Leaf leaf = {.kind = LEAF_INPUT, .name = p->name.name};
         const Node *node =
-            graph_leaf(e->g, &leaf, base_types[p->type->base], rank + 1, shape);
+            graph_leaf(e->g, &leaf, type_of_base(p->type->base), rank + 1, shape);
         vec_push(e->arena, &entry->inputs, node);
         vec_push(e->arena, &m->model->input_names, p->name.name);
         args[i].value = value_of_node(e, node);
