@@ -251,7 +251,7 @@ static void data_describe(Describe *d, const DataSet *set, NndDataInfo *out)
     *out = (NndDataInfo){.name = set->name, .drawn = set->drawn};
     for (int k = 0; k < SPLIT_COUNT; k++) {
         const Split *split = &set->splits[k];
-        out->count[k] = split->present ? split->count : -1;
+        out->count[k] = split->present && !set->fed ? split->count : -1;
         out->fractions[k] = set->fractions[k];
         if (split->fields.len > out->field_count) out->field_count = split->fields.len;
     }

@@ -392,12 +392,23 @@ static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *na
     return f;
 }
 
+/* Whether a kernel checks subscripts that are read from data. */
+static bool function_checks(const CFunction *f)
+{
+    for (int i = 0; i < f->parameters.len; i++)
+        if (!f->parameters.data[i].buffer && !strcmp(f->parameters.data[i].name, "fault"))
+            return true;
+    return false;
+}
+
 static void print_call(Out *out, EntryText *t, const CFunction *f)
 {
     StrBuf args = str_new(t->c->arena);
     for (int p = 0; p < f->parameters.len; p++)
         str_printf(&args, "%s%s", p ? ", " : "", argument(t, &f->parameters.data[p]));
     out_line(out, "%s(%s);", f->name, str_text(&args));
+    /* What was computed for a subscript outside must not reach parameters. */
+    if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", struct_name(t->c, t->l));
 }
 
 /* The head or the end of a loop around kernels. */

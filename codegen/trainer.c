@@ -1,9 +1,9 @@
 /* trainer.c -- prints a whole program as one C file: a summary, the struct of all data, the
  * functions of every entry (emit_c.c), the tables by which the runtime drives them (describe.c),
- * and main. */
+ * and, of a trainer, main. */
 #include "trainer.h"
+#include "amalgamate.h"
 #include "describe.h"
-#include "embedded.h"
 #include "emit_c.h"
 
 #include <ctype.h>
@@ -503,39 +503,7 @@ static void print_entries(Trainer *t)
         print_entry(t, d->models[i].entry);
 }
 
-/* Adds a text without its lines `#include "..."`: what they name is in the file already. */
-static void add_without_includes(StrBuf *out, const char *text)
-{
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        if (strncmp(text, "#include \"", 10)) str_add_n(out, text, n + (text[n] == '\n'));
-        text += n + (text[n] == '\n');
-    }
-}
-
-/* The runtime's headers, then its sources, then the program. */
-static const char *amalgamate(Trainer *t, const char *text)
-{
-    StrBuf out = str_new(t->arena);
-    static const char *const headers[] = {"rt/nnd_rt.h", "rt/scalar.h", "rt/nnd_program.h"};
-    str_add(&out, "#define _POSIX_C_SOURCE 200809L\n"
-                  "#pragma GCC diagnostic ignored \"-Wunused-function\"\n");
-    if (!strcmp(t->options->blas, "openblas")) str_add(&out, "#define NND_BLAS\n");
-    for (int h = 0; h < 3; h++)
-        for (const EmbeddedFile *file = nnd_embedded; file->path; file++)
-            if (!strcmp(file->path, headers[h])) add_without_includes(&out, file->text);
-    for (const EmbeddedFile *file = nnd_embedded; file->path; file++) {
-        size_t n = strlen(file->path);
-        if (!strncmp(file->path, "rt/", 3) && !strcmp(file->path + n - 2, ".c"))
-            add_without_includes(&out, file->text);
-    }
-    for (const EmbeddedFile *file = nnd_embedded; file->path; file++)
-        if (!strcmp(file->path, "rt/vmath.h")) add_without_includes(&out, file->text);
-    add_without_includes(&out, text);
-    return str_text(&out);
-}
-
-const char *trainer_text(Program *program, const NndProgram *described, const Options *options)
+const char *program_text(Program *program, const NndProgram *described, const Options *options)
 {
     Arena *arena = context_arena(program->context);
     Entries entries = program_entries(program);
@@ -555,10 +523,18 @@ const char *trainer_text(Program *program, const NndProgram *described, const Op
     print_expects(&t);
     print_text(&t);
     print_program(&t);
-    out_line(&t.out, "int main(int argc, char **argv)");
-    out_open(&t.out, "{");
-    out_line(&t.out, "return nnd_program_main(&program, argc, argv);");
-    out_close(&t.out, "}");
-    const char *text = str_text(&t.out.text);
-    return options->amalgamate ? amalgamate(&t, text) : text;
+    return str_text(&t.out.text);
+}
+
+const char *trainer_text(Program *program, const NndProgram *described, const Options *options)
+{
+    StrBuf out = str_new(context_arena(program->context));
+    str_add(&out, program_text(program, described, options));
+    str_add(&out, "int main(int argc, char **argv)\n"
+                  "{\n"
+                  "    return nnd_program_main(&program, argc, argv);\n"
+                  "}\n");
+    bool blas = !strcmp(options->blas, "openblas");
+    if (!options->amalgamate) return str_text(&out);
+    return amalgamate(context_arena(program->context), RUNTIME_PROGRAM, blas, str_text(&out));
 }

@@ -11,4 +11,7 @@
  * both. */
 const char *trainer_text(Program *program, const NndProgram *described, const Options *options);
 
+/* The same without the runtime and main: it ends with the table `program`. */
+const char *program_text(Program *program, const NndProgram *described, const Options *options);
+
 #endif

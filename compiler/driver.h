@@ -75,6 +75,8 @@ void folder_remove(Driver *driver, const char *path);
  * it; false after an error. */
 bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
                      const char *executable);
+/* Compiles a library's source to a static and a shared library. */
+bool library_compile(Driver *driver, const char *source, const char *archive, const char *shared);
 
 /* --- driver_ir.c ---------------------------------------------------------------------------------- */
 

@@ -122,8 +122,8 @@ static void data_print(Driver *driver, const Program *program)
     static const char *const names[] = {"train", "valid", "test"};
     for (int i = 0; i < program->data.len; i++) {
         const DataSet *set = program->data.data[i];
-        printf("%sdata %s:", i ? "" : "\n", set->name);
-        for (int k = 0; k < SPLIT_COUNT; k++) {
+        printf("%sdata %s:%s", i ? "" : "\n", set->name, set->fed ? "  fed by a host program" : "");
+        for (int k = 0; k < SPLIT_COUNT && !set->fed; k++) {
             if (set->drawn && set->fractions[k] > 0)
                 printf("  %s %g of %s", names[k], set->fractions[k],
                        grouped(driver->arena, set->splits[SPLIT_TRAIN].count));

@@ -154,41 +154,92 @@ static void log_show(const char *path)
     if (log) fclose(log);
 }
 
+/* The C compiler with the flags that all emitted code is compiled by; false without a compiler. */
+static bool words_compiler(Driver *driver, Words *words)
+{
+    const char *command = compiler_command(driver);
+    if (!command) return false;
+    words_add(driver, words, command);
+    words_add(driver, words,
+              "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
+              "-fno-math-errno -fno-trapping-math -march=native -mprefer-vector-width=512");
+    words_add(driver, words, driver->options.optimize > 0 ? "-O2" : "-O0");
+    return true;
+}
+
+/* Runs a command that writes a file, `output`, which is one of its words: all of it or nothing. What
+ * a failed command has printed is shown. Returns its exit status. */
+static int words_make(Driver *driver, Words *words, const char *output)
+{
+    char *temporary = arena_printf(driver->arena, "%s.tmp%ld", output, (long)getpid());
+    const char *log = arena_printf(driver->arena, "%s.log%ld", output, (long)getpid());
+    for (int i = 0; i < words->len; i++)
+        if (!strcmp(words->data[i], output)) words->data[i] = temporary;
+    vec_push(driver->arena, words, NULL);
+    int status = command_spawn(driver, words->data, log);
+    if (status == 0 && rename(temporary, output) != 0) status = 1;
+    if (status != 0) {
+        log_show(log);
+        remove(temporary);
+    }
+    remove(log);
+    return status;
+}
+
+static bool compile_failed(Driver *driver, const char *command, const char *source, int status)
+{
+    diag_error(driver->context, NO_SPAN, "`%s` could not compile %s", command, source);
+    if (status == 127)
+        diag_hint(driver->context, "`--cc COMMAND` or $CC names another C compiler");
+    else if (strcmp(driver->options.blas, "none"))
+        diag_hint(driver->context, "is OpenBLAS missing? `--blas=none` does without it");
+    return false;
+}
+
 bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
                      const char *executable)
 {
     Words words = {0};
-    const char *command = compiler_command(driver);
-    if (!command) return false;
-    const char *temporary = arena_printf(driver->arena, "%s.tmp%ld", executable, (long)getpid());
-    const char *log = arena_printf(driver->arena, "%s.log%ld", executable, (long)getpid());
-    words_add(driver, &words, command);
-    words_add(driver, &words,
-              "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
-              "-fno-math-errno -fno-trapping-math -march=native -mprefer-vector-width=512");
-    words_add(driver, &words, driver->options.optimize > 0 ? "-O2" : "-O0");
+    if (!words_compiler(driver, &words)) return false;
     if (runtime) {
         word_add(driver, &words, "-I");
         word_add(driver, &words, runtime->headers);
     }
     word_add(driver, &words, "-o");
-    word_add(driver, &words, temporary);
+    word_add(driver, &words, executable);
     word_add(driver, &words, source);
     if (runtime) word_add(driver, &words, runtime->archive);
     if (strcmp(driver->options.blas, "none")) word_add(driver, &words, "-lopenblas");
     words_add(driver, &words, "-lz -lm");
-    vec_push(driver->arena, &words, NULL);
-    int status = command_spawn(driver, words.data, log);
-    bool good = status == 0 && rename(temporary, executable) == 0;
-    if (!good) {
-        log_show(log);
-        diag_error(driver->context, NO_SPAN, "`%s` could not compile %s", command, source);
-        if (status == 127)
-            diag_hint(driver->context, "`--cc COMMAND` or $CC names another C compiler");
-        else if (strcmp(driver->options.blas, "none"))
-            diag_hint(driver->context, "is OpenBLAS missing? `--blas=none` does without it");
-        remove(temporary);
+    int status = words_make(driver, &words, executable);
+    return status == 0 || compile_failed(driver, words.data[0], source, status);
+}
+
+bool library_compile(Driver *driver, const char *source, const char *archive, const char *shared)
+{
+    Words compile = {0}, link = {0}, pack = {0};
+    const char *folder = folder_temporary(driver);
+    const char *object = arena_printf(driver->arena, "%s/library.o", folder);
+    int status = 1;
+    if (words_compiler(driver, &compile) && words_compiler(driver, &link)) {
+        words_add(driver, &compile, "-fPIC -c -o");
+        word_add(driver, &compile, object);
+        word_add(driver, &compile, source);
+        words_add(driver, &link, "-shared -o");
+        word_add(driver, &link, shared);
+        word_add(driver, &link, object);
+        words_add(driver, &link, "-lm");
+        words_add(driver, &pack, "ar rc");
+        word_add(driver, &pack, archive);
+        word_add(driver, &pack, object);
+        status = words_make(driver, &compile, object);
+        if (!status) status = words_make(driver, &link, shared);
+        if (status) compile_failed(driver, compile.data[0], source, status);
+        if (!status) {
+            status = words_make(driver, &pack, archive);
+            if (status) diag_error(driver->context, NO_SPAN, "`ar` could not make %s", archive);
+        }
     }
-    remove(log);
-    return good;
+    folder_remove(driver, folder);
+    return status == 0;
 }

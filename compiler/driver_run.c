@@ -2,6 +2,7 @@
  * trainer, or, with --eval, by the reference evaluator in this process. */
 #include "describe.h"
 #include "driver.h"
+#include "library.h"
 #include "reference.h"
 #include "trainer.h"
 
@@ -159,6 +160,23 @@ static int run_training(Driver *driver, Program *program, const DescribeOptions 
     die("cannot start %s: %s", words.data[0], strerror(errno));
 }
 
+/* Whether every train block has data of its own; reports those that a host program feeds. */
+static bool has_data(Driver *driver, const Program *program)
+{
+    for (int i = 0; i < program->trains.len; i++) {
+        const Train *train = program->trains.data[i];
+        if (!train->fed) continue;
+        diag_error(driver->context, train->span,
+                   "the train block %s has no data of its own: a host program feeds %s", train->name,
+                   train->fed->name);
+        diag_hint(driver->context,
+                  "`nndc build --lib %s -o NAME` makes a C library, whose function NAME_%s_step() the "
+                  "host program calls",
+                  program->path, train->name);
+    }
+    return !diag_errors(driver->context);
+}
+
 static int run(Driver *driver)
 {
     Program *program = driver_program(driver);
@@ -168,6 +186,7 @@ static int run(Driver *driver)
         diag_error(driver->context, NO_SPAN, "%s has no train block", program->path);
         return STATUS_WRONG;
     }
+    if (strcmp(driver->command, "predict") != 0 && !has_data(driver, program)) return STATUS_WRONG;
     diag_print(driver->context, stderr); /* warnings, before it runs */
     if (driver->options.eval) return run_reference(driver, program);
     DescribeOptions describe = {driver_stem(driver), source_folder(driver),
@@ -203,24 +222,55 @@ static const char *absolute(Driver *driver, const char *path)
                               : arena_printf(driver->arena, "%s/%s", here, path);
 }
 
+/* -o PATH: the files are PATH.c and others beside it; PATH.c: only sources are wanted. */
+static const char *output_stem(Driver *driver, bool *source_only)
+{
+    const char *output = driver->options.output ? driver->options.output : driver_stem(driver);
+    size_t len = strlen(output);
+    *source_only = len > 2 && !strcmp(output + len - 2, ".c");
+    return *source_only ? arena_printf(driver->arena, "%.*s", (int)len - 2, output) : output;
+}
+
+static int build_library(Driver *driver, Program *program)
+{
+    bool source_only;
+    const char *stem = output_stem(driver, &source_only), *slash = strrchr(stem, '/');
+    const char *name = slash ? slash + 1 : stem;
+    const char *folder = arena_printf(driver->arena, "%.*s", (int)(name - stem), stem);
+    DescribeOptions describe = {name, "", !strcmp(driver->options.real, "f64")};
+    if (!library_prepare(program, name)) return STATUS_WRONG;
+    const NndProgram *described = program_describe(program, &describe);
+    if (!described) return STATUS_WRONG;
+    LibraryText text = library_text(program, described, name, &driver->options);
+    const char *header = arena_printf(driver->arena, "%s.h", stem);
+    const char *source = arena_printf(driver->arena, "%s.c", stem);
+    const char *archive = arena_printf(driver->arena, "%slib%s.a", folder, name);
+    const char *shared = arena_printf(driver->arena, "%slib%s.so", folder, name);
+    if (diag_errors(driver->context) || !file_write(driver, header, text.header) ||
+        !file_write(driver, source, text.source) ||
+        (!source_only && !library_compile(driver, source, archive, shared)))
+        return STATUS_WRONG;
+    if (!driver->options.quiet)
+        printf(source_only ? "%s, %s\n" : "%s, %s, %s, %s\n", header, source, archive, shared);
+    return STATUS_DONE;
+}
+
 int command_build(Driver *driver)
 {
     Program *program = driver_program(driver);
-    if (!program) return STATUS_WRONG;
+    if (!program || (!driver->options.lib && !has_data(driver, program))) return STATUS_WRONG;
     diag_print(driver->context, stderr);
-    const char *output = driver->options.output ? driver->options.output : driver_stem(driver);
-    size_t len = strlen(output);
-    bool source_only = len > 2 && !strcmp(output + len - 2, ".c");
-    const char *stem =
-        source_only ? arena_printf(driver->arena, "%.*s", (int)len - 2, output) : output;
+    if (driver->options.lib) return build_library(driver, program);
+    bool source_only;
+    const char *stem = output_stem(driver, &source_only);
     const char *source = arena_printf(driver->arena, "%s.c", stem);
     const char *slash = strrchr(stem, '/');
     const char *folder = source_folder(driver);
     DescribeOptions describe = {slash ? slash + 1 : stem,
                                 source_only ? folder : absolute(driver, folder),
                                 !strcmp(driver->options.real, "f64")};
-    bool good = trainer_make(driver, program, &describe, source, source_only ? NULL : output);
+    bool good = trainer_make(driver, program, &describe, source, source_only ? NULL : stem);
     if (good && !driver->options.quiet)
-        printf("%s%s%s\n", source, source_only ? "" : ", ", source_only ? "" : output);
+        printf("%s%s%s\n", source, source_only ? "" : ", ", source_only ? "" : stem);
     return good ? STATUS_DONE : STATUS_WRONG;
 }

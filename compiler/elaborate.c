@@ -319,8 +319,8 @@ static void init_entry(Elab *e)
             const Split *split = &p->data.data[d]->splits[s];
             for (int i = 0; i < split->fields.len; i++) {
                 const Field *field = split->fields.data[i];
-                if (field->whole->kind == NODE_LEAF && field->whole->leaf->kind == LEAF_FILE)
-                    continue;
+                bool given = field->whole->kind == NODE_LEAF && field->whole->leaf->kind == LEAF_FILE;
+                if (given || p->data.data[d]->fed) continue;
                 Output output = {.name = name_printf(e->context, "%s_%d_%s", p->data.data[d]->name, s,
                                                      field->name),
                                  .node = field->whole, .span = field->span};

@@ -62,6 +62,8 @@ const char *extent_describe(Elab *e, Extent extent);
 bool value_tensor(Elab *e, Value *v, Span span);
 /* Converts the elements; reports what the language does not convert. */
 bool value_convert(Elab *e, Value *v, ElemType type, Span span);
+/* The type that a type's first word names. */
+ElemType type_of_base(AstBase base);
 /* The type in which operands meet: arithmetic makes ints of bools and bytes. */
 ElemType type_join(ElemType a, ElemType b);
 ElemType type_arithmetic(ElemType a, ElemType b);

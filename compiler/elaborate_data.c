@@ -243,11 +243,86 @@ static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName na
     vec_push(e->arena, &split->fields, field);
 }
 
+/* feed x: [4] */
+static void data_feed(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
+{
+    AstName name = s->names.data[0];
+    Split *split = &data->splits[SPLIT_TRAIN];
+    Extent shape[MAX_RANK + 1];
+    int rank;
+    if (field_find(split, name.name)) {
+        diag_error(e->context, name.span, "`%s` is fed twice", name.name);
+        return;
+    }
+    if (!type_shape(e, f, s->type, &rank, shape + 1)) return;
+    if (rank > MAX_RANK - 3) {
+        diag_error(e->context, name.span, "`%s` has %d axes; an example has at most %d", name.name, rank,
+                   MAX_RANK - 3);
+        return;
+    }
+    for (int k = 1; k <= rank; k++)
+        if (shape[k].size) {
+            elab_unsupported(e, s->type->span, "a bounded axis of fed data");
+            return;
+        }
+    shape[0] = extent_fixed(0);
+    Field *field = NEW(e->arena, Field);
+    Leaf leaf = {.kind = LEAF_FIELD, .field = field,
+                 .name = name_printf(e->context, "%s.%s", data->name, name.name)};
+    *field = (Field){.name = name.name, .span = name.span,
+                     .whole = graph_leaf(e->g, &leaf, type_of_base(s->type->base), rank + 1, shape)};
+    vec_push(e->arena, &split->fields, field);
+    split->present = true;
+}
+
+/* The names that a block would define, so that their uses stay silent. */
+static void names_fail(Elab *e, DataSet *data, const AstBlock *block)
+{
+    for (int i = 0; i < block->len; i++) {
+        const AstStmt *s = block->data[i];
+        for (int k = 0; k < s->names.len && s->kind != AST_SETTING && s->kind != AST_SPLIT; k++)
+            vec_push(e->arena, &data->failed, s->names.data[k].name);
+        names_fail(e, data, &s->body);
+    }
+}
+
+static const AstStmt *feed_find(const AstBlock *block)
+{
+    for (int i = 0; i < block->len; i++)
+        if (block->data[i]->kind == AST_FEED) return block->data[i];
+    return NULL;
+}
+
+/* A data block is fed as a whole or not; false if it mixes the two, which is reported. */
+static bool feed_check(Elab *e, DataSet *data, const AstItem *item)
+{
+    const AstStmt *fed = feed_find(&item->body), *other = NULL;
+    data->fed = fed != NULL;
+    for (int i = 0; i < item->body.len; i++) {
+        const AstStmt *s = item->body.data[i];
+        const AstStmt *inside = s->kind == AST_SPLIT ? feed_find(&s->body) : NULL;
+        if (inside) {
+            diag_error(e->context, inside->span, "what a host program feeds has no parts");
+            diag_hint(e->context, "`feed` stands in the data block itself");
+            names_fail(e, data, &item->body);
+            return false;
+        }
+        if (s->kind != AST_FEED && !other) other = s;
+    }
+    if (!fed || !other) return true;
+    diag_error(e->context, other->span,
+               "a host program feeds %s: a data block is fed as a whole, or not", data->name);
+    diag_note(e->context, fed->span, "what is fed");
+    diag_hint(e->context, "put it into a data block of its own, or into the train block");
+    names_fail(e, data, &item->body);
+    return false;
+}
+
 static void data_statement(Elab *e, Frame *f, DataSet *data, const AstStmt *s, Split *split,
                            const char *where)
 {
     if (s->kind != AST_ASSIGN && s->kind != AST_INDEX_DEF) {
-        if (s->kind == AST_FEED) elab_unsupported(e, s->span, "`feed`");
+        if (s->kind == AST_FEED) data_feed(e, f, data, s);
         else diag_error(e->context, s->span, "a data block holds names and settings only");
         return;
     }
@@ -383,11 +458,13 @@ void elaborate_data(Elab *e, Definition *definition)
 {
     const AstItem *item = definition->item;
     DataSet *data = definition->data;
+    if (!feed_check(e, data, item)) return;
     bool initialising = e->initialising;
     e->initialising = true;
     Frame *common = frame_new(e, FRAME_DATA, definition->scope);
     common->item = item;
     bool parts = false;
+    int errors = diag_errors(e->context);
     for (int i = 0; i < item->body.len; i++)
         parts = parts || item->body.data[i]->kind == AST_SPLIT;
     for (int i = 0; i < item->body.len; i++) {
@@ -413,8 +490,8 @@ void elaborate_data(Elab *e, Definition *definition)
         }
     }
     e->initialising = initialising;
-    if ((!data->splits[SPLIT_TRAIN].present || !data->splits[SPLIT_TRAIN].count) &&
-        !diag_errors(e->context))
+    if (!data->fed && diag_errors(e->context) == errors &&
+        (!data->splits[SPLIT_TRAIN].present || !data->splits[SPLIT_TRAIN].count))
         diag_error(e->context, item->span, "the data set %s has no training examples", data->name);
     if (data->drawn && (data->splits[SPLIT_VALID].present || data->splits[SPLIT_TEST].present))
         diag_error(e->context, item->span, "%s has parts of its own: `split` has nothing to draw",

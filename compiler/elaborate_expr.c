@@ -91,6 +91,11 @@ static bool special_name(Elab *e, Frame *f, AstName name, Value *out)
     } else if (f->kind == FRAME_TRAIN && !strcmp(name.name, "step")) {
         *out = value_of_node(e, e->step_leaf);
     } else if (f->kind == FRAME_TRAIN && !strcmp(name.name, "epoch")) {
+        if (e->train && e->train->fed) {
+            diag_error(e->context, name.span, "there are no epochs: a host program feeds %s step by step",
+                       e->train->fed->name);
+            diag_hint(e->context, "`step` is the number of the step");
+        }
         *out = value_of_node(e, e->epoch_leaf);
     } else if (f->kind == FRAME_TRAIN && !strcmp(name.name, "batch") && e->train) {
         *out = value_extent(e, elab_batch(e, e->train->batch));

@@ -4,9 +4,6 @@
 
 enum { MODEL_BATCH = 256 };
 
-static const ElemType base_types[] = {[AST_REAL] = TYPE_REAL, [AST_INT] = TYPE_INT,
-                                      [AST_BASE_BOOL] = TYPE_BOOL, [AST_U8] = TYPE_U8};
-
 /* An input of the entry that holds the sizes of a bounded axis. */
 typedef struct SizeInput {
     const Scalar *size; /* of the axis in the first call; NULL: there was none */
@@ -122,7 +119,7 @@ static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *e
             return false;
         Leaf leaf = {.kind = LEAF_INPUT, .name = p->name.name};
         const Node *node =
-            graph_leaf(e->g, &leaf, base_types[p->type->base], rank + 1, shape);
+            graph_leaf(e->g, &leaf, type_of_base(p->type->base), rank + 1, shape);
         input_add(&in, node);
         for (; sizes < in.sizes.len; sizes++)
             input_add(&in, in.sizes.data[sizes].leaf);

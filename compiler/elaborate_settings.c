@@ -124,9 +124,33 @@ static void settings_inside(Elab *e, const AstBlock *block, int depth)
     }
 }
 
+/* How long, and in which order, is the host program's matter. */
+static void fed_check(Elab *e, const AstItem *item, Train *t, int errors)
+{
+    static const char *const without[] = {"epochs",  "steps",    "shuffle",
+                                         "monitor", "patience", "evaluate"};
+    t->epochs = t->steps = 0;
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++) {
+        const AstStmt *s = setting_find(item, without[i]);
+        if (!s) continue;
+        diag_error(e->context, s->span, "`%s` has no meaning here: a host program feeds %s, and decides "
+                                        "on the steps", without[i], t->fed->name);
+        diag_hint(e->context, "leave the line out; `nndc build --lib` makes the library that the host "
+                              "program calls");
+    }
+    if (t->batch || diag_errors(e->context) > errors) return;
+    diag_error(e->context, item->name.span, "the train block %s does not say how many examples a step "
+                                            "takes at most", t->name);
+    diag_hint(e->context, "add a line: batch: 64");
+}
+
 static void length_check(Elab *e, const AstItem *item, Train *t, int errors)
 {
     Value v;
+    if (t->fed) {
+        fed_check(e, item, t, errors);
+        return;
+    }
     if (t->epochs && t->steps) {
         if (setting_override(e, name_of(e->context, "steps"), &v)) t->epochs = 0;
         else if (setting_override(e, name_of(e->context, "epochs"), &v)) t->steps = 0;
@@ -154,7 +178,7 @@ void settings_read(Elab *e, const Definition *definition, Train *t, double *clip
     settings_apply(e, f, &s);
     length_check(e, s.item, t, errors);
     patience_check(e, s.item, t);
-    if (!t->data.len) return;
+    if (!t->data.len || t->fed) return;
     const DataSet *data = t->data.data[0];
     double fraction = data->drawn ? data->fractions[SPLIT_TRAIN] : 1;
     int64_t count = (int64_t)ceil((double)data->splits[SPLIT_TRAIN].count * fraction);

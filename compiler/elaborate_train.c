@@ -134,6 +134,15 @@ static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
     Entry *whole = entry_new(e, "fit", t->identifier, t->batch);
     for (int i = 0; i < session->fits.len; i++) {
         Update *fit = &session->fits.data[i];
+        if (t->fed) {
+            diag_error(e->context, fit->target->span,
+                       "`%s` is fitted to all training data before the first step, and a host program "
+                       "feeds %s step by step",
+                       fit->target->path, t->fed->name);
+            diag_hint(e->context, "give the model constants, or a state that each step adjusts, as "
+                                  "batch_norm() does");
+            return;
+        }
         if (!fit_is_allowed(e, fit)) return;
         bool again = false, other = false;
         for (int k = 0; k < i; k++)
@@ -193,6 +202,7 @@ static void data_find(Elab *e, TrainWork *w)
             continue;
         }
         vec_push(e->arena, &w->train->data, d->data);
+        if (d->data->fed && !w->train->fed) w->train->fed = d->data;
     }
 }
 

@@ -41,7 +41,8 @@ typedef struct FileSource {
 
 typedef struct Field {
     Name name;            /* image */
-    const Node *whole;    /* all examples: a LEAF_FILE, or an expression of such */
+    const Node *whole;    /* all examples: a LEAF_FILE, or an expression of such; of fed data: none of them,
+                           only the type and shape of one */
     const Node *leaf;     /* LEAF_FIELD: the examples of a batch; shape [batch, ...] */
     Span span;
     /* A bounded axis has its sizes in a field of their own, which the source does not name. */
@@ -66,6 +67,7 @@ typedef struct DataSet {
      * which example belongs to which split. */
     bool drawn;
     double fractions[SPLIT_COUNT];
+    bool fed; /* `feed x: [4]`: a host program brings the examples of each step; in SPLIT_TRAIN there are none */
     VEC(Name) failed; /* fields whose definitions have errors: their uses stay silent */
     int index;
 } DataSet;
@@ -134,6 +136,7 @@ typedef struct Train {
     int64_t patience;      /* reports without a better `monitor` after which it ends; 0: never */
     int monitor;           /* the output of report->finish that is to become small, behind the
                             * reports; -1: none */
+    const DataSet *fed;    /* the first data set that a host program feeds: there are no epochs; or NULL */
     Entry *step;
     VEC(Minimize) minimizes;
     VEC(Stream *) fits;    /* one per level of dependence */

@@ -94,6 +94,17 @@ const char *value_describe(Elab *e, const Value *v)
 
 /* --- types ------------------------------------------------------------------------------------------ */
 
+ElemType type_of_base(AstBase base)
+{
+    switch (base) {
+    case AST_REAL: return TYPE_REAL;
+    case AST_INT: return TYPE_INT;
+    case AST_BASE_BOOL: return TYPE_BOOL;
+    case AST_U8: return TYPE_U8;
+    }
+    return TYPE_REAL;
+}
+
 ElemType type_join(ElemType a, ElemType b)
 {
     return a > b ? a : b;

@@ -26,6 +26,12 @@ static int batch_ascending(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+int64_t nnd_split_end(double before, int64_t n)
+{
+    int64_t end = (int64_t)(before * (double)n + 0.5);
+    return end < n ? end : n;
+}
+
 int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, int parts,
               int64_t *order, int64_t *start, NndError *error)
 {
@@ -44,8 +50,7 @@ int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, i
     start[0] = 0;
     for (int k = 0; k < parts; k++) {
         before += fractions[k];
-        start[k + 1] = k == parts - 1 && sum > 1 - 1e-6 ? n : (int64_t)(before * (double)n + 0.5);
-        if (start[k + 1] > n) start[k + 1] = n;
+        start[k + 1] = k == parts - 1 && sum > 1 - 1e-6 ? n : nnd_split_end(before, n);
         if (fractions[k] > 0 && start[k + 1] == start[k])
             return nnd_error(error, "split: part %d (%g of %lld examples) is empty", k + 1,
                              fractions[k], (long long)n);

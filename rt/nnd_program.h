@@ -176,7 +176,7 @@ typedef struct NndProgram {
     const NndEntry *load; /* inputs: files; outputs: the fields that are computed; or NULL */
 } NndProgram;
 
-/* ---- program.c: a program while it runs ---------------------------------------------------- */
+/* ---- program.c: the command line, the main function ------------------------------------------ */
 
 typedef struct NndOptions {
     const char *verb;     /* "train", "eval" or "predict" */
@@ -222,6 +222,17 @@ typedef struct NndSession {
 int nnd_program_main(const NndProgram *program, int argc, char **argv);
 /* The same for a command line that has been read. Errors have been printed when it returns. */
 int nnd_program_run(const NndProgram *program, const NndOptions *options);
+/* Fills the tensors from options.weights, a checkpoint or a run folder, or else from the program's
+ * own run folder, of which best.safetensors is taken if it is there; what the checkpoint lacks
+ * keeps its initial value, with a warning. */
+int nnd_weights_load(NndSession *session);
+
+/* ---- session.c: a program while it runs ---------------------------------------------------- */
+
+/* Allocates what a session of session->program keeps; nothing of it has a value yet. Close it also
+ * after an error. */
+int nnd_session_open(NndSession *session);
+void nnd_session_close(NndSession *session);
 /* Runs an entry; sets the call's entry, tensors, model and error. */
 int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
 /* An array for a port, with n examples if it is batched. */
@@ -230,9 +241,6 @@ int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *er
 double nnd_array_value(const NndArray *array, int64_t i);
 /* "FOLDER/name" in new memory (free); a copy of name if that is absolute; NULL without memory. */
 char *nnd_path_join(const char *folder, const char *name);
-/* Fills the tensors from options.weights, a checkpoint or a run folder, or else from the program's
- * own run folder, of which best.safetensors is taken if it is there; what the checkpoint lacks keeps its initial value, with a warning. */
-int nnd_weights_load(NndSession *session);
 
 /* ---- data.c: the data sets of a program ------------------------------------------------------ */
 

@@ -61,6 +61,17 @@ int nnd_array_convert(NndArray *array, NndType type, NndError *error);
 /* Writes "[60000, 28, 28]"; returns text. */
 const char *nnd_shape_text(char *text, size_t size, int rank, const int64_t *shape);
 
+/* ---- names.c: lists of names -------------------------------------------------------------- */
+
+typedef struct NndNames {
+    char **names;
+    int count, capacity;
+} NndNames;
+
+/* Copies the name, of `length` characters. */
+int nnd_names_add(NndNames *names, const char *name, size_t length, NndError *error);
+void nnd_names_free(NndNames *names);
+
 /* ---- source.c: data files ----------------------------------------------------------------- */
 
 typedef struct NndSourceOptions {
@@ -83,15 +94,8 @@ int nnd_source_shape(const char *kind, const char *path, const NndSourceOptions 
                      NndArray *array, NndError *error);
 bool nnd_source_known(const char *kind);
 
-typedef struct NndNames {
-    char **names;
-    int count, capacity;
-} NndNames;
-
 /* The names of the arrays in an archive ("npz", "safetensors"), in new memory. */
 int nnd_source_names(const char *kind, const char *path, NndNames *names, NndError *error);
-int nnd_names_add(NndNames *names, const char *name, size_t length, NndError *error);
-void nnd_names_free(NndNames *names);
 typedef int NndLister(const char *path, NndNames *names, NndError *error);
 NndLister nnd_npz_names, nnd_safetensors_names;
 
@@ -249,6 +253,9 @@ void nnd_permutation(uint64_t seed, uint64_t site, uint32_t set, uint32_t epoch,
  * parts + 1 elements, order n. */
 int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, int parts,
               int64_t *order, int64_t *start, NndError *error);
+
+/* Where a part of n examples ends whose fraction and those of the parts before it add up to this. */
+int64_t nnd_split_end(double before, int64_t n);
 
 /* The examples of one data set (or one part of it) in batches. A batch depends on (seed, set,
  * epoch, index) only, so any batch can be asked for at any time. */
@@ -446,6 +453,10 @@ int nnd_runtime_init(int threads);
  * long, unless that is set already. Call first of all in main. */
 void nnd_threads_prepare(char **argv);
 int nnd_threads(void);
+/* For a library, whose caller may have OpenMP settings of its own: from now on the calling thread works
+ * with so many threads (0: as many as before). Returns what to give to nnd_threads_leave. */
+int nnd_threads_enter(int threads);
+void nnd_threads_leave(int before);
 double nnd_clock(void); /* monotonic seconds */
 
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */

@@ -53,7 +53,7 @@ bool nnd_report_many(const NndTrainInfo *train, int report)
 static int png_write(const char *path, const NndArray *array, bool many, NndError *error)
 {
     unsigned char *png;
-    size_t size;
+    size_t size = 0;
     NndFile file;
     if (nnd_png_sheet(array, many, &png, &size, error)) return 1;
     int failed = nnd_file_create(&file, path, error);

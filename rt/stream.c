@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#ifdef NND_NO_ZLIB
+#include "no_zlib.h"
+#else
 #include <zlib.h>
+#endif
 
 enum { STREAM_BUFFER = 1 << 16, STREAM_RATIO = 1040 /* deflate cannot do better than 1032:1 */ };
 
@@ -77,8 +81,11 @@ static int stream_start_part(NndStream *stream, int64_t offset, int64_t size, Nn
 
 static int stream_start_inflate(NndStream *stream, int window_bits, NndError *error)
 {
-    if (inflateInit2(&stream->z, window_bits) != Z_OK)
-        return nnd_error(error, "%s: out of memory", stream->path);
+    int code = inflateInit2(&stream->z, window_bits);
+    if (code != Z_OK)
+        return nnd_error(error, "%s: cannot be read: %s", stream->path,
+                         code == Z_VERSION_ERROR && stream->z.msg != NULL ? stream->z.msg
+                                                                          : "out of memory");
     stream->deflated = true;
     return 0;
 }

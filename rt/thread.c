@@ -36,6 +36,26 @@ int nnd_runtime_init(int threads)
     return nnd_threads();
 }
 
+int nnd_threads_enter(int threads)
+{
+    int before = nnd_threads();
+#ifdef _OPENMP
+    if (threads > 0 && threads != before) omp_set_num_threads(threads);
+#else
+    (void)threads;
+#endif
+    return before;
+}
+
+void nnd_threads_leave(int before)
+{
+#ifdef _OPENMP
+    if (before != nnd_threads()) omp_set_num_threads(before);
+#else
+    (void)before;
+#endif
+}
+
 /* A thread that waits at the end of a parallel loop spins first, for waking it up takes 50 us. Left to
  * themselves, OpenMP's runtimes spin for milliseconds (gcc's) or 200 ms (LLVM's), which is right on an
  * idle machine and ruins everything as soon as another process wants one of the cores: a training step

@@ -1,8 +1,10 @@
 """The examples: each must reach the figure that stands in it (`# expect:`), with its fixed seed.
-Those that take longer than a few seconds run with --all; `nndc check` passes on every one."""
+Those that take longer than a few seconds run with --all; `nndc check` passes on every one. An example with a
+`host.c` is a library, and that program drives it."""
 import glob
 import json
 import os
+import re
 
 from . import common
 
@@ -14,6 +16,8 @@ def tests():
     for path in sorted(glob.glob(os.path.join(common.ROOT, "examples", "*", "model.nnd"))):
         name = os.path.basename(os.path.dirname(path))
         yield f"{name}:check", lambda p=path, n=name: check(p, n)
+        if os.path.exists(os.path.join(os.path.dirname(path), "host.c")):
+            yield f"{name}:host", lambda p=path: host(p)
         if "# expect:" not in common.read(path):
             continue
         if common.ALL or name not in SLOW:
@@ -37,6 +41,23 @@ def train(path):
     if result.status or "ok" not in result.out or "FAILED" in result.out:
         return result.text()
     return None
+
+
+def host(path):
+    """A C program that drives a library made of the model: its exit status says if the figure is reached."""
+    work = common.folder()
+    name = re.search(r'#include "(\w+)\.h"', common.read(path.replace("model.nnd", "host.c")))[1]
+    result = common.nndc("build", "--lib", path, "-o", os.path.join(work, name))
+    if result.status:
+        return result.text()
+    cc = os.environ.get("CC", "gcc").split()
+    result = common.run(*cc, "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{work}",
+                        path.replace("model.nnd", "host.c"), os.path.join(work, f"lib{name}.a"),
+                        "-fopenmp", "-lm", "-o", os.path.join(work, "host"))
+    if result.status:
+        return result.text()
+    result = common.run(os.path.join(work, "host"), cwd=work)
+    return result.text() if result.status else None
 
 
 def logic_rows(*arguments, **options):
