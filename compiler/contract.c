@@ -25,6 +25,7 @@ static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Ope
 {
     *out = (Operand){.node = load->node, .load = load};
     if (load->kind != SCALAR_LOAD || load->outside || load->type != TYPE_REAL) return false;
+    if (load->iters >> n_iters) return false; /* depends on a loop around */
     int64_t stride = 1;
     for (int k = load->n_args - 1; k >= 0; k--) {
         Affine a;

@@ -172,7 +172,8 @@ static Value list_element(Elab *e, Frame *f, const AstExpr *x, const Value *list
                    list->n_items, (long long)k);
         return value_error();
     }
-    if (list->items[k].kind == VALUE_TENSOR && list->items[k].scalar->iters >> VISIBLE) {
+    const Value *item = &list->items[k]; /* the size of an axis that differs along another one is no number */
+    if (item->kind == VALUE_TENSOR && item->rank == 0 && item->scalar->iters >> VISIBLE) {
         diag_error(e->context, x->span, "this axis has a size that differs along another one");
         return value_error();
     }
