@@ -88,6 +88,11 @@ static void exec_assign(Elab *e, Frame *f, const AstStmt *s)
 
 static void exec_return(Elab *e, Frame *f, const AstStmt *s)
 {
+    if (scan_here(e, f)) {
+        diag_error(e->context, s->span, "`return` cannot stand in a scan: every step is done");
+        diag_hint(e->context, "carry or yield the value, and return it behind the scan");
+        return;
+    }
     int n = s->values.len;
     Value *results = NEW_ARRAY(e->arena, Value, n + 8);
     if (n == 1) {
@@ -143,25 +148,25 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
 
 /* --- if -------------------------------------------------------------------------------------------------------- */
 
-typedef struct Snapshot {
-    Local *locals;
-    int n;
-    bool returned;
-    Value *results;
-    int n_results;
-} Snapshot;
-
-static Snapshot snapshot_take(Elab *e, const Frame *f)
+Snapshot snapshot_take(Elab *e, const Frame *f)
 {
     Snapshot s = {.n = f->order.len, .returned = f->returned, .results = f->results,
                   .n_results = f->n_results};
     s.locals = NEW_ARRAY(e->arena, Local, s.n + 1);
     for (int i = 0; i < s.n; i++)
         s.locals[i] = *f->order.data[i];
+    const Scan *scan = scan_here(e, f);
+    if (!scan) return s;
+    s.n_carried = scan->carried.len;
+    s.carried = NEW_ARRAY(e->arena, Carried, s.n_carried + 1);
+    for (int i = 0; i < s.n_carried; i++)
+        s.carried[i] = *scan->carried.data[i];
+    s.n_yields = scan->yields.len;
+    s.yields = arena_copy(e->arena, scan->yields.data, sizeof(Yielded) * (size_t)s.n_yields);
     return s;
 }
 
-static void snapshot_restore(Frame *f, const Snapshot *s)
+void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
 {
     for (int i = 0; i < f->order.len; i++) {
         if (i < s->n) *f->order.data[i] = s->locals[i];
@@ -170,6 +175,11 @@ static void snapshot_restore(Frame *f, const Snapshot *s)
     f->returned = s->returned;
     f->results = s->results;
     f->n_results = s->n_results;
+    Scan *scan = scan_here(e, f);
+    if (!scan) return;
+    for (int i = 0; i < s->n_carried; i++)
+        *scan->carried.data[i] = s->carried[i];
+    scan->yields.len = s->n_yields;
 }
 
 static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, Span span)
@@ -227,13 +237,43 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
     }
 }
 
+/* Carries that one branch leaves alone stay; what is yielded, both branches yield. */
+static void merge_scan(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
+{
+    Scan *scan = scan_here(e, f);
+    for (int i = 0; scan && i < then->n_carried; i++) {
+        const Carried *a = &then->carried[i];
+        Carried *b = scan->carried.data[i];
+        if (b->state || (!a->has_next && !b->has_next)) continue;
+        Value v = choose(e, cond, a->has_next ? &a->next : &a->value,
+                         b->has_next ? &b->next : &b->value, span);
+        b->next = v.kind == VALUE_TENSOR ? value_settle(e, &v, NULL, span) : v;
+        b->has_next = true;
+    }
+    bool same = !scan || then->n_yields == scan->yields.len;
+    for (int i = 0; scan && i < then->n_yields; i++) {
+        Yielded *other = NULL;
+        for (int k = 0; k < scan->yields.len; k++)
+            if (scan->yields.data[k].name.name == then->yields[i].name.name)
+                other = &scan->yields.data[k];
+        same = same && other;
+        if (!other) continue;
+        Value v = choose(e, cond, &then->yields[i].value, &other->value, span);
+        other->value = v.kind == VALUE_TENSOR ? value_settle(e, &v, other->name.name, span) : v;
+    }
+    if (same) return;
+    diag_error(e->context, span,
+               "`yield` stands in one branch only, and which one is taken is known at run time");
+    diag_hint(e->context, "yield in both branches, or choose the value: yield y = if .. then .. else ..");
+}
+
 static void exec_run_time_if(Elab *e, Frame *f, const AstStmt *s, const Value *cond)
 {
     Snapshot before = snapshot_take(e, f);
     f->choices++;
     exec_block(e, f, &s->body);
     Snapshot then = snapshot_take(e, f);
-    snapshot_restore(f, &before);
+    snapshot_restore(e, f, &before);
     exec_block(e, f, &s->otherwise);
     f->choices--;
     if (then.returned != f->returned) {
@@ -255,6 +295,7 @@ static void exec_run_time_if(Elab *e, Frame *f, const AstStmt *s, const Value *c
         return;
     }
     merge_locals(e, f, cond, &then, s->span);
+    merge_scan(e, f, cond, &then, s->span);
 }
 
 static void exec_if(Elab *e, Frame *f, const AstStmt *s)
@@ -274,21 +315,10 @@ static void exec_if(Elab *e, Frame *f, const AstStmt *s)
 /* --- dispatch ---------------------------------------------------------------------------------------------------- */
 
 static const char *const statement_names[] = {
-    [AST_SCAN] = "`scan`", [AST_YIELD] = "`yield`", [AST_FEED] = "`feed`",
+    [AST_FEED] = "`feed`",
     [AST_REPEAT] = "`repeat`", [AST_EVERY] = "`every`", [AST_PHASE] = "`phase`",
     [AST_UPDATE] = "`update`", [AST_SETTING] = "a setting", [AST_SPLIT] = "a split",
     [AST_MINIMIZE] = "`minimize`", [AST_REPORT] = "`report`"};
-
-/* The names that a statement would bind are known, so that their uses stay silent. */
-static void bind_unsupported(Elab *e, Frame *f, const AstStmt *s)
-{
-    Value v = value_error();
-    for (int i = 0; i < s->carries.len; i++)
-        local_bind(e, f, s->carries.data[i].name, &v);
-    for (int i = 0; i < s->body.len; i++)
-        if (s->body.data[i]->kind == AST_YIELD)
-            local_bind(e, f, s->body.data[i]->names.data[0], &v);
-}
 
 void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
 {
@@ -306,15 +336,14 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FOR: exec_for(e, f, s); break;
     case AST_IF_STMT: exec_if(e, f, s); break;
     case AST_RETURN: exec_return(e, f, s); break;
-    case AST_SCAN:
-    case AST_YIELD:
+    case AST_SCAN: exec_scan(e, f, s); break;
+    case AST_YIELD: exec_yield(e, f, s); break;
     case AST_FEED:
     case AST_REPEAT:
     case AST_EVERY:
     case AST_PHASE:
     case AST_UPDATE:
         elab_unsupported(e, s->span, statement_names[s->kind]);
-        bind_unsupported(e, f, s);
         break;
     case AST_SETTING:
     case AST_SPLIT:

@@ -34,6 +34,7 @@ Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *mod
 
 const Node *persistent_current(Elab *e, const Persistent *p)
 {
+    if (e->scan && e->session && p->kind == PERSIST_STATE) return scan_state(e, p)->next_node;
     const Node *node = e->session ? map_get(&e->session->current, p) : NULL;
     return node ? node : p->leaf;
 }
@@ -43,13 +44,17 @@ const Node *persistent_current(Elab *e, const Persistent *p)
 void persistent_set(Elab *e, Persistent *p, const Node *value)
 {
     Session *s = e->session;
-    if (!map_get(&s->current, p)) vec_push(e->arena, &s->changed, p);
     if (value->type == TYPE_REAL) {
         const Scalar *stopped = scalar_op1(e->g, OP_STOP, scalar_load_at(e->g, value, 0));
         const Node *kept = graph_map(e->g, value->rank, value->shape, stopped, value->span);
         if (value->name) graph_name(kept, value->name);
         value = kept;
     }
+    if (e->scan) {
+        scan_state(e, p)->next_node = value;
+        return;
+    }
+    if (!map_get(&s->current, p)) vec_push(e->arena, &s->changed, p);
     map_put(&s->current, p, (void *)(uintptr_t)value);
 }
 
@@ -109,6 +114,8 @@ static const Node *init_node(Elab *e, Frame *f, const AstExpr *x, Name path, Ele
     if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
     uint64_t site = f->site;
     bool initialising = e->initialising;
+    Scan *scan = e->scan;
+    e->scan = NULL;
     f->site = path_hash(path);
     e->initialising = true;
     e->axes.len = 0;
@@ -119,6 +126,7 @@ static const Node *init_node(Elab *e, Frame *f, const AstExpr *x, Name path, Ele
         if (own <= rank) v = init_mapped(e, f, x, rank - own, shape);
     }
     f->site = site;
+    e->scan = scan;
     e->initialising = initialising;
     e->axes.len = 0;
     for (int i = 0; i < depth; i++)
@@ -320,6 +328,11 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
     bool sized = true;
     for (int k = 0; k < node->rank; k++)
         sized = sized && !node->shape[k].size;
+    if (node->free) {
+        diag_error(e->context, s->span, "a fitted value must not differ between the steps of a scan");
+        bind_failed(e, f, name);
+        return;
+    }
     if (hidden || !sized) {
         diag_error(e->context, s->span, "a fitted value must not differ between instances");
         diag_hint(e->context, "reduce over them: mean[each] ..");
@@ -386,8 +399,14 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     Local *local = local_find(f, name.name);
     if (local && local->bound && local->value.kind == VALUE_ERROR) return;
     if (!local || !local->state) {
-        diag_error(e->context, name.span, "`next %s`: `%s` is not a state of this body", name.name,
+        diag_error(e->context, name.span,
+                   "`next %s`: `%s` is not a state of this body or a carry of a scan", name.name,
                    name.name);
+        return;
+    }
+    if (!f->training) {
+        diag_error(e->context, s->span, "a state changes in training only");
+        diag_hint(e->context, "put it under `if training { .. }`");
         return;
     }
     const Node *leaf = local->state->leaf;
@@ -417,6 +436,7 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
 
 void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
+    if (exec_carry_next(e, f, s)) return;
     if (f->choices) {
         elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
         Local *local = local_find(f, s->names.data[0].name);
@@ -430,11 +450,6 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s)
     if (v.kind == VALUE_ERROR) return;
     if (f->kind == FRAME_OPTIMIZER) {
         optimizer_next(e, f, s, v);
-        return;
-    }
-    if (!f->training) {
-        diag_error(e->context, s->span, "a state changes in training only");
-        diag_hint(e->context, "put it under `if training { .. }`");
         return;
     }
     state_next(e, f, s, v);
