@@ -380,6 +380,16 @@ struct Region {
 /* Everything that the roots need, by place. */
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
 
+/* --- lift.c --------------------------------------------------------------------------------------------------- */
+
+/* A comprehension or scatter of a loop's body for all steps, as its first axis; all_steps gives the same for
+ * the nodes of the body that it loads. */
+const Node *node_lift(Graph *g, const Node *node, const Loop *loop,
+                      const Node *(*all_steps)(void *data, const Node *node), void *data);
+bool node_can_lift(const Node *node);
+/* What `all` has at the loop's step: a tensor like `like`. */
+const Node *node_at_step(Graph *g, const Node *all, const Node *like, const Loop *loop);
+
 /* The operands of a node, in order, each once. */
 Nodes node_operands(Arena *arena, const Node *node);
 /* All nodes that the roots need (themselves included), in order of creation. */
