@@ -77,7 +77,7 @@ static bool init_is_constant(Elab *e, const Node *node, Span span)
     const Node *bad = NULL;
     for (int i = 0; i < nodes.len && !bad; i++)
         if (nodes.data[i]->kind == NODE_LEAF && nodes.data[i]->leaf->kind != LEAF_CONST &&
-            nodes.data[i]->leaf->kind != LEAF_FILE)
+            nodes.data[i]->leaf->kind != LEAF_FILE && !nodes.data[i]->leaf->loop)
             bad = nodes.data[i];
     arena_free(scratch);
     if (!bad) return true;
@@ -95,7 +95,8 @@ static uint64_t path_hash(Name path)
     return hash;
 }
 
-/* Evaluates `x` once per element of the axes given; they become its leading visible axes. */
+/* Evaluates `x` once per element of the axes given; they become its leading visible axes: all axes for one
+ * number, those in front for a value that has axes of its own. */
 static Value init_mapped(Elab *e, Frame *f, const AstExpr *x, int rank, const Extent *shape)
 {
     for (int k = 0; k < rank; k++)
@@ -119,12 +120,8 @@ static const Node *init_node(Elab *e, Frame *f, const AstExpr *x, Name path, Ele
     f->site = path_hash(path);
     e->initialising = true;
     e->axes.len = 0;
-    int leading = rank < 0 ? 0 : rank;
-    Value v = init_mapped(e, f, x, leading, shape);
-    if (v.kind == VALUE_TENSOR && rank >= 0 && v.rank > rank) {
-        int own = v.rank - rank;
-        if (own <= rank) v = init_mapped(e, f, x, rank - own, shape);
-    }
+    Value v = init_mapped(e, f, x, 0, NULL);
+    if (v.kind == VALUE_TENSOR && v.rank < rank) v = init_mapped(e, f, x, rank - v.rank, shape);
     f->site = site;
     e->scan = scan;
     e->initialising = initialising;
