@@ -6,6 +6,7 @@
  * the adjoint of T at t is the sum of coefficient * arriving[P] over all points with a(P, R) = t
  * (autodiff_gather.c). What arrives is written into the formulas directly while they remain maps
  * over the same points, and becomes a node of its own before it is summed or read at other places.
+ * Scans are visited as a whole (autodiff_scan.c).
  */
 #include "autodiff.h"
 #include "simplify.h"
@@ -69,7 +70,7 @@ void adjoint_shape(Diff *d, const Node *node, Extent *shape)
     extents_behind_extra(d, node->shape, node->rank, shape);
 }
 
-static const Node *adjoint_node(Diff *d, const Node *node, Masked m)
+const Node *adjoint_node(Diff *d, const Node *node, Masked m)
 {
     Extent shape[MAX_ITERS];
     extents_behind_extra(d, node->shape, node->rank, shape);
@@ -96,11 +97,22 @@ static Adjoint *adjoint_of(Diff *d, const Node *node)
     return a;
 }
 
+/* Whether a node stands outside of the loop of whose step this is a sweep. */
+static bool is_outer(const Diff *d, const Node *node)
+{
+    return d->loop && !loops_have(node->free, d->loop);
+}
+
 static void flow_add(Diff *d, const Node *to, Flow flow)
 {
-    Adjoint *a = adjoint_of(d, to);
     Domain domain = adjoint_domain(d, to);
     flow.value = masked_split(d->g, &domain, flow.value);
+    if (is_outer(d, to)) {
+        Outer direct = {to, flow.value};
+        if (flow.value.value) vec_push(d->scratch, &d->direct, direct);
+        return;
+    }
+    Adjoint *a = adjoint_of(d, to);
     if (flow.value.value) vec_push(d->scratch, &a->flows, flow);
 }
 
@@ -431,12 +443,19 @@ static void through_domain(Diff *d, Adjoint *a)
     const Scalar *body = behind_extra(d, node->body, node->n_iters);
     Terms terms = body_terms(d, &stage->domain, body, out, seed);
     if (terms.len == 0) return;
-    bool zeroed = stage_arrive(d, stage, arriving, &terms);
+    bool zeroed = stage_arrive(d, stage, arriving, &terms), lifted = false;
+    bool lift = node_can_lift(node);
     for (int i = 0; i < terms.len; i++) {
+        if (lift && is_outer(d, terms.data[i].load->node)) {
+            lifted = true;
+            continue;
+        }
         Masked *coefficient = &terms.data[i].coefficient;
         coefficient->value = scalar_simplify(g, coefficient->value, NULL);
         stage_term(d, stage, a, &points, zeroed, &terms.data[i]);
     }
+    Outer outer = {node, a->sum};
+    if (lifted) vec_push(d->scratch, &d->lifted, outer);
 }
 
 /* --- through the other nodes ----------------------------------------------------------------- */
@@ -493,9 +512,9 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
     switch (a->node->kind) {
     case NODE_LEAF:
     case NODE_ORDER:
-    case NODE_SCAN: break;
-    case NODE_FINAL:
-    case NODE_YIELD: assert(!"scans are not differentiated yet"); break;
+    case NODE_SCAN:
+    case NODE_FINAL: /* the scan takes it from here */
+    case NODE_YIELD: break;
     case NODE_COMP:
     case NODE_SCATTER: through_domain(d, a); break;
     case NODE_RESHAPE: through_reshape(d, a); break;
@@ -506,37 +525,96 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
 
 /* --- the whole ------------------------------------------------------------------------------- */
 
-static bool is_wrt(const Node *node, const Node *const *wrt, int n_wrt)
+static bool is_wrt(const Diff *d, const Node *node)
 {
-    for (int i = 0; i < n_wrt; i++)
-        if (wrt[i] == node) return true;
+    for (int i = 0; i < d->n_wrt; i++)
+        if (d->wrt[i] == node) return true;
     return false;
 }
-
-typedef struct Ends {
-    const Node *const *wrt;
-    int n_wrt;
-} Ends;
 
 /* Whether no derivative flows through the node to what it is computed from. */
 static bool nothing_flows(void *data, const Node *node)
 {
-    const Ends *ends = data;
     if (node_is_map(node) && node->body->kind == SCALAR_OP && node->body->op == OP_STOP) return true;
-    return is_wrt(node, ends->wrt, ends->n_wrt);
+    return is_wrt(data, node);
 }
 
-static void depends_find(Diff *d, const Nodes *nodes, const Node *const *wrt, int n_wrt)
+void adjoint_add(Diff *d, const Node *to, Masked value)
 {
-    for (int i = 0; i < nodes->len; i++) {
-        const Node *node = nodes->data[i];
-        bool depends = is_wrt(node, wrt, n_wrt);
-        if (node->type == TYPE_REAL && !depends) {
-            Nodes operands = node_operands(d->scratch, node);
-            for (int k = 0; k < operands.len && !depends; k++)
-                depends = node_depends(d, operands.data[k]);
+    flow_add(d, to, (Flow){.value = value});
+}
+
+Masked adjoint_value(const Diff *d, const Node *node)
+{
+    const Adjoint *a = is_wrt(d, node) ? NULL : map_get(&d->adjoints, node);
+    return a ? a->sum : (Masked){NULL, NULL};
+}
+
+void adjoint_through(Diff *d, const Node *node, Masked value)
+{
+    Adjoint *a = NEW(d->scratch, Adjoint);
+    Domain domain = adjoint_domain(d, node);
+    *a = (Adjoint){.node = node};
+    Flow flow = {.value = masked_split(d->g, &domain, value)};
+    if (!flow.value.value) return;
+    vec_push(d->scratch, &a->flows, flow);
+    adjoint_sum(d, a);
+    if (a->sum.value) adjoint_hand_on(d, a);
+}
+
+void adjoint_sweep(Diff *d, const Region *region)
+{
+    int inner = region->inner.len;
+    for (int i = region->nodes.len - 1; i >= 0; i--) {
+        const Node *node = region->nodes.data[i];
+        if (node->kind == NODE_SCAN) through_scan(d, region->inner.data[--inner]);
+        Adjoint *a = map_get(&d->adjoints, node);
+        if (!a) continue;
+        adjoint_sum(d, a);
+        if (!a->sum.value) continue;
+        for (int k = 0; k < d->n_wrt; k++)
+            if (d->wrt[k] == node) d->out[k] = adjoint_node(d, node, a->sum);
+        if (!is_wrt(d, node)) adjoint_hand_on(d, a);
+    }
+}
+
+/* Whether a derivative flows through the node to one of its operands. */
+static bool depends_here(Diff *d, const Node *node)
+{
+    if (is_wrt(d, node)) return true;
+    if (node->type != TYPE_REAL) return false;
+    if (node->kind == NODE_FINAL) return node_depends(d, node->arg->carries[node->carry].leaf);
+    Nodes operands = node_operands(d->scratch, node);
+    for (int k = 0; k < operands.len; k++)
+        if (node_depends(d, operands.data[k])) return true;
+    return false;
+}
+
+/* A carried value depends on what its initial or its next value depends on; that is found out when the
+ * body has been seen, and may say more about the body. */
+static bool depends_carried(Diff *d, const Node *scan)
+{
+    bool found = false;
+    for (int k = 0; k < scan->n_carries; k++) {
+        const Carry *c = &scan->carries[k];
+        if (c->leaf->type != TYPE_REAL || node_depends(d, c->leaf)) continue;
+        if (!node_depends(d, c->init) && !node_depends(d, c->next)) continue;
+        map_put(&d->depends, c->leaf, (void *)(uintptr_t)c->leaf);
+        found = true;
+    }
+    return found;
+}
+
+static void depends_find(Diff *d, const Nodes *nodes)
+{
+    for (bool again = true; again;) {
+        again = false;
+        for (int i = 0; i < nodes->len; i++) {
+            const Node *node = nodes->data[i];
+            if (node->kind == NODE_SCAN) again = depends_carried(d, node) || again;
+            else if (!node_depends(d, node) && depends_here(d, node))
+                map_put(&d->depends, node, (void *)(uintptr_t)node);
         }
-        if (depends) map_put(&d->depends, node, (void *)(uintptr_t)node);
     }
 }
 
@@ -561,24 +639,18 @@ void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *
               .scratch = scratch,
               .extra = extra,
               .extents = seed->shape,
+              .wrt = wrt,
+              .n_wrt = n_wrt,
+              .out = out,
               .depends = map_new(scratch),
               .adjoints = map_new(scratch),
               .presumed = map_new(scratch)};
     assert(seed->rank == extra + y->rank && "the seed must have the shape of y");
     for (int i = 0; i < n_wrt; i++)
         out[i] = NULL;
-    Ends ends = {wrt, n_wrt};
-    Nodes nodes = graph_reach_to(scratch, &y, 1, nothing_flows, &ends);
-    depends_find(&d, &nodes, wrt, n_wrt);
+    Nodes nodes = graph_reach_to(scratch, &y, 1, nothing_flows, &d);
+    depends_find(&d, &nodes);
     if (node_depends(&d, y)) flow_add(&d, y, (Flow){.value = seed_value(&d, y, seed)});
-    for (int i = nodes.len - 1; i >= 0; i--) {
-        Adjoint *a = map_get(&d.adjoints, nodes.data[i]);
-        if (!a) continue;
-        adjoint_sum(&d, a);
-        if (!a->sum.value) continue;
-        for (int k = 0; k < n_wrt; k++)
-            if (wrt[k] == a->node) out[k] = adjoint_node(&d, a->node, a->sum);
-        if (!is_wrt(a->node, wrt, n_wrt)) adjoint_hand_on(&d, a);
-    }
+    adjoint_sweep(&d, graph_regions(scratch, &y, 1));
     arena_free(scratch);
 }

@@ -8,6 +8,13 @@
 
 #include "masked.h"
 
+/* A node with what arrives at it. */
+typedef struct Outer {
+    const Node *node;
+    Masked value;
+} Outer;
+typedef VEC(Outer) Outers;
+
 typedef struct Diff {
     Graph *g;
     Arena *scratch;
@@ -17,8 +24,33 @@ typedef struct Diff {
     Map adjoints;          /* from Node to Adjoint */
     Map presumed;          /* from Node to a letter of d->letters: what is known of its values */
     Facts facts;
+    const Node *const *wrt;/* ends */
+    int n_wrt;
+    const Node **out;
+    const Loop *loop;      /* in a sweep over one step of it; nodes outside are kept for later: */
+    Outers lifted;         /* nodes of the body that load such ones, to be done for all steps */
+    Outers direct;         /* such ones that are reached in other ways, with what they get at a step */
     char letters[32];
 } Diff;
+
+/* --- autodiff.c ------------------------------------------------------------------------------ */
+
+/* The sum of what arrived, as a node. */
+const Node *adjoint_node(Diff *d, const Node *node, Masked m);
+/* Adds to what arrives at a node. */
+void adjoint_add(Diff *d, const Node *to, Masked value);
+/* What arrived at a node that was visited and is no end; value NULL: nothing. */
+Masked adjoint_value(const Diff *d, const Node *node);
+/* Visits the nodes of a region, users first, and hands on what arrived at them. */
+void adjoint_sweep(Diff *d, const Region *region);
+/* Hands on what arrives at a node that is not visited. */
+void adjoint_through(Diff *d, const Node *node, Masked value);
+
+/* --- autodiff_scan.c ------------------------------------------------------------------------- */
+
+void through_scan(Diff *d, const Region *region);
+/* Decides for the scan's carries, whose leaves say nothing, whether they are presumed finite. */
+void scan_presume_finite(Diff *d, const Node *scan);
 
 /* --- autodiff_body.c ------------------------------------------------------------------------- */
 

@@ -286,7 +286,13 @@ static Known node_known(Diff *d, const Node *node)
     case NODE_ORDER:
     case NODE_SCAN: known = REAL; break;
     case NODE_FINAL:
-    case NODE_YIELD: break;
+        scan_presume_finite(d, node->arg);
+        known = node_known(d, node->arg->carries[node->carry].leaf);
+        break;
+    case NODE_YIELD:
+        scan_presume_finite(d, node->arg);
+        known = node_known(d, node->value);
+        break;
     case NODE_PIECES:
         known = REAL;
         for (int k = 0; k < node->n_pieces; k++)

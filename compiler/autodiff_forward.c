@@ -160,7 +160,7 @@ static void through_reshape(Forward *f, const Node *node)
 
 static void through_node(Forward *f, const Node *node)
 {
-    if (node->type != TYPE_REAL) return;
+    if (node->type != TYPE_REAL && node->kind != NODE_SCAN) return;
     switch (node->kind) {
     case NODE_COMP: through_comp(f, node); return;
     case NODE_PIECES: through_pieces(f, node); return;

@@ -215,10 +215,10 @@ static Value builtin_sumsq(Elab *e, Frame *f, const AstExpr *call, const AstArgs
 
 Value draw_value(Elab *e, Frame *f, bool normal, Span span)
 {
-    const Scalar *position = scalar_int(e->g, 0);
+    const Scalar *position = scan_position(e, e->scan);
     for (int i = 0; i < e->axes.len; i++) {
         const Scalar *extent = scalar_int(e->g, e->axes.data[i].extent.max);
-        if (i) position = scalar_op2(e->g, OP_MUL, position, extent);
+        if (i || e->scan) position = scalar_op2(e->g, OP_MUL, position, extent);
         position = scalar_op2(e->g, OP_ADD, position, scalar_iter(e->g, i));
     }
     const Scalar *run = e->initialising || f->kind == FRAME_DATA || f->kind == FRAME_CONST

@@ -211,6 +211,36 @@ struct Frame {
     bool has_next_parameter;
 };
 
+/* --- scans (elaborate_scan.c) ------------------------------------------------------------------------------- */
+
+/* A value carried from step to step: by a name, or of a state that the body reads or sets. */
+typedef struct Carried {
+    Name name;
+    const Persistent *state; /* or NULL */
+    Value value;            /* before the step */
+    const Node *leaf, *init;
+    bool has_next;
+    Value next;
+    const Node *next_node;  /* over all context axes */
+    bool stays;             /* found to be its initial value at every step */
+    int position;           /* among the scan's carries */
+} Carried;
+
+typedef struct Yielded {
+    AstName name;
+    Value value;
+} Yielded;
+
+/* A scan whose body is being elaborated. */
+typedef struct Scan {
+    struct Scan *outer;     /* of this body, or of one that called it */
+    const Frame *frame;     /* whose body it stands in */
+    const Loop *loop;
+    Extent extent;
+    VEC(Carried *) carried;
+    VEC(Yielded) yields;
+} Scan;
+
 /* --- the elaborator ------------------------------------------------------------------------------------------ */
 
 /* One entry being elaborated: the current values of what is kept. */
@@ -246,6 +276,7 @@ struct Elab {
     const Node *size_leaf, *step_leaf, *epoch_leaf;
     Train *train;           /* being elaborated */
     int depth;              /* of calls */
+    Scan *scan;             /* the innermost, or NULL */
     bool initialising;      /* an initial value or data: draws do not depend on the step */
     Map overrides;          /* Setting -> Value: what --set said, elaborated once */
     int64_t rounds;         /* of loops, in all, in this entry */
@@ -376,6 +407,39 @@ Local *local_bind(Elab *e, Frame *f, AstName name, const Value *value);
 Local *local_find(const Frame *f, Name name);
 /* Whether the name stands as grad's second argument in the frame's body. */
 bool name_differentiated(Elab *e, const Frame *f, Name name);
+
+/* What a body has bound so far. */
+typedef struct Snapshot {
+    Local *locals;
+    int n;
+    bool returned;
+    Value *results;
+    int n_results;
+    Carried *carried;       /* of the scan that the body is in */
+    int n_carried;
+    Yielded *yields;
+    int n_yields;
+    const Node **kept; /* values of the kept tensors changed so far, in the session's order */
+    int n_kept;
+} Snapshot;
+Snapshot snapshot_take(Elab *e, const Frame *f);
+void snapshot_restore(Elab *e, Frame *f, const Snapshot *s);
+
+/* elaborate_scan.c */
+void exec_scan(Elab *e, Frame *f, const AstStmt *s);
+void exec_yield(Elab *e, Frame *f, const AstStmt *s);
+/* `next` of a carry; false if there is none of that name. */
+bool exec_carry_next(Elab *e, Frame *f, const AstStmt *s);
+/* The innermost scan if it stands in this very body, or NULL. */
+Scan *scan_here(const Elab *e, const Frame *f);
+/* The carry of this name of a scan in this body around this place, or NULL. */
+Carried *scan_carried(const Elab *e, const Frame *f, Name name);
+/* Whether a scan around this place has yielded the name. */
+bool scan_yields(const Elab *e, const Frame *f, Name name);
+/* How a state stands at this place of the innermost scan's body, which carries it from now on. */
+Carried *scan_state(Elab *e, const Persistent *p);
+/* The number of the step, of all steps of this and the outer scans. */
+const Scalar *scan_position(const Elab *e, const Scan *scan);
 
 /* persist.c */
 /* The value over all context axes from `first` on, in order, as a node; they must be its only ones. */

@@ -60,7 +60,10 @@ static Value const_value(Elab *e, Definition *d, Span span)
         d->state = 1;
         if (d->scope != e->main || !setting_override(e, d->name, &d->value)) {
             Frame *frame = frame_new(e, FRAME_CONST, d->scope);
+            Scan *scan = e->scan;
+            e->scan = NULL;
             d->value = eval_expr(e, frame, d->item->value);
+            e->scan = scan;
         }
         if (d->value.kind == VALUE_TENSOR)
             d->value = value_settle(e, &d->value, d->name, d->span);
@@ -111,6 +114,12 @@ static Value eval_name(Elab *e, Frame *f, AstName name)
     if (index) return value_scalar(scalar_iter(e->g, index->axis));
     Local *local = local_find(f, name.name);
     if (local && local->bound) return local->value;
+    if (scan_yields(e, f, name.name)) {
+        diag_error(e->context, name.span, "`%s` is yielded by this scan, and can be read behind it only",
+                   name.name);
+        diag_hint(e->context, "in the body give the value a name of its own, and yield that");
+        return value_error();
+    }
     if (local) {
         diag_error(e->context, name.span,
                    "`%s` has no value here: it is bound in one branch or loop only", name.name);
@@ -127,6 +136,12 @@ static Value eval_next(Elab *e, Frame *f, AstName name)
 {
     if (f->kind == FRAME_OPTIMIZER && !strcmp(name.name, "p") && f->has_next_parameter)
         return f->next_parameter;
+    const Carried *carried = scan_carried(e, f, name.name);
+    if (carried && carried->has_next) return carried->next;
+    if (carried) {
+        diag_error(e->context, name.span, "`next %s` is read before it is set", name.name);
+        return value_error();
+    }
     Local *local = local_find(f, name.name);
     if (local && local->has_next) return local->next;
     if (local && local->state)

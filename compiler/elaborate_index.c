@@ -28,9 +28,11 @@ static bool load_is_plain(const Value *v)
     return true;
 }
 
+/* Whether it depends on what is known at run time only; of a scan's step the range is known. */
 static bool has_load(const Scalar *a)
 {
-    if (a->kind == SCALAR_LOAD) return true;
+    if (a->kind == SCALAR_LOAD)
+        return a->node->kind != NODE_LEAF || a->node->leaf->kind != LEAF_TIME;
     for (int i = 0; i < a->n_args; i++)
         if (has_load(a->args[i])) return true;
     return false;
@@ -223,6 +225,15 @@ static bool subscript_inside(Elab *e, const Scalar *sub, Extent axis, const Valu
     return range_within(scalar_range(sub, iters, VISIBLE + result->rank), axis);
 }
 
+/* Whether a subscript mentions an index or the step of a scan: a list becomes a tensor then. */
+static bool known_at_run_time(Elab *e, Frame *f, const AstExpr *x)
+{
+    if (expr_mentions_index(f, x)) return true;
+    Value v = eval_expr(e, f, x);
+    return v.kind == VALUE_TENSOR && v.rank == 0 && !value_is_number(&v) &&
+           value_type(&v) == TYPE_INT;
+}
+
 Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 {
     Value base = subscript_base(e, f, x->subscript.base);
@@ -231,7 +242,7 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     if (base.kind == VALUE_FUNCTION && base.function->kind == FUNCTION_MODELS)
         return models_element(e, f, x, base.function);
     if (base.kind == VALUE_LIST && subs->len == 1 && !subs->data[0].slice &&
-        !expr_mentions_index(f, subs->data[0].index))
+        !known_at_run_time(e, f, subs->data[0].index))
         return list_element(e, f, x, &base);
     if (!value_tensor(e, &base, x->span)) return value_error();
     bool indexed = false;

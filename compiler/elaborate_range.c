@@ -456,12 +456,34 @@ static bool plain_arithmetic(const AstExpr *x)
     }
 }
 
-static bool constraint_affine(Infer *in, const Constraint *c, Affine *affine)
+/* The step of a scan around counts with its range: it stands for an iterator behind those in scope. */
+typedef struct Steps {
+    Infer *in;
+    Extent *iters;
+    int n;
+} Steps;
+
+static const Scalar *step_iter(void *data, const Scalar *load)
+{
+    Steps *steps = data;
+    Elab *e = steps->in->e;
+    if (load->node->kind != NODE_LEAF || load->node->leaf->kind != LEAF_TIME) return NULL;
+    int at = e->axes.len;
+    for (const Scan *scan = e->scan; scan && at < MAX_CONTEXT; scan = scan->outer, at++) {
+        if (scan->loop != load->node->leaf->loop) continue;
+        steps->iters[at] = scan->extent;
+        if (at >= steps->n) steps->n = at + 1;
+        return scalar_iter(e->g, at);
+    }
+    return NULL;
+}
+
+static bool constraint_affine(Infer *in, const Constraint *c, Affine *affine, Steps *steps)
 {
     if (!plain_arithmetic(c->sub)) return false;
     Value v = eval_within(in, c, c->sub);
-    return v.kind == VALUE_TENSOR && v.rank == 0 && value_type(&v) == TYPE_INT &&
-           affine_of(v.scalar, affine);
+    if (v.kind != VALUE_TENSOR || v.rank || value_type(&v) != TYPE_INT) return false;
+    return affine_of(scalar_replace_loads(in->e->g, v.scalar, step_iter, steps), affine);
 }
 
 static IndexVar *axis_var(const Infer *in, int axis)
@@ -475,7 +497,11 @@ static IndexVar *axis_var(const Infer *in, int axis)
 static bool constraint_limit(Infer *in, const Constraint *c, const IndexVar *var, int64_t *n)
 {
     Affine a;
-    if (c->outside || c->extent.size || !constraint_affine(in, c, &a)) return false;
+    Extent iters[MAX_CONTEXT] = {{0, NULL}};
+    Steps steps = {in, iters, in->e->axes.len};
+    for (int i = 0; i < in->e->axes.len; i++)
+        iters[i] = in->e->axes.data[i].extent;
+    if (c->outside || c->extent.size || !constraint_affine(in, c, &a, &steps)) return false;
     int64_t factor = a.coefficient[var->axis];
     if (factor == 0) return false;
     a.coefficient[var->axis] = 0;
@@ -483,10 +509,7 @@ static bool constraint_limit(Infer *in, const Constraint *c, const IndexVar *var
         IndexVar *other = a.coefficient[i] ? axis_var(in, i) : NULL;
         if (other && !other->decided) return false;
     }
-    Extent iters[MAX_CONTEXT];
-    for (int i = 0; i < in->e->axes.len; i++)
-        iters[i] = in->e->axes.data[i].extent;
-    Range rest = scalar_range(affine_scalar(in->e->g, &a), iters, in->e->axes.len);
+    Range rest = scalar_range(affine_scalar(in->e->g, &a), iters, steps.n);
     if (rest.lo == INT64_MIN || rest.hi == INT64_MAX) return false;
     int64_t room = factor > 0 ? c->extent.max - 1 - rest.hi : rest.lo;
     int64_t step = factor > 0 ? factor : -factor;

@@ -88,6 +88,11 @@ static void exec_assign(Elab *e, Frame *f, const AstStmt *s)
 
 static void exec_return(Elab *e, Frame *f, const AstStmt *s)
 {
+    if (scan_here(e, f)) {
+        diag_error(e->context, s->span, "`return` cannot stand in a scan: every step is done");
+        diag_hint(e->context, "carry or yield the value, and return it behind the scan");
+        return;
+    }
     int n = s->values.len;
     Value *results = NEW_ARRAY(e->arena, Value, n + 8);
     if (n == 1) {
@@ -143,18 +148,7 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
 
 /* --- if -------------------------------------------------------------------------------------------------------- */
 
-/* What a branch changes: names, and what is kept. */
-typedef struct Snapshot {
-    Local *locals;
-    int n;
-    bool returned;
-    Value *results;
-    int n_results;
-    const Node **kept; /* values of the kept tensors changed so far, in the session's order */
-    int n_kept;
-} Snapshot;
-
-static Snapshot snapshot_take(Elab *e, const Frame *f)
+Snapshot snapshot_take(Elab *e, const Frame *f)
 {
     Snapshot s = {.n = f->order.len, .returned = f->returned, .results = f->results,
                   .n_results = f->n_results};
@@ -164,7 +158,15 @@ static Snapshot snapshot_take(Elab *e, const Frame *f)
     s.n_kept = e->session ? e->session->changed.len : 0;
     s.kept = NEW_ARRAY(e->arena, const Node *, s.n_kept + 1);
     for (int i = 0; i < s.n_kept; i++)
-        s.kept[i] = persistent_current(e, e->session->changed.data[i]);
+        s.kept[i] = map_get(&e->session->current, e->session->changed.data[i]);
+    const Scan *scan = scan_here(e, f);
+    if (!scan) return s;
+    s.n_carried = scan->carried.len;
+    s.carried = NEW_ARRAY(e->arena, Carried, s.n_carried + 1);
+    for (int i = 0; i < s.n_carried; i++)
+        s.carried[i] = *scan->carried.data[i];
+    s.n_yields = scan->yields.len;
+    s.yields = arena_copy(e->arena, scan->yields.data, sizeof(Yielded) * (size_t)s.n_yields);
     return s;
 }
 
@@ -174,7 +176,7 @@ static const Node *snapshot_kept(Elab *e, const Snapshot *s, int i)
     return i < s->n_kept ? s->kept[i] : e->session->changed.data[i]->leaf;
 }
 
-static void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
+void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
 {
     for (int i = 0; i < f->order.len; i++) {
         if (i < s->n) *f->order.data[i] = s->locals[i];
@@ -186,6 +188,11 @@ static void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
     for (int i = 0; e->session && i < e->session->changed.len; i++)
         map_put(&e->session->current, e->session->changed.data[i],
                 (void *)(uintptr_t)snapshot_kept(e, s, i));
+    Scan *scan = scan_here(e, f);
+    if (!scan) return;
+    for (int i = 0; i < s->n_carried; i++)
+        *scan->carried.data[i] = s->carried[i];
+    scan->yields.len = s->n_yields;
 }
 
 static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, Span span)
@@ -229,7 +236,7 @@ static void merge_kept(Elab *e, const Value *cond, const Snapshot *then, Span sp
 {
     for (int i = 0; e->session && i < e->session->changed.len; i++) {
         Persistent *p = e->session->changed.data[i];
-        const Node *a = snapshot_kept(e, then, i), *b = persistent_current(e, p);
+        const Node *a = snapshot_kept(e, then, i), *b = map_get(&e->session->current, p);
         if (a == b) continue;
         Value va = value_of_node(e, a), vb = value_of_node(e, b);
         Value v = value_op(e, OP_SELECT, (Value[]){*cond, va, vb}, 3, span);
@@ -273,6 +280,36 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
     }
 }
 
+/* Carries that one branch leaves alone stay; what is yielded, both branches yield. */
+static void merge_scan(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
+{
+    Scan *scan = scan_here(e, f);
+    for (int i = 0; scan && i < then->n_carried; i++) {
+        const Carried *a = &then->carried[i];
+        Carried *b = scan->carried.data[i];
+        if (b->state || (!a->has_next && !b->has_next)) continue;
+        Value v = choose(e, cond, a->has_next ? &a->next : &a->value,
+                         b->has_next ? &b->next : &b->value, span);
+        b->next = v.kind == VALUE_TENSOR ? value_settle(e, &v, NULL, span) : v;
+        b->has_next = true;
+    }
+    bool same = !scan || then->n_yields == scan->yields.len;
+    for (int i = 0; scan && i < then->n_yields; i++) {
+        Yielded *other = NULL;
+        for (int k = 0; k < scan->yields.len; k++)
+            if (scan->yields.data[k].name.name == then->yields[i].name.name)
+                other = &scan->yields.data[k];
+        same = same && other;
+        if (!other) continue;
+        Value v = choose(e, cond, &then->yields[i].value, &other->value, span);
+        other->value = v.kind == VALUE_TENSOR ? value_settle(e, &v, other->name.name, span) : v;
+    }
+    if (same) return;
+    diag_error(e->context, span,
+               "`yield` stands in one branch only, and which one is taken is known at run time");
+    diag_hint(e->context, "yield in both branches, or choose the value: yield y = if .. then .. else ..");
+}
+
 /* What the branches return, chosen; false after an error. */
 static bool merge_returns(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
 {
@@ -305,6 +342,7 @@ void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
     f->choices--;
     if (!merge_returns(e, f, cond, &then, span)) return;
     merge_kept(e, cond, &then, span);
+    merge_scan(e, f, cond, &then, span);
     if (!f->returned) merge_locals(e, f, cond, &then, span);
 }
 
@@ -338,21 +376,10 @@ static void exec_if(Elab *e, Frame *f, const AstStmt *s)
 /* --- dispatch ---------------------------------------------------------------------------------------------------- */
 
 static const char *const statement_names[] = {
-    [AST_SCAN] = "`scan`", [AST_YIELD] = "`yield`", [AST_FEED] = "`feed`",
+    [AST_FEED] = "`feed`",
     [AST_REPEAT] = "`repeat`", [AST_EVERY] = "`every`", [AST_PHASE] = "`phase`",
     [AST_UPDATE] = "`update`", [AST_SETTING] = "a setting", [AST_SPLIT] = "a split",
     [AST_MINIMIZE] = "`minimize`", [AST_REPORT] = "`report`"};
-
-/* The names that a statement would bind are known, so that their uses stay silent. */
-static void bind_unsupported(Elab *e, Frame *f, const AstStmt *s)
-{
-    Value v = value_error();
-    for (int i = 0; i < s->carries.len; i++)
-        local_bind(e, f, s->carries.data[i].name, &v);
-    for (int i = 0; i < s->body.len; i++)
-        if (s->body.data[i]->kind == AST_YIELD)
-            local_bind(e, f, s->body.data[i]->names.data[0], &v);
-}
 
 void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
 {
@@ -370,15 +397,14 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FOR: exec_for(e, f, s); break;
     case AST_IF_STMT: exec_if(e, f, s); break;
     case AST_RETURN: exec_return(e, f, s); break;
-    case AST_SCAN:
-    case AST_YIELD:
+    case AST_SCAN: exec_scan(e, f, s); break;
+    case AST_YIELD: exec_yield(e, f, s); break;
     case AST_FEED:
     case AST_REPEAT:
     case AST_EVERY:
     case AST_PHASE: /* at the top of a train block they are gone */
     case AST_UPDATE:
         elab_unsupported(e, s->span, statement_names[s->kind]);
-        bind_unsupported(e, f, s);
         break;
     case AST_SETTING:
     case AST_SPLIT:

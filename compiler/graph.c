@@ -59,7 +59,7 @@ static bool node_same(const Node *a, const Node *b)
         a->reduce != b->reduce || a->n_iters != b->n_iters || a->body != b->body ||
         a->guard != b->guard || a->arg != b->arg || a->tag != b->tag || a->axis != b->axis ||
         a->n_pieces != b->n_pieces || a->loop != b->loop || a->n_carries != b->n_carries ||
-        a->carry != b->carry || a->value != b->value)
+        a->carry != b->carry || a->value != b->value || a->place != b->place)
         return false;
     if (!extents_same(a->shape, b->shape, a->rank) || !extents_same(a->iters, b->iters, a->n_iters))
         return false;
@@ -111,7 +111,7 @@ static uint32_t node_hash(const Node *n)
         h = hash_mix(h, n->position[k]->id);
     for (int k = 0; k < n->n_pieces; k++)
         h = hash_mix(h, n->pieces[k].part->id + 31u * (uint64_t)n->pieces[k].offset);
-    h = hash_mix(h, n->loop ? n->loop->id : 0);
+    h = hash_mix(h, n->loop ? n->loop->id + 31u * (uint64_t)(n->place ? n->place->n : 0) : 0);
     for (int k = 0; k < n->n_carries; k++)
         h = hash_mix(h, n->carries[k].init->id + 31u * (uint64_t)n->carries[k].next->id);
     h = hash_mix(h, n->value ? n->value->id + 31u : (uint32_t)n->carry);
@@ -468,7 +468,9 @@ static const Node *rewrite_scan(Rewrite *rewrite, const Node *node)
         carries[k].init = rewrite_get(rewrite, carries[k].init);
         carries[k].next = rewrite_get(rewrite, carries[k].next);
     }
-    return graph_scan(rewrite->g, node->loop, node->n_carries, carries, node->span);
+    const Node *scan =
+        graph_scan(rewrite->g, node->loop, node->n_carries, carries, node->span);
+    return graph_scan_within(rewrite->g, scan, node->place);
 }
 
 const Node *rewrite_operands(Rewrite *rewrite, const Node *node)

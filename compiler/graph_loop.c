@@ -123,6 +123,7 @@ const LoopSet *node_loops(Graph *g, const Node *node)
     if (node->value) set = loops_without(g, set, node->arg->loop);
     for (int k = 0; k < node->n_carries; k++)
         set = loops_union(g, set, node->carries[k].init->free);
+    set = loops_union(g, set, node->place);
     return node->arg ? loops_union(g, set, node->arg->free) : set;
 }
 
@@ -145,6 +146,17 @@ const Node *graph_scan(Graph *g, const Loop *loop, int n_carries, const Carry *c
 {
     Node n = {.kind = NODE_SCAN, .type = TYPE_BOOL, .loop = loop, .n_carries = n_carries,
               .carries = carries, .span = span};
+    return graph_intern(g, n);
+}
+
+const Node *graph_scan_within(Graph *g, const Node *scan, const LoopSet *loops)
+{
+    bool within = true;
+    for (int i = 0; loops && i < loops->n; i++)
+        within = within && loops_have(scan->free, loops->loops[i]);
+    if (within) return scan;
+    Node n = *scan;
+    n.place = loops_union(g, scan->place, loops);
     return graph_intern(g, n);
 }
 
@@ -182,6 +194,7 @@ const Node *graph_yield(Graph *g, const Node *scan, const Node *value, Span span
     yield_shape(g, scan->loop, value, shape);
     if (!loops_have(value->free, scan->loop))
         return graph_map(g, value->rank + 1, shape, scalar_load_at(g, value, 1), span);
+    scan = graph_scan_within(g, scan, loops_without(g, value->free, scan->loop));
     Node n = {.kind = NODE_YIELD, .type = value->type, .rank = value->rank + 1, .shape = shape,
               .arg = scan, .value = value, .span = span};
     return graph_intern(g, n);

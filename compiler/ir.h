@@ -252,7 +252,8 @@ typedef struct Piece {
     int64_t offset, stride;
 } Piece;
 
-/* One value that a scan carries from step to step. */
+/* One value that a scan carries from step to step. The leaf's number tells it from the loop's others; a scan's
+ * carries may be some of them. */
 typedef struct Carry {
     const Node *leaf; /* LEAF_CARRY, in the body */
     const Node *init; /* before the first step */
@@ -288,6 +289,7 @@ struct Node {
     const Leaf *leaf;    /* LEAF */
 
     const Loop *loop;    /* SCAN */
+    const LoopSet *place;/* SCAN: loops that it runs within though no carry depends on them; or NULL */
     int n_carries;
     const Carry *carries;
     int carry;           /* FINAL */
@@ -355,6 +357,8 @@ const Node *graph_time(Graph *g, const Loop *loop);
 const Node *graph_carry(Graph *g, const Loop *loop, int number, Name name, ElemType type, int rank,
                         const Extent *shape);
 const Node *graph_scan(Graph *g, const Loop *loop, int n_carries, const Carry *carries, Span span);
+/* The same scan within more loops: those that a value of its body depends on. */
+const Node *graph_scan_within(Graph *g, const Node *scan, const LoopSet *loops);
 const Node *graph_final(Graph *g, const Node *scan, int carry);
 /* What does not depend on the loop is only repeated. */
 const Node *graph_yield(Graph *g, const Node *scan, const Node *value, Span span);
@@ -376,6 +380,16 @@ struct Region {
 };
 /* Everything that the roots need, by place. */
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
+
+/* --- lift.c --------------------------------------------------------------------------------------------------- */
+
+/* A comprehension or scatter of a loop's body for all steps, as its first axis; all_steps gives the same for
+ * the nodes of the body that it loads. */
+const Node *node_lift(Graph *g, const Node *node, const Loop *loop,
+                      const Node *(*all_steps)(void *data, const Node *node), void *data);
+bool node_can_lift(const Node *node);
+/* What `all` has at the loop's step: a tensor like `like`. */
+const Node *node_at_step(Graph *g, const Node *all, const Node *like, const Loop *loop);
 
 /* The operands of a node, in order, each once; also those that the sizes of what it loads from are read from. */
 Nodes node_operands(Arena *arena, const Node *node);

@@ -34,6 +34,7 @@ Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *mod
 
 const Node *persistent_current(Elab *e, const Persistent *p)
 {
+    if (e->scan && e->session && p->kind == PERSIST_STATE) return scan_state(e, p)->next_node;
     const Node *node = e->session ? map_get(&e->session->current, p) : NULL;
     return node ? node : p->leaf;
 }
@@ -43,13 +44,17 @@ const Node *persistent_current(Elab *e, const Persistent *p)
 void persistent_set(Elab *e, Persistent *p, const Node *value)
 {
     Session *s = e->session;
-    if (!map_get(&s->current, p)) vec_push(e->arena, &s->changed, p);
     if (value->type == TYPE_REAL) {
         const Scalar *stopped = scalar_op1(e->g, OP_STOP, scalar_load_at(e->g, value, 0));
         const Node *kept = graph_map(e->g, value->rank, value->shape, stopped, value->span);
         if (value->name) graph_name(kept, value->name);
         value = kept;
     }
+    if (e->scan) {
+        scan_state(e, p)->next_node = value;
+        return;
+    }
+    if (!map_get(&s->current, p)) vec_push(e->arena, &s->changed, p);
     const Persistent *other = map_get(&s->owner, value);
     if (other && other != p) value = graph_tag(e->g, value); /* equal, but not the same to a derivative */
     map_put(&s->owner, value, p);
@@ -79,7 +84,7 @@ static bool init_is_constant(Elab *e, const Node *node, Span span)
     const Node *bad = NULL;
     for (int i = 0; i < nodes.len && !bad; i++)
         if (nodes.data[i]->kind == NODE_LEAF && nodes.data[i]->leaf->kind != LEAF_CONST &&
-            nodes.data[i]->leaf->kind != LEAF_FILE)
+            nodes.data[i]->leaf->kind != LEAF_FILE && !nodes.data[i]->leaf->loop)
             bad = nodes.data[i];
     arena_free(scratch);
     if (!bad) return true;
@@ -97,7 +102,8 @@ static uint64_t path_hash(Name path)
     return hash;
 }
 
-/* Evaluates `x` once per element of the axes given; they become its leading visible axes. */
+/* Evaluates `x` once per element of the axes given; they become its leading visible axes: all axes for one
+ * number, those in front for a value that has axes of its own. */
 static Value init_mapped(Elab *e, Frame *f, const AstExpr *x, int rank, const Extent *shape)
 {
     for (int k = 0; k < rank; k++)
@@ -116,16 +122,15 @@ static const Node *init_node(Elab *e, Frame *f, const AstExpr *x, Name path, Ele
     if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
     uint64_t site = f->site;
     bool initialising = e->initialising;
+    Scan *scan = e->scan;
+    e->scan = NULL;
     f->site = path_hash(path);
     e->initialising = true;
     e->axes.len = 0;
-    int leading = rank < 0 ? 0 : rank;
-    Value v = init_mapped(e, f, x, leading, shape);
-    if (v.kind == VALUE_TENSOR && rank >= 0 && v.rank > rank) {
-        int own = v.rank - rank;
-        if (own <= rank) v = init_mapped(e, f, x, rank - own, shape);
-    }
+    Value v = init_mapped(e, f, x, 0, NULL);
+    if (v.kind == VALUE_TENSOR && v.rank < rank) v = init_mapped(e, f, x, rank - v.rank, shape);
     f->site = site;
+    e->scan = scan;
     e->initialising = initialising;
     e->axes.len = 0;
     for (int i = 0; i < depth; i++)
@@ -322,6 +327,11 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
     bool sized = true;
     for (int k = 0; k < node->rank; k++)
         sized = sized && !node->shape[k].size;
+    if (node->free) {
+        diag_error(e->context, s->span, "a fitted value must not differ between the steps of a scan");
+        bind_failed(e, f, name);
+        return;
+    }
     if (hidden || !sized) {
         diag_error(e->context, s->span, "a fitted value must not differ between instances");
         diag_hint(e->context, "reduce over them: mean[each] ..");
@@ -388,13 +398,19 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     Local *local = local_find(f, name.name);
     if (local && local->bound && local->value.kind == VALUE_ERROR) return;
     if (!local || !local->state) {
-        diag_error(e->context, name.span, "`next %s`: `%s` is not a state of this body", name.name,
+        diag_error(e->context, name.span,
+                   "`next %s`: `%s` is not a state of this body or a carry of a scan", name.name,
                    name.name);
         return;
     }
     if (local->has_next && f->kind == FRAME_TRAIN) {
         diag_error(e->context, s->span, "`next %s` is set twice", name.name);
         diag_hint(e->context, "bind the first value to a name of its own, and set `next %s` once", name.name);
+        return;
+    }
+    if (!f->training && f->kind != FRAME_TRAIN) {
+        diag_error(e->context, s->span, "a state changes in training only");
+        diag_hint(e->context, "put it under `if training { .. }`");
         return;
     }
     const Node *leaf = local->state->leaf;
@@ -452,7 +468,8 @@ void states_proceed(Elab *e, Frame *f, const StateList *before)
 
 void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
-    if (f->choices && f->kind == FRAME_OPTIMIZER) {
+    if (exec_carry_next(e, f, s)) return;
+    if (f->choices && (f->kind == FRAME_OPTIMIZER || e->scan)) {
         elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
         Local *local = local_find(f, s->names.data[0].name);
         if (local) {
@@ -470,11 +487,6 @@ void exec_next(Elab *e, Frame *f, const AstStmt *s)
     }
     if (f->kind == FRAME_OPTIMIZER) {
         optimizer_next(e, f, s, v);
-        return;
-    }
-    if (!f->training && f->kind != FRAME_TRAIN) {
-        diag_error(e->context, s->span, "a state changes in training only");
-        diag_hint(e->context, "put it under `if training { .. }`");
         return;
     }
     state_next(e, f, s, v);

@@ -462,6 +462,8 @@ static void print_scan(Printer *p, const Node *node)
         print_name(p, node->carries[k].next);
         str_add(p->out, "]");
     }
+    for (int i = 0; node->place && i < node->place->n; i++)
+        str_printf(p->out, ", loop%u", (unsigned)node->place->loops[i]->id);
     str_add(p->out, ")");
 }
 
@@ -514,6 +516,8 @@ static void print_node(Printer *p, const Node *node)
 {
     if (node->leaf && node->leaf->loop) bind_loop(p, node->leaf->loop);
     if (node->loop) bind_loop(p, node->loop);
+    for (int i = 0; node->place && i < node->place->n; i++)
+        bind_loop(p, node->place->loops[i]);
     bind_shared(p, node);
     print_name(p, node);
     if (node->kind == NODE_COMP && node->rank) {

@@ -485,23 +485,31 @@ static const Node *read_loop_leaf(Reader *r, const AstExpr *e)
     return graph_carry(r->g, loop, (int)number, *name ? name : NULL, type, rank, shape);
 }
 
-/* @scan(loop1, [h, init, next], ...) */
+/* @scan(loop1, [h, init, next], ..., loop2): within loop 2 */
 static const Node *read_scan(Reader *r, const AstExpr *e)
 {
     AstArgs args = e->call.args;
     const Loop *loop = read_loop(r, args, e->span);
     Carry *carries = NEW_ARRAY(r->arena, Carry, args.len);
+    const LoopSet *place = NULL;
+    int n = 0;
     for (int i = 1; i < args.len && !r->failed; i++) {
         const AstExpr *carry = args.data[i].value;
+        const Loop *within = carry->kind == AST_NAME ? map_get(&r->loops, carry->name) : NULL;
+        if (within) {
+            place = loops_union(r->g, place, &within->only);
+            continue;
+        }
         if (carry->kind != AST_LIST || carry->list.len != 3) {
             fail(r, carry->span, "a leaf, its first and its next value are wanted here");
             return NULL;
         }
-        carries[i - 1] = (Carry){read_node(r, carry->list.data[0]),
+        carries[n++] = (Carry){read_node(r, carry->list.data[0]),
                                  read_node(r, carry->list.data[1]),
                                  read_node(r, carry->list.data[2])};
     }
-    return r->failed ? NULL : graph_scan(r->g, loop, args.len - 1, carries, e->span);
+    if (r->failed) return NULL;
+    return graph_scan_within(r->g, graph_scan(r->g, loop, n, carries, e->span), place);
 }
 
 /* @final(scan, 0), @yield(scan, value) */

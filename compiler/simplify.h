@@ -33,6 +33,11 @@ bool graph_simplify(Graph *g, const Node **roots, int n_roots, const Options *op
 /* Takes out what only differentiation needs: NODE_TAG and OP_STOP. */
 bool graph_untag(Graph *g, const Node **roots, int n_roots);
 
+/* --- hoist.c --------------------------------------------------------------------------------- */
+
+/* Takes out of the bodies of scans what depends on the step alone. */
+void graph_hoist(Graph *g, const Node **roots, int n_roots);
+
 /* --- simplify_outside.c ---------------------------------------------------------------------- */
 
 /* A sum with loads `outside 0` instead of tests that they stay inside, where that is the same. */

@@ -6,7 +6,8 @@
  * accumulators. What it loads may itself hang on such values: the pass of a reduction is the
  * number of reductions over the batch on the longest way to it. Everything else is computed
  * again in each pass that wants it, for the examples of the chunk: an iterator over the batch,
- * where its value counts, becomes its place in the chunk + the chunk's place in the split.
+ * where its value counts, becomes its place in the chunk + the chunk's place in the split. A
+ * scan is one computation, done again in each pass that wants any of its results.
  *
  * Nodes that need all examples at once are "late", and so is what depends on them: they are
  * computed at the end, where the batch axis is the whole split. What they take from nodes that are
@@ -343,6 +344,10 @@ static const Node *stream_node(void *data, Rewrite *rewrite, const Node *node)
         refuse(s, "this sorts the examples");
     if (node->kind == NODE_PIECES && extent_is_batch(node->shape[node->axis]))
         refuse(s, "this joins along the axis of the examples");
+    if (node->kind == NODE_SCAN && extent_is_batch(node->loop->extent))
+        refuse(s, "this goes from example to example");
+    if (is_accumulated(node) && node->free)
+        refuse(s, "this reduces over the examples at every step of a scan");
     if (s->failed) return node;
     if (node->kind != NODE_COMP && node->kind != NODE_SCATTER) return NULL;
     const Node *chunk = stream_domain(s, node);

@@ -255,8 +255,8 @@ static void verify_scan(Verifier *v, const Node *n)
     for (int k = 0; k < n->n_carries; k++) {
         Carry c = n->carries[k];
         bool leaf = c.leaf->kind == NODE_LEAF && c.leaf->leaf->kind == LEAF_CARRY &&
-                    c.leaf->leaf->loop == n->loop && c.leaf->leaf->number == k;
-        if (!leaf) fault(v, "carry %d is another's leaf", k);
+                    c.leaf->leaf->loop == n->loop;
+        if (!leaf) fault(v, "carry %d is no leaf of the loop", k);
         if (!same_kind(c.leaf, c.init)) fault(v, "carry %d starts as another type or shape", k);
         if (!same_kind(c.leaf, c.next)) fault(v, "carry %d changes its type or shape", k);
         if (loops_have(c.init->free, n->loop)) fault(v, "carry %d starts inside of its loop", k);
@@ -285,6 +285,11 @@ static void verify_result(Verifier *v, const Node *n)
     } else if (n->value->id >= n->id || n->type != n->value->type ||
                n->rank != n->value->rank + 1 || !extent_equal(n->shape[0], scan->loop->extent)) {
         fault(v, "a yield of another type or shape");
+    } else {
+        const LoopSet *loops = n->value->free;
+        for (int i = 0; loops && i < loops->n; i++)
+            if (loops->loops[i] != scan->loop && !loops_have(scan->free, loops->loops[i]))
+                fault(v, "a yield that hangs on a loop outside of which its scan stands");
     }
 }
 

@@ -599,6 +599,46 @@ def bounded(c):
     finish(c, results)
 
 
+def recurrent(c):
+    x = c.param("Input.x", c.normal(4, 6, 2), file="x")
+
+    def weights(path, gates, n, units=3):
+        """[gate, from, to] as PyTorch's [gate and to, from], and its two biases."""
+        shape = [gates] if gates > 1 else []
+        wx = c.param(path + ".wx", c.normal(*shape, n, units, scale=0.7))
+        wh = c.param(path + ".wh", c.normal(*shape, units, units, scale=0.7))
+        b = c.param(path + ".b", c.normal(*shape, units, scale=0.5))
+        other = torch.zeros(gates * units)
+        if gates == 3:
+            bn = c.param(path + ".bn", c.normal(units, scale=0.5))
+            other = torch.cat([torch.zeros(2 * units), bn])
+        return (wx.transpose(-1, -2).reshape(-1, n), wh.transpose(-1, -2).reshape(-1, units),
+                b.flatten(), other)
+
+    def run(kind, cells, inputs=2, **options):
+        module = kind(inputs, 3, batch_first=True, **options)
+        names = [name for name, _ in module.named_parameters()]
+        given = dict(zip(names, [w for cell in cells for w in cell]))
+        return torch.func.functional_call(module, given, x)[0]
+
+    nn = torch.nn
+    both = "Both.bidirectional1.cell"
+    gru = "BothGru.bidirectional1.cell"
+    deep = "Deep.stacked1.cell"
+    results = {
+        "Plain": run(nn.RNN, [weights("Plain.rnn1", 1, 2)]),
+        "Rectified": run(nn.RNN, [weights("Rectified.rnn1", 1, 2)], nonlinearity="relu"),
+        "Lstm": run(nn.LSTM, [weights("Lstm.lstm1", 4, 2)]),
+        "Gru": run(nn.GRU, [weights("Gru.gru1", 3, 2)]),
+        "Both": run(nn.LSTM, [weights(f"{both}{k}", 4, 2) for k in (1, 2)], bidirectional=True),
+        "BothGru": run(nn.GRU, [weights(f"{gru}{k}", 3, 2) for k in (1, 2)], bidirectional=True),
+        "Deep": run(nn.LSTM, [weights(deep + "1", 4, 2), weights(deep + "2[1]", 4, 3),
+                              weights(deep + "2[2]", 4, 3)], num_layers=3),
+        "Backwards": x.flip(1),
+    }
+    finish(c, results)
+
+
 def graphs(c):
     x = c.param("Points.x", c.normal(2, 5, 3), file="x")
     src = c.input("src", [[0, 1, 2, 3, 0, 2, 2], [4, 4, 0, 1, 1, 1, 3]])
@@ -1218,6 +1258,8 @@ def initializers(c):
         c.expect(name + "_y", torch.tensor(uniform))
     for name in ("Normal", "GlorotNormal", "HeNormal", "LecunNormal", "UnitNormal", "SmallNormal"):
         c.expect(name + "_y", torch.tensor(normal))
+    for name, n in (("Wide", 3), ("Tall", 3)):
+        c.expect(name + "_y", torch.eye(n))
     z = torch.linspace(-2, 2, 200001, dtype=torch.float64)
     weight = torch.exp(-z**2 / 2)
     moments = [(weight * f).sum() / weight.sum() for f in (z, z**2, z.abs())]
@@ -1613,7 +1655,7 @@ def notation(c):
 
 
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
-         batch_norm, attention, bounded, graphs, flows, dropout, standardize, losses, class_losses,
+         batch_norm, attention, bounded, recurrent, graphs, flows, dropout, standardize, losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
          mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, transformer, regression,

@@ -233,10 +233,10 @@ static void test_faults(void)
     finds(graph_final(g, graph_scan(g, loop, 1, &wide, NO_SPAN), 0), "changes its type or shape");
     Carry strange = {h, zero, next};
     finds(graph_final(g, graph_scan(g, other, 1, &strange, NO_SPAN), 0), "hangs on a loop");
-    Carry early = {number_carry(loop, 0), zero, zero};
-    Carry wrong[] = {early, {h, zero, next}};
-    finds(graph_final(g, graph_scan(g, loop, 2, wrong, NO_SPAN), 1), "another's leaf");
-    const Node *scan = graph_scan(g, loop, 1, &early, NO_SPAN);
+    Carry wrong = {number_carry(other, 0), zero, next};
+    finds(graph_final(g, graph_scan(g, loop, 1, &wrong, NO_SPAN), 0), "no leaf of the loop");
+    Carry good = {h, zero, next};
+    const Node *scan = graph_scan(g, loop, 1, &good, NO_SPAN);
     finds(graph_tag(g, scan), "a scan is no tensor");
     end();
 }
