@@ -55,6 +55,8 @@ static double node_operations(const Node *node)
     if (node->kind != NODE_COMP && node->kind != NODE_SCATTER) return 0;
     for (int i = 0; i < node->n_iters; i++)
         if (!extent_is_batch(node->iters[i])) points *= (double)node->iters[i].max;
+    for (int i = 0; node->free && i < node->free->n; i++)
+        points *= (double)node->free->loops[i]->extent.max;
     scalar_visit(node->body, operation_count, &each);
     if (node->guard) scalar_visit(node->guard, operation_count, &each);
     return points * each;

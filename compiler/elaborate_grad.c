@@ -70,7 +70,8 @@ static bool grad_fits(Elab *e, const Node *y, uint64_t extra_axes, const Node *t
     Nodes nodes = graph_reach(scratch, &y, 1);
     int rank = tag->rank, iters = 0;
     for (int i = 0; extra && i < nodes.len; i++) {
-        if (nodes.data[i]->rank > rank) rank = nodes.data[i]->rank;
+        int depth = nodes.data[i]->free ? nodes.data[i]->free->n : 0; /* axes of steps */
+        if (nodes.data[i]->rank + depth > rank) rank = nodes.data[i]->rank + depth;
         if (nodes.data[i]->n_iters > iters) iters = nodes.data[i]->n_iters;
     }
     arena_free(scratch);

@@ -304,8 +304,32 @@ static const Node *carried_final(Elab *e, const Node *scan, const Carried *c)
     return c->stays ? c->init : graph_final(e->g, scan, c->position);
 }
 
+/* Whether every tensor of the body has room for an axis of the steps of all scans around it, as derivatives
+ * and what is done for all steps at once want; reports if not. */
+static bool scan_fits(Elab *e, const Scan *scan, const Node *const *yields, Span span)
+{
+    Nodes roots = {0};
+    for (int i = 0; i < scan->carried.len; i++)
+        vec_push(e->arena, &roots, scan->carried.data[i]->next_node);
+    for (int i = 0; i < scan->yields.len; i++)
+        vec_push(e->arena, &roots, yields[i]);
+    Arena *scratch = arena_new();
+    Nodes nodes = graph_reach(scratch, roots.data, roots.len);
+    bool fits = true;
+    for (int i = 0; i < nodes.len; i++) {
+        const Node *node = nodes.data[i];
+        int depth = loops_have(node->free, scan->loop) ? node->free->n : 0;
+        fits = fits && node->rank + depth < MAX_RANK && node->n_iters + depth < MAX_ITERS - MAX_RANK;
+    }
+    arena_free(scratch);
+    if (fits) return true;
+    diag_error(e->context, span, "too many axes in a scan: with one for the steps a tensor has at most %d",
+               MAX_RANK - 1);
+    return false;
+}
+
 /* The nodes of a step: what is carried on, and what is yielded, over the context axes in `hidden`. */
-static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidden)
+static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidden, Span span)
 {
     for (int i = 0; i < scan->carried.len; i++) {
         Carried *c = scan->carried.data[i];
@@ -322,7 +346,7 @@ static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidde
         memcpy(shape + 1, yields[i]->shape, sizeof(Extent) * (size_t)yields[i]->rank);
         if (!shape_fits(e, yields[i]->rank + 1, shape, y->name.span)) return false;
     }
-    return true;
+    return scan_fits(e, scan, yields, span);
 }
 
 /* The yielded value: time in front of its own axes, behind the context axes. */
@@ -425,7 +449,7 @@ void exec_scan(Elab *e, Frame *f, const AstStmt *s)
     exec_block(e, f, &s->body);
     const Node **yields = NEW_ARRAY(e->arena, const Node *, scan.yields.len + 1);
     uint64_t *hidden = NEW_ARRAY(e->arena, uint64_t, scan.yields.len + 1);
-    ok = diag_errors(e->context) == errors && scan_nodes(e, &scan, yields, hidden);
+    ok = diag_errors(e->context) == errors && scan_nodes(e, &scan, yields, hidden, s->span);
     f->choices = choices;
     e->scan = scan.outer;
     snapshot_restore(e, f, &before);
