@@ -84,6 +84,43 @@ static bool stmts_conflict(Lowered *l, Stmt *a, Stmt *b)
            nodes_conflict(l, &ar, &bw);
 }
 
+/* Sizes that subscripts are compared with: they are read, too, but not by a load that can be replaced. */
+typedef struct SizeReads {
+    Lowered *l;
+    const Buffer *buffer;
+    bool inside, found;
+} SizeReads;
+
+static void size_load(void *data, const Scalar *s)
+{
+    SizeReads *r = data;
+    if (s->kind != SCALAR_LOAD) return;
+    if (r->inside && buffer_get(r->l, s->node) == r->buffer) r->found = true;
+    bool inside = r->inside;
+    r->inside = true;
+    for (int k = 0; k < s->node->rank && !inside; k++)
+        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, size_load, r);
+    r->inside = inside;
+}
+
+static void size_scalar(void *data, const Scalar **s)
+{
+    scalar_visit(*s, size_load, data);
+}
+
+static void size_stmt(void *data, Stmt *s)
+{
+    stmt_scalars(s, size_scalar, data);
+}
+
+static bool reads_as_size(Lowered *l, Stmt *s, const Buffer *b)
+{
+    SizeReads r = {l, b, false, false};
+    size_stmt(&r, s);
+    block_visit(&s->body, size_stmt, &r);
+    return r.found;
+}
+
 /* --- merging of loops ------------------------------------------------------------------------- */
 
 static bool loops_alike(const Stmt *a, const Stmt *b)
@@ -122,6 +159,8 @@ static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
     bool a_opaque, b_opaque;
     Accesses x = accesses_of(l, a, &a_opaque), y = accesses_of(l, b, &b_opaque);
     if (a_opaque || b_opaque) return false;
+    for (int i = 0; i < x.len; i++)
+        if (x.data[i].write && reads_as_size(l, b, buffer_get(l, x.data[i].node))) return false;
     for (int i = 0; i < x.len; i++)
         for (int k = 0; k < y.len; k++) {
             if (!x.data[i].write && !y.data[k].write) continue;
@@ -436,6 +475,7 @@ static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
         for (int k = 0; k < list.len; k++)
             contract_access(&c, &list.data[k]);
         if (opaque && stmt_uses(l, home.block->data[i], b)) c.fits = false;
+        if (reads_as_size(l, home.block->data[i], b)) c.fits = false;
         find_outside_stmt(&outside, home.block->data[i]);
         block_visit(&home.block->data[i]->body, find_outside_stmt, &outside);
     }

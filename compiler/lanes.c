@@ -83,9 +83,15 @@ static int64_t elements_of(const Node *node, int from)
     return n;
 }
 
+/* Whether nothing has to be computed first to know the extent. */
+static bool extent_known(Extent e)
+{
+    return !e.size || (e.size->kind == SCALAR_LOAD && e.size->node->kind == NODE_LEAF && !e.size->iters);
+}
+
 static bool is_examples(Extent e)
 {
-    return e.max >= MIN_EXAMPLES && !(e.size && e.size->iters);
+    return e.max >= MIN_EXAMPLES && extent_known(e);
 }
 
 typedef struct Look {
@@ -111,6 +117,8 @@ static void look_load(void *data, const Scalar *s)
 {
     Look *k = data;
     if (s->kind != SCALAR_LOAD) return;
+    for (int a = 0; a < s->n_args; a++)
+        if (!extent_known(s->node->shape[a])) k->fits = false;
     if (load_aligned(k, s)) {
         int stage = stage_get(k->p, s->node);
         if (stage > k->stage) k->stage = stage;
@@ -260,10 +268,10 @@ static void escape_load(void *data, const Scalar *s)
 static void escapes_find(Planner *p, const Node *node)
 {
     const LaneGroup *member = map_get(&p->member_of, node), *sink = map_get(&p->sink_of, node);
-    if (node->kind == NODE_COMP) {
+    if (node->kind == NODE_COMP && (member || sink)) {
         Escape e = {.p = p, .reader = member ? member : sink};
         e.look = (Look){.p = p, .node = node};
-        if (e.reader) e.look.examples = e.reader->examples;
+        e.look.examples = e.reader->examples;
         if (sink) e.look.iter = lanes_sink_iter(sink, node);
         scalar_visit(node->body, escape_load, &e);
         if (node->guard) scalar_visit(node->guard, escape_load, &e);

@@ -181,11 +181,12 @@ static int state_make(const NndHost *host, NndState *state, NndError *error)
         nnd_state_set(state, "train", train->name, error) ||
         nnd_state_set_int(state, "step", host->steps[host->last], error) ||
         nnd_state_set_int(state, "steps_per_epoch", nnd_host_per_epoch(host, host->last), error) ||
-        nnd_state_set_int(state, "log_rows", host->log_rows, error) ||
-        nnd_state_set_real(state, "loss_weight", 0, error);
+        nnd_state_set_int(state, "log_rows", host->log_rows, error);
     for (int i = 0; i < train->loss_count && !failed; i++) {
         snprintf(key, sizeof key, "loss_sum%d", i + 1);
         failed = nnd_state_set_real(state, key, 0, error);
+        snprintf(key, sizeof key, "loss_weight%d", i + 1);
+        if (!failed) failed = nnd_state_set_real(state, key, 0, error);
     }
     return failed;
 }

@@ -163,7 +163,7 @@ def train(work, *flags, folder="m.run"):
     if result.status:
         raise AssertionError(result.text())
     rows = common.read(os.path.join(work, "trace.csv")).strip().split("\n")[1:]
-    return [[float(word) for word in row.split(",")[2:]] for row in rows]
+    return [[float(word) for word in row.split(",")[3:]] for row in rows]
 
 
 def saved(path):
