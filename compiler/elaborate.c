@@ -163,6 +163,10 @@ static void define_like(Elab *e, Scope *scope, Definition *d, const AstItem *ite
 {
     const Definition *other = definition_find(e, scope, item->other);
     if (!other) return;
+    if (other == d) {
+        diag_error(e->context, item->other.span, "the model `%s` cannot be like itself", item->other.name);
+        return;
+    }
     if (!other->function || other->function->kind != FUNCTION_MODEL) {
         diag_error(e->context, item->other.span, "`%s` is not a model", item->other.name);
         return;

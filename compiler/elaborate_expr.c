@@ -39,8 +39,29 @@ const char *expr_text(Elab *e, const AstExpr *x)
 
 /* --- names --------------------------------------------------------------------------------------------- */
 
+/* The data sets of the train block that have the name, if several do; NULL otherwise. */
+static const char *name_in_several(Elab *e, Name name)
+{
+    StrBuf sets = str_new(e->arena);
+    int found = 0;
+    for (int d = 0; e->train && d < e->train->data.len; d++) {
+        const DataSet *data = e->train->data.data[d];
+        const Split *split = &data->splits[SPLIT_TRAIN];
+        for (int i = 0; i < split->fields.len; i++)
+            if (split->fields.data[i]->name == name)
+                str_printf(&sets, "%s%s.%s", found++ ? " or " : "", data->name, name);
+    }
+    return found > 1 ? str_text(&sets) : NULL;
+}
+
 static Value name_error(Elab *e, const Frame *f, AstName name)
 {
+    const char *several = f->kind == FRAME_TRAIN ? name_in_several(e, name.name) : NULL;
+    if (several) {
+        diag_error(e->context, name.span, "several data sets have `%s`", name.name);
+        diag_hint(e->context, "say which: %s", several);
+        return value_error();
+    }
     VEC(const char *) words = {0};
     for (int i = 0; i < f->indices.len; i++)
         vec_push(e->arena, &words, f->indices.data[i]->name);

@@ -19,6 +19,17 @@ static Nodes loss_reach(Elab *e, Arena *scratch, const Node *loss)
 
 typedef VEC(Name) NameList;
 
+static bool over_add(Elab *e, Name model, Span span, NameList *models)
+{
+    for (int i = 0; i < models->len; i++)
+        if (models->data[i] == model) {
+            diag_error(e->context, span, "`over` names %s twice", model);
+            return false;
+        }
+    vec_push(e->arena, models, model);
+    return true;
+}
+
 /* The names of the models behind `over`; false after an error. */
 static bool over_models(Elab *e, Frame *f, const AstStmt *s, NameList *models)
 {
@@ -35,7 +46,8 @@ static bool over_models(Elab *e, Frame *f, const AstStmt *s, NameList *models)
             function = function->members[k];
         if (function && function->kind == FUNCTION_MODELS && !who->index) {
             for (int m = 0; m < function->n_members; m++)
-                vec_push(e->arena, models, function->members[m]->model->model->name);
+                if (!over_add(e, function->members[m]->model->model->name, who->name.span, models))
+                    return false;
         } else if (function && function->kind == FUNCTION_MODELS) {
             diag_error(e->context, who->name.span, "there are %d models %s, numbered from 0",
                        function->n_members, function->name);
@@ -46,7 +58,7 @@ static bool over_models(Elab *e, Frame *f, const AstStmt *s, NameList *models)
                        who->name.name);
             return false;
         } else if (function && function->kind == FUNCTION_MODEL) {
-            vec_push(e->arena, models, function->model->model->name);
+            if (!over_add(e, function->model->model->name, who->name.span, models)) return false;
         } else {
             diag_error(e->context, who->name.span, "`over` names models; `%s` is %s", who->name.name,
                        value_describe(e, &v));
