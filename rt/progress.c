@@ -59,6 +59,12 @@ static double progress_rate(const NndProgress *progress, double now)
     return passed > 0 ? (double)progress->examples / passed : 0;
 }
 
+/* What is counted: without data, every step is an epoch. */
+static const char *progress_unit(const NndProgress *progress)
+{
+    return progress->batches == 1 && progress->examples == 0 ? "step" : "epoch";
+}
+
 void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int64_t examples,
                         double loss)
 {
@@ -77,10 +83,12 @@ void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int
     int64_t all = progress->epochs * progress->batches - progress->first;
     double remains =
         done > 0 && all > done ? (now - progress->start) / (double)done * (double)(all - done) : 0;
-    fprintf(progress->out, "\r\033[Kepoch %lld/%lld  loss %.4g  %s examples/s  %s left",
-            (long long)epoch + 1, (long long)progress->epochs, nnd_progress_loss(progress),
-            progress_grouped(rate, sizeof rate, progress_rate(progress, now)),
-            progress_time(left, sizeof left, remains));
+    fprintf(progress->out, "\r\033[K%s %lld/%lld  loss %.4g", progress_unit(progress),
+            (long long)epoch + 1, (long long)progress->epochs, nnd_progress_loss(progress));
+    if (progress->examples > 0)
+        fprintf(progress->out, "  %s examples/s",
+                progress_grouped(rate, sizeof rate, progress_rate(progress, now)));
+    fprintf(progress->out, "  %s left", progress_time(left, sizeof left, remains));
     fflush(progress->out);
 }
 
@@ -94,7 +102,7 @@ void nnd_progress_epoch(NndProgress *progress, int64_t epoch, int64_t step,
         if (step >= 0)
             fprintf(progress->out, "step %lld", (long long)step);
         else
-            fprintf(progress->out, "epoch %lld/%lld", (long long)epoch + 1,
+            fprintf(progress->out, "%s %lld/%lld", progress_unit(progress), (long long)epoch + 1,
                     (long long)progress->epochs);
         if (progress->loss_weight > 0) fprintf(progress->out, "  loss %.4g", nnd_progress_loss(progress));
         for (int i = 0; i < count; i++)

@@ -90,6 +90,15 @@ static void test_progress(void)
     CU_ASSERT_PTR_NULL(strstr(text + 1, "\r"));
     CU_ASSERT_PTR_NULL(strchr(text, '\n'));
     fclose(out);
+    out = tmpfile(); /* without data steps are counted */
+    nnd_progress_start(&progress, out, false, 20, 1, 0, 0);
+    nnd_progress_batch(&progress, 4, 0, 0, 0.5);
+    nnd_progress_epoch(&progress, 4, -1, names, values, 0);
+    rewind(out);
+    CU_ASSERT_PTR_NOT_NULL(fgets(text, sizeof text, out));
+    CU_ASSERT(strncmp(text, "step 5/20  loss 0.5  ", 21) == 0);
+    CU_ASSERT_PTR_NULL(strstr(text, "examples"));
+    fclose(out);
 }
 
 static void test_stop(void)
