@@ -1480,6 +1480,29 @@ def pinn(c):
     c.expect("trained_y", u(x, t))
 
 
+def lstm(c):
+    x, label = c.input("x", c.normal(40, 7, 3)), c.input("label", c.draws.integers(0, 2, 40))
+    wx, wh = (c.param(f"Net.lstm1.{name}", c.normal(4, n, 6, scale=0.4)) for name, n in (("wx", 3), ("wh", 6)))
+    b, out = c.param("Net.lstm1.b", c.normal(4, 6, scale=0.4)), c.dense("Net.dense1", 6, 2)
+
+    def net(x):
+        """PyTorch's gates come in the same order: input, forget, cell, output."""
+        weights = [wx.transpose(1, 2).flatten(0, 1), wh.transpose(1, 2).flatten(0, 1), b.flatten(),
+                   torch.zeros(24, dtype=c.dtype)]
+        start = (torch.zeros(1, len(x), 6, dtype=c.dtype),) * 2
+        h, _, _ = torch._VF.lstm(x, start, weights, True, 1, 0.0, False, False, True)
+        return out(h[:, -1])
+
+    at = batches(8, x, label)
+
+    def loss(step):
+        x, y = at(step)
+        return F.cross_entropy(net(x), y)
+
+    c.train(10, (loss, torch.optim.Adam(c.params.values(), 0.01)))
+    c.expect("trained_y", net(x))
+
+
 def transformer(c):
     text = c.draws.integers(0, 7, (12, 7))
     token, after = c.input("token", text[:, :-1]), c.input("next", text[:, 1:])
@@ -1658,7 +1681,7 @@ CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, po
          batch_norm, attention, bounded, recurrent, graphs, flows, dropout, standardize, losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
-         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, transformer, regression,
+         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
          second_derivatives, second_layers, notation]
 
 
