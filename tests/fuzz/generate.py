@@ -359,7 +359,7 @@ class Body:
             ("mean[s, t where s < t] y[s] * sin(y[t])", False),
             ("prod(1 + 0.1 * tanh(y)) + argmax(y) * 0.01", False),
             ("slope(y)", None),
-            ("if T > 1 then y[T - 1] * y[1] else 0.3", False)]
+            ("if T > 1 then y[T - 1] * y[T - 2] else 0.3", False)]
         body, keep = self.random.choice(forms)
         if self.random.random() < 0.3:
             body, keep = "windows(y)", None
