@@ -359,7 +359,7 @@ class Body:
             ("mean[s, t where s < t] y[s] * sin(y[t])", False),
             ("prod(1 + 0.1 * tanh(y)) + argmax(y) * 0.01", False),
             ("slope(y)", None),
-            ("if T > 1 then y[T - 1] * y[1] else 0.3", False)]
+            ("if T > 1 then y[T - 1] * y[T - 2] else 0.3", False)]
         body, keep = self.random.choice(forms)
         if self.random.random() < 0.3:
             body, keep = "windows(y)", None
@@ -387,6 +387,36 @@ class Body:
         self.lines.append(f"for k in 0..{rounds} {{ {name} = tanh({name} + 0.1 * k) }}")
         self.values.append(Value(name, x.shape))
 
+    def scan(self):
+        """A recurrence over the first axis: the yields, the last value, or both are kept."""
+        x = self.pick(1) or self.pick(2)
+        if not x:
+            return False
+        k = self.count = self.count + 1
+        steps, shape = x.shape[0], x.shape[1:]
+        type_ = f"[{shape[0]}]" if shape else "real"
+        forms = ["tanh({x}[t] + 0.5 * h{k})", "0.7 * h{k} + 0.1 * {x}[t]",
+                 "h{k} * cos({x}[t]) + 0.01 * t", "sin(h{k} + {x}[t] * c{k})"]
+        if not self.smooth:
+            forms += ["if t % 2 == 0 then {x}[t] else 0.5 * h{k}", "max(h{k}, {x}[t]) * 0.9",
+                      "0.5 * h{k} + 0.1 * rand()"]
+        lines = [f"next h{k} = " + self.random.choice(forms).format(x=x.name, k=k)]
+        if shape and self.random.random() < 0.5:
+            n = shape[0]
+            self.lines.append(f"param u{k}: [{n}, {n}] = 0.3 * randn() / sqrt({n})")
+            lines = [f"p{k}[j] = sum[i] h{k}[i] * u{k}[i, j]",
+                     f"next h{k} = tanh({x.name}[t] + p{k})"]
+        lines.append(f"next c{k} = " + self.random.choice(["next h{k}", "h{k}", "c{k} * 0.5"])
+                     .format(k=k))
+        lines.append(f"yield y{k} = " + self.random.choice(["next h{k}", "h{k} * c{k}", "next c{k}"])
+                     .format(k=k))
+        way = self.random.choice(["", " reversed"])
+        self.lines.append(f"scan t < {steps}{way} carry h{k}: {type_} = 0.1, c{k}: {type_} = 0.3 "
+                          f"{{ " + "; ".join(lines) + " }")
+        self.values.append(Value(f"y{k}", [steps] + shape))
+        if self.random.random() < 0.5:
+            self.values.append(Value(f"h{k}", shape))
+
     def choose(self):
         x = self.pick()
         condition = self.pick(0)
@@ -412,7 +442,8 @@ class Body:
 
     STATEMENTS = [unary, unary, binary, binary, transpose, outer, contract, contract, reduce,
                   reduce, window, window, conv, pool, slice, concat, stack, reshape, dense, dense,
-                  softmax, param, gather, guard, gradient, jacobian, helper, helper, bounded, loop, choose, draw, normalize]
+                  softmax, param, gather, guard, gradient, jacobian, helper, helper, bounded, loop, scan, scan,
+                  choose, draw, normalize]
 
 
 LIBRARY = """# A layer with a state: subtracts the running mean, in training that of the batch.

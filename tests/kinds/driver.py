@@ -35,6 +35,34 @@ def test_train_log():
     return None
 
 
+RECURRENCE = """
+model Net(x: [STEPS, 4]) -> [STEPS, 5] = dense(lstm(x, 8), 5)
+data noise { x[n < 4, t < STEPS, i < 4] = randn(); label[n < 4, k < 3] = 1 + (n + k) % 4 }
+train net on noise {
+    batch: 2
+    epochs: 1
+    minimize mean(ctc(Net(x), label)) using adam(0.01)
+}
+"""
+
+
+def test_recurrence_size():
+    """The code of two scans and their derivatives does not grow with the steps: the same loops as lowered; tiles
+    and chunks of the optimised code, which follow sizes, may differ a little."""
+    loops, lines = [], []
+    for steps in ("10", "10000"):
+        work = program(RECURRENCE.replace("STEPS", steps))
+        for level in ("-O0", "-O2"):
+            problem = must(common.nndc("build", "m.nnd", "-o", f"m{level}.c", level, "--quiet", cwd=work))
+            if problem:
+                return problem
+        loops.append(common.read(os.path.join(work, "m-O0.c")).count("for ("))
+        lines.append(common.read(os.path.join(work, "m-O2.c")).count("\n"))
+    if loops[0] != loops[1] or lines[1] > 1.1 * lines[0]:
+        return f"10 and 10000 steps: {loops} loops, {lines} lines"
+    return None
+
+
 def test_train_quiet():
     result = common.nndc("train", "m.nnd", "--quiet", cwd=program())
     return must(result) or (result.text() if result.out or result.err else None)

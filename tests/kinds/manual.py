@@ -1,7 +1,7 @@
 """The documentation's programs: every fenced ```nnd block of README.md and lang/MANUAL.md passes
 `nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one
 file stand alone. And the programs of tests/language, which together use the whole language, become
-trainers that the C compiler accepts."""
+trainers, or libraries where a host program feeds them, that the C compiler accepts."""
 import glob
 import os
 import re
@@ -23,7 +23,8 @@ def tests():
 
 
 def build(program):
-    result = common.nndc("build", program, "-o", os.path.join(common.folder(), "program"))
+    fed = ["--lib"] if re.search(r"\bfeed \w+:", common.read(program)) else []
+    result = common.nndc("build", *fed, program, "-o", os.path.join(common.folder(), "program"))
     return result.text() if result.status else None
 
 

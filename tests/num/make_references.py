@@ -1480,6 +1480,29 @@ def pinn(c):
     c.expect("trained_y", u(x, t))
 
 
+def lstm(c):
+    x, label = c.input("x", c.normal(40, 7, 3)), c.input("label", c.draws.integers(0, 2, 40))
+    wx, wh = (c.param(f"Net.lstm1.{name}", c.normal(4, n, 6, scale=0.4)) for name, n in (("wx", 3), ("wh", 6)))
+    b, out = c.param("Net.lstm1.b", c.normal(4, 6, scale=0.4)), c.dense("Net.dense1", 6, 2)
+
+    def net(x):
+        """PyTorch's gates come in the same order: input, forget, cell, output."""
+        weights = [wx.transpose(1, 2).flatten(0, 1), wh.transpose(1, 2).flatten(0, 1), b.flatten(),
+                   torch.zeros(24, dtype=c.dtype)]
+        start = (torch.zeros(1, len(x), 6, dtype=c.dtype),) * 2
+        h, _, _ = torch._VF.lstm(x, start, weights, True, 1, 0.0, False, False, True)
+        return out(h[:, -1])
+
+    at = batches(8, x, label)
+
+    def loss(step):
+        x, y = at(step)
+        return F.cross_entropy(net(x), y)
+
+    c.train(10, (loss, torch.optim.Adam(c.params.values(), 0.01)))
+    c.expect("trained_y", net(x))
+
+
 def transformer(c):
     text = c.draws.integers(0, 7, (12, 7))
     token, after = c.input("token", text[:, :-1]), c.input("next", text[:, 1:])
@@ -1608,6 +1631,40 @@ def second_layers(c):
                0.01 * slope("Block", 5, 4, scale=3) + slope("Points", 5, 2))
 
 
+def fourth_derivatives(c):
+    def derivative(y, x, times):
+        for _ in range(times):
+            y = torch.autograd.grad(y.sum(), x, create_graph=True)[0]
+        return y
+
+    x = c.input("x", c.normal(7, scale=0.7)).requires_grad_()
+    y = c.input("y", c.normal(7, scale=0.7)).requires_grad_()
+    ends = c.input("ends", np.array([0.0, 1.0])).requires_grad_()
+
+    def dense(path, inputs, outputs):
+        """Weights so small that five derivatives of tanh leave single precision its digits."""
+        w = c.param(path + ".w", c.normal(inputs, outputs, scale=0.4))
+        b = c.param(path + ".b", c.normal(outputs, scale=0.5))
+        return lambda x: F.linear(x, w.T, b)
+
+    layers = [dense("U.dense1", 1, 4), dense("U.dense2", 4, 3), dense("U.dense3", 3, 1)]
+    hidden, out = dense("W.dense1", 2, 4), dense("W.dense2", 4, 1)
+
+    def u(x):
+        return layers[2](torch.tanh(layers[1](torch.tanh(layers[0](x[:, None])))))[:, 0]
+
+    w = out(torch.tanh(hidden(torch.stack([x, y], -1))))[:, 0]
+    across = derivative(derivative(w, x, 2), y, 2)
+    plate = derivative(w, x, 4) + 2 * across + derivative(w, y, 4)
+    bend, load, at_ends = derivative(u(x), x, 2), derivative(u(x), x, 4), u(ends)
+
+    c.expect("Bend_y", bend)
+    c.expect("Load_y", load)
+    beam = 0.1 * ((load - torch.sin(math.pi * x))**2).mean()
+    supports = (at_ends**2 + derivative(at_ends, ends, 2)**2).mean()
+    c.gradient(beam + supports, 0.1 * ((plate - x * y)**2).mean())
+
+
 def notation(c):
     row = c.input("row", [2, 0, 2, 1, 0])
 
@@ -1658,8 +1715,8 @@ CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, po
          batch_norm, attention, bounded, recurrent, graphs, flows, dropout, standardize, losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
-         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, transformer, regression,
-         second_derivatives, second_layers, notation]
+         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
+         second_derivatives, second_layers, fourth_derivatives, notation]
 
 
 def main():
