@@ -316,6 +316,11 @@ static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
         return false;
     }
+    const Scalar *taken = scan_taken(e, e->scan);
+    if (taken && f->base && taken->iters & (((uint64_t)1 << f->base) - 1)) {
+        elab_unsupported(e, span, "`each` in a scan whose length differs between instances");
+        return false;
+    }
     *over |= ((uint64_t)1 << f->base) - 1;
     return true;
 }

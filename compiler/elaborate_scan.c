@@ -333,12 +333,17 @@ static bool scan_fits(Elab *e, const Scan *scan, const Node *const *yields, Span
 /* The nodes of a step: what is carried on, and what is yielded, over the context axes in `hidden`. */
 static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidden, Span span)
 {
+    const Scalar *taken = scan_taken(e, scan);
     for (int i = 0; i < scan->carried.len; i++) {
         Carried *c = scan->carried.data[i];
+        if (c->state && c->next_node != c->leaf && taken) {
+            elab_unsupported(e, span, "a state that changes in a scan whose length differs between "
+                             "instances");
+            return false;
+        }
         if (c->state || !c->has_next) continue;
         if (c->next.kind == VALUE_ERROR) return false;
         Value next = c->next;
-        const Scalar *taken = scan_taken(e, scan);
         if (taken) next.scalar = scalar_select(e->g, taken, next.scalar, c->value.scalar);
         c->next_node = over_context(e, &next, c->next.scalar->span);
         if (!c->next_node) return false;
