@@ -70,7 +70,10 @@ const Scalar *step_load(Elab *e, const Scalar *load, StepRead read)
 {
     const Scalar *zero = scalar_const(e->g, load->type, 0), *taken = scan_taken(e, e->scan);
     if (read == STEP_INSIDE) return scalar_load(e->g, load->node, load->args, zero, load->span);
-    if (!taken || !in_bounded_step(e, load)) return load;
+    bool stepping = false; /* what is not read at the step is what an earlier step or this one made */
+    for (int i = 0; i < load->n_args; i++)
+        stepping = stepping || in_bounded_step(e, load->args[i]);
+    if (!taken || !stepping) return load;
     if (read == STEP_PLAIN && taken->iters & ~load->iters) return load; /* the same for all instances */
     return scalar_select(e->g, taken, load, zero);
 }
