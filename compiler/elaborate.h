@@ -237,6 +237,7 @@ typedef struct Scan {
     const Frame *frame;     /* whose body it stands in */
     const Loop *loop;
     Extent extent;
+    const Scalar *length;   /* the steps that an instance takes, over context axes; NULL: all do the same */
     VEC(Carried *) carried;
     VEC(Yielded) yields;
 } Scan;
@@ -440,6 +441,22 @@ bool scan_yields(const Elab *e, const Frame *f, Name name);
 Carried *scan_state(Elab *e, const Persistent *p);
 /* The number of the step, of all steps of this and the outer scans. */
 const Scalar *scan_position(const Elab *e, const Scan *scan);
+
+/* elaborate_steps.c: scans over bounded axes */
+
+/* Whether an instance takes the step of this and the outer scans; NULL: all do. */
+const Scalar *scan_taken(Elab *e, const Scan *scan);
+/* The formula of a value that gets a name: zero in steps that an instance does not take. */
+const Scalar *step_value(Elab *e, const Value *v);
+/* How a subscript reads in a step that an instance may not take. */
+typedef enum StepRead {
+    STEP_PLAIN,  /* as anywhere */
+    STEP_INSIDE, /* inside its axis in all steps that are taken */
+    STEP_CHECKED /* to be checked in these */
+} StepRead;
+StepRead step_read(Elab *e, const Scalar *sub, Extent axis, const Extent *iters, int n);
+/* The load, zero in steps that an instance does not take. */
+const Scalar *step_load(Elab *e, const Scalar *load, StepRead read);
 
 /* persist.c */
 /* The value over all context axes from `first` on, in order, as a node; they must be its only ones. */

@@ -38,13 +38,17 @@ static bool has_load(const Scalar *a)
     return false;
 }
 
-/* Checks that a subscript stays in its axis; what is read from data is checked at run time. */
+/* Checks that a subscript stays in its axis; what is read from data is checked at run time. `read` becomes how
+ * it is read in steps that an instance may not take, if that is more careful than what it was. */
 static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int axis, Extent whole,
-                            const Scalar *sub, Span span)
+                            const Scalar *sub, StepRead *read, Span span)
 {
     Extent iters[MAX_CONTEXT];
     for (int i = 0; i < e->axes.len; i++)
         iters[i] = e->axes.data[i].extent;
+    StepRead step = step_read(e, sub, whole, iters, e->axes.len);
+    if (step > *read) *read = step;
+    if (step == STEP_INSIDE) return true;
     Range range = scalar_range(sub, iters, e->axes.len);
     if (range_within(range, whole) || has_load(sub)) return true;
     if (range.hi < range.lo) return true; /* over nothing */
@@ -100,7 +104,8 @@ static bool slice_bounded(Elab *e, Frame *f, const AstSub *s, Extent whole, Valu
 /* One subscript: sets its formula, or for a slice the new visible axis. map: what stands for the visible
  * axes before. */
 static bool subscript_one(Elab *e, Frame *f, const AstExpr *x, const Value *base, int axis,
-                          const Scalar *const *map, const Scalar **sub, Value *result)
+                          const Scalar *const *map, const Scalar **sub, StepRead *read,
+                          Value *result)
 {
     const AstSub *s = &x->subscript.subs.data[axis];
     Extent extent = extent_renumber(e, base->shape[axis], map);
@@ -147,7 +152,7 @@ static bool subscript_one(Elab *e, Frame *f, const AstExpr *x, const Value *base
         return false;
     }
     *sub = scalar_convert(e->g, v.scalar, TYPE_INT);
-    return x->subscript.outside || subscript_check(e, x, base, axis, extent, *sub, s->span);
+    return x->subscript.outside || subscript_check(e, x, base, axis, extent, *sub, read, s->span);
 }
 
 static Value eval_outside(Elab *e, Frame *f, const AstExpr *x, ElemType type)
@@ -262,10 +267,11 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     Value result = {.kind = VALUE_TENSOR};
     const Scalar *load = base.scalar, *at[MAX_RANK], *map[VISIBLE + MAX_RANK] = {NULL};
     bool ok = true;
+    StepRead read = STEP_PLAIN;
     for (int k = 0; k < base.rank; k++) {
         if (k < subs->len) {
             at[k] = NULL;
-            if (!subscript_one(e, f, x, &base, k, map, &at[k], &result)) ok = false;
+            if (!subscript_one(e, f, x, &base, k, map, &at[k], &read, &result)) ok = false;
         } else {
             at[k] = scalar_iter(e->g, VISIBLE + result.rank);
             result.shape[result.rank++] = extent_renumber(e, base.shape[k], map);
@@ -274,7 +280,7 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     }
     if (!ok) return value_error();
     if (!x->subscript.outside) {
-        result.scalar = scalar_substitute(e->g, load, map, VISIBLE + MAX_RANK);
+        result.scalar = step_load(e, scalar_substitute(e->g, load, map, VISIBLE + MAX_RANK), read);
         return result;
     }
     Value outside = eval_outside(e, f, x->subscript.outside, load->type);
@@ -308,6 +314,11 @@ static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
     }
     if (f->base == 0 && f->kind != FRAME_OPTIMIZER) {
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
+        return false;
+    }
+    const Scalar *taken = scan_taken(e, e->scan);
+    if (taken && f->base && taken->iters & (((uint64_t)1 << f->base) - 1)) {
+        elab_unsupported(e, span, "`each` in a scan whose length differs between instances");
         return false;
     }
     *over |= ((uint64_t)1 << f->base) - 1;

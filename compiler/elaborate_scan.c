@@ -132,8 +132,9 @@ static bool carries_start(Elab *e, Frame *f, const AstStmt *s, Value *starts, co
 
 /* --- the range ------------------------------------------------------------------------------------------------ */
 
-static bool scan_extent(Elab *e, Frame *f, const AstStmt *s, Extent *out)
+static bool scan_extent(Elab *e, Frame *f, const AstStmt *s, Scan *scan)
 {
+    Extent *out = &scan->extent;
     const AstIndex *index = &s->indices.data[0];
     if (!index->bound) {
         diag_error(e->context, index->span, "how far does the scan go?");
@@ -155,8 +156,9 @@ static bool scan_extent(Elab *e, Frame *f, const AstStmt *s, Extent *out)
         return true;
     }
     if (bound.kind == VALUE_TENSOR && bound.max) {
-        elab_unsupported(e, index->bound->span, "a scan whose length differs between instances");
-        return false;
+        *out = extent_fixed(bound.max);
+        scan->length = bound.scalar;
+        return true;
     }
     diag_error(e->context, index->bound->span,
                "the number of steps of a scan must be known when compiling, or be the size of an axis; "
@@ -331,11 +333,19 @@ static bool scan_fits(Elab *e, const Scan *scan, const Node *const *yields, Span
 /* The nodes of a step: what is carried on, and what is yielded, over the context axes in `hidden`. */
 static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidden, Span span)
 {
+    const Scalar *taken = scan_taken(e, scan);
     for (int i = 0; i < scan->carried.len; i++) {
         Carried *c = scan->carried.data[i];
+        if (c->state && c->next_node != c->leaf && taken) {
+            elab_unsupported(e, span, "a state that changes in a scan whose length differs between "
+                             "instances");
+            return false;
+        }
         if (c->state || !c->has_next) continue;
         if (c->next.kind == VALUE_ERROR) return false;
-        c->next_node = over_context(e, &c->next, c->next.scalar->span);
+        Value next = c->next;
+        if (taken) next.scalar = scalar_select(e->g, taken, next.scalar, c->value.scalar);
+        c->next_node = over_context(e, &next, c->next.scalar->span);
         if (!c->next_node) return false;
     }
     for (int i = 0; i < scan->yields.len; i++) {
@@ -350,12 +360,13 @@ static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidde
 }
 
 /* The yielded value: time in front of its own axes, behind the context axes. */
-static Value yield_value(Elab *e, const Node *node, uint64_t hidden, const Value *element)
+static Value yield_value(Elab *e, const Scan *scan, const Node *node, uint64_t hidden,
+                         const Value *element)
 {
     Value v = {.kind = VALUE_TENSOR, .rank = element->rank + 1};
     const Scalar *subs[MAX_RANK] = {scalar_iter(e->g, VISIBLE)};
     int n = 1;
-    v.shape[0] = node->shape[0];
+    v.shape[0] = scan->length ? (Extent){scan->extent.max, scan->length} : node->shape[0];
     for (int i = 0; i < VISIBLE; i++)
         if (hidden >> i & 1) subs[n++] = scalar_iter(e->g, i);
     for (int k = 0; k < element->rank; k++) {
@@ -402,7 +413,7 @@ static void scan_leave(Elab *e, Frame *f, const AstStmt *s, Scan *scan, const No
         const Yielded *y = &scan->yields.data[i];
         const Node *all = graph_yield(e->g, node, yields[i], y->name.span);
         graph_name(all, y->name.name);
-        Value v = yield_value(e, all, hidden[i], &y->value);
+        Value v = yield_value(e, scan, all, hidden[i], &y->value);
         local_bind(e, f, y->name, &v);
     }
 }
@@ -435,7 +446,7 @@ void exec_scan(Elab *e, Frame *f, const AstStmt *s)
     Value *starts = NEW_ARRAY(e->arena, Value, s->carries.len + 1);
     const Node **inits = NEW_ARRAY(e->arena, const Node *, s->carries.len + 1);
     Scan scan = {.outer = e->scan, .frame = f};
-    bool ok = scan_extent(e, f, s, &scan.extent);
+    bool ok = scan_extent(e, f, s, &scan);
     if (!carries_start(e, f, s, starts, inits) || !ok) {
         scan_failed(e, f, s);
         return;

@@ -236,7 +236,8 @@ static void lower_scatter(Lowered *l, const Node *node)
         body = &guard->body;
     }
     for (int axis = 0; axis < node->rank; axis++) { /* what falls outside is dropped */
-        Extent extent = node->shape[axis];
+        Extent extent = node->shape[axis]; /* its size is of the place that is added to */
+        if (extent.size) extent.size = scalar_substitute(l->g, extent.size, node->position, axis);
         const Scalar *at = node->position[axis];
         if (range_within(scalar_range(at, node->iters, node->n_iters), extent)) continue;
         const Scalar *below = scalar_op2(l->g, OP_LT, at, extent_scalar(l, extent));

@@ -200,7 +200,9 @@ Value value_settle(Elab *e, const Value *v, Name name, Span span)
 {
     if (v->kind != VALUE_TENSOR || value_is_number(v) || v->max) return *v;
     uint64_t hidden;
-    const Node *node = value_node(e, v, &hidden, span);
+    Value stepped = *v;
+    stepped.scalar = step_value(e, v);
+    const Node *node = value_node(e, &stepped, &hidden, span);
     if (name && node->kind != NODE_LEAF) graph_name(node, name);
     return value_of_hidden(e, node, hidden);
 }

@@ -599,27 +599,35 @@ def bounded(c):
     finish(c, results)
 
 
+def recurrent_weights(c, path, gates, n, units=3):
+    """[gate, from, to] as PyTorch's [gate and to, from], and its two biases."""
+    shape = [gates] if gates > 1 else []
+    wx = c.param(path + ".wx", c.normal(*shape, n, units, scale=0.7))
+    wh = c.param(path + ".wh", c.normal(*shape, units, units, scale=0.7))
+    b = c.param(path + ".b", c.normal(*shape, units, scale=0.5))
+    other = torch.zeros(gates * units)
+    if gates == 3:
+        bn = c.param(path + ".bn", c.normal(units, scale=0.5))
+        other = torch.cat([torch.zeros(2 * units), bn])
+    return (wx.transpose(-1, -2).reshape(-1, n), wh.transpose(-1, -2).reshape(-1, units),
+            b.flatten(), other)
+
+
+def recurrent_run(kind, x, cells, inputs=2, **options):
+    module = kind(inputs, 3, batch_first=True, **options)
+    names = [name for name, _ in module.named_parameters()]
+    given = dict(zip(names, [w for cell in cells for w in cell]))
+    return torch.func.functional_call(module, given, (x,))[0]
+
+
 def recurrent(c):
     x = c.param("Input.x", c.normal(4, 6, 2), file="x")
 
-    def weights(path, gates, n, units=3):
-        """[gate, from, to] as PyTorch's [gate and to, from], and its two biases."""
-        shape = [gates] if gates > 1 else []
-        wx = c.param(path + ".wx", c.normal(*shape, n, units, scale=0.7))
-        wh = c.param(path + ".wh", c.normal(*shape, units, units, scale=0.7))
-        b = c.param(path + ".b", c.normal(*shape, units, scale=0.5))
-        other = torch.zeros(gates * units)
-        if gates == 3:
-            bn = c.param(path + ".bn", c.normal(units, scale=0.5))
-            other = torch.cat([torch.zeros(2 * units), bn])
-        return (wx.transpose(-1, -2).reshape(-1, n), wh.transpose(-1, -2).reshape(-1, units),
-                b.flatten(), other)
+    def weights(*which):
+        return recurrent_weights(c, *which)
 
-    def run(kind, cells, inputs=2, **options):
-        module = kind(inputs, 3, batch_first=True, **options)
-        names = [name for name, _ in module.named_parameters()]
-        given = dict(zip(names, [w for cell in cells for w in cell]))
-        return torch.func.functional_call(module, given, x)[0]
+    def run(kind, cells, **options):
+        return recurrent_run(kind, x, cells, **options)
 
     nn = torch.nn
     both = "Both.bidirectional1.cell"
@@ -635,6 +643,71 @@ def recurrent(c):
         "Deep": run(nn.LSTM, [weights(deep + "1", 4, 2), weights(deep + "2[1]", 4, 3),
                               weights(deep + "2[2]", 4, 3)], num_layers=3),
         "Backwards": x.flip(1),
+    }
+    finish(c, results)
+
+
+def recurrent_bounded(c):
+    lengths = c.input("T", [6, 1, 0, 3, 5])
+    x = c.param("Input.x", c.normal(5, 6, 2))
+    # What is read in predictions has NaN behind each sequence's end.
+    c.given["x"] = np.array(c.given["init/Input.x"])
+    for n, row in zip(lengths, c.given["x"]):
+        row[n:] = np.nan
+    some = [i for i, n in enumerate(lengths) if n > 0]  # PyTorch packs no empty sequences
+    packed = torch.nn.utils.rnn.pack_padded_sequence(
+        x[some], torch.tensor([int(lengths[i]) for i in some]), batch_first=True,
+        enforce_sorted=False)
+
+    def weights(*which):
+        return recurrent_weights(c, *which)
+
+    def run(kind, cells, **options):
+        y = recurrent_run(kind, packed, cells, **options)
+        y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True, total_length=6)
+        whole = torch.zeros(len(x), *y.shape[1:], dtype=c.dtype)
+        return whole.index_put((torch.tensor(some),), y)
+
+    def last(w, x):
+        a, b = torch.tensor(0.5, dtype=c.dtype), torch.ones(2, dtype=c.dtype)
+        for t in range(len(x)):
+            a = (0.5 * a + torch.log(w[0] * x[t, 0]**2) / (len(x) - t) +
+                 0.1 * torch.sqrt(w[1]**2 * x[-1 - t, 1]**2))
+            b = b * torch.sin(w + x[t])
+        return a + b.sum()
+
+    def back(x):
+        s, y = torch.zeros(2, dtype=c.dtype), []
+        beyond = torch.cat([x, torch.full((1, 2), 0.5, dtype=c.dtype)])
+        for t in reversed(range(len(x))):
+            s = torch.tanh(w_back * s + x[t] + beyond[t + 1] * torch.cos(w_back[1] * x[:t, 1]).prod())
+            y.insert(0, s)
+        return torch.stack(y) if y else x
+
+    def slope(x):
+        if len(x) == 0:
+            return x
+        return torch.autograd.grad(last(w_slope, x)**2, x, create_graph=True)[0]
+
+    def pad(f):
+        rows = [f(row[:n]) for n, row in zip(lengths, x)]
+        return torch.stack([F.pad(y, (0, 0, 0, 6 - len(y))) for y in rows])
+
+    nn = torch.nn
+    deep = "Deep.stacked1.cell"
+    w_last, w_back, w_slope = (c.param(model + ".w", [0.9, -1.2]) for model in ("Last", "Back", "Slope"))
+    results = {
+        "Plain": run(nn.RNN, [weights("Plain.rnn1", 1, 2)]),
+        "Lstm": run(nn.LSTM, [weights("Lstm.lstm1", 4, 2)]),
+        "Gru": run(nn.GRU, [weights("Gru.gru1", 3, 2)]),
+        "Both": run(nn.GRU, [weights(f"Both.bidirectional1.cell{k}", 3, 2) for k in (1, 2)],
+                    bidirectional=True),
+        "Deep": run(nn.LSTM, [weights(deep + "1", 4, 2), weights(deep + "2[1]", 4, 3),
+                              weights(deep + "2[2]", 4, 3)], num_layers=3),
+        "Last": torch.stack([torch.stack([last(w_last, row[:n]), torch.tensor(float(n), dtype=c.dtype)])
+                             for n, row in zip(lengths, x)]),
+        "Back": pad(back),
+        "Slope": pad(slope),
     }
     finish(c, results)
 
@@ -1712,7 +1785,8 @@ def notation(c):
 
 
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
-         batch_norm, attention, bounded, recurrent, graphs, flows, dropout, standardize, losses, class_losses,
+         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize,
+         losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
          mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
