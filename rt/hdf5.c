@@ -29,8 +29,7 @@ static int hdf5_open(Hdf5 *h)
     h->size = nnd_stream_bound(stream);
     nnd_stream_close(stream);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* the messages are ours */
-    if (H5Fis_hdf5(h->path) <= 0)
-        return nnd_error(h->error, "%s: is not an HDF5 file", h->path);
+    if (H5Fis_hdf5(h->path) <= 0) return nnd_error(h->error, "%s: is not an HDF5 file", h->path);
     h->file = H5Fopen(h->path, H5F_ACC_RDONLY, H5P_DEFAULT);
     if (h->file >= 0) return 0;
     return nnd_error(h->error,
@@ -73,7 +72,8 @@ static int hdf5_missing(const Hdf5 *h)
     if (h->name == NULL)
         return nnd_error(h->error, "%s: an HDF5 file holds several datasets: name one (of: %s)",
                          h->path, text);
-    return nnd_error(h->error, "%s: holds no dataset \"%s\" (it holds: %s)", h->path, h->name, text);
+    return nnd_error(h->error, "%s: holds no dataset \"%s\" (it holds: %s)", h->path, h->name,
+                     text);
 }
 
 /* Sets the type and shape of the array. */
@@ -118,8 +118,10 @@ static int hdf5_wide(const Hdf5 *h, NndArray *array)
         failed = nnd_error(h->error, "%s: \"%s\" is truncated or damaged", h->path, h->name);
     for (int64_t i = 0; i < count && !failed; i++) {
         if (wide[i] < INT32_MIN || wide[i] > INT32_MAX)
-            failed = nnd_error(h->error, "%s: \"%s\" holds %lld, which does not fit 32 bits; store "
-                               "it as a real", h->path, h->name, (long long)wide[i]);
+            failed = nnd_error(h->error,
+                               "%s: \"%s\" holds %lld, which does not fit 32 bits; store "
+                               "it as a real",
+                               h->path, h->name, (long long)wide[i]);
         else
             ((int32_t *)array->data)[i] = (int32_t)wide[i];
     }
@@ -135,8 +137,10 @@ static int hdf5_numbers(const Hdf5 *h, NndArray *array)
         most = INT64_MAX;
     if (count < 0 || __builtin_mul_overflow(count, (int64_t)H5Tget_size(h->type), &bytes) ||
         bytes > most)
-        return nnd_error(h->error, "%s: \"%s\" is said to be %s, more than the file of %lld bytes "
-                         "can hold; is it damaged?", h->path, h->name,
+        return nnd_error(h->error,
+                         "%s: \"%s\" is said to be %s, more than the file of %lld bytes "
+                         "can hold; is it damaged?",
+                         h->path, h->name,
                          nnd_shape_text(text, sizeof text, array->rank, array->shape),
                          (long long)h->size);
     if (nnd_array_alloc(array, h->error)) return 1;

@@ -1,6 +1,7 @@
 /* images.c -- the PNG and JPEG files of a folder, in the order of their names, as one array of
  * bytes [n, rows, columns, colours], by libpng and libjpeg. They are built in where NND_IMAGES is
- * defined; without them the reader is there, and says what is missing. SPDX-License-Identifier: 0BSD */
+ * defined; without them the reader is there, and says what is missing.
+ * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
 #ifdef NND_IMAGES
@@ -19,8 +20,8 @@ typedef struct Image {
     const char *path;
     NndError *error;
     FILE *file;
-    int64_t most; /* bytes that a picture in this file can have */
-    int64_t shape[3]; /* rows, columns, colours */
+    int64_t most;          /* bytes that a picture in this file can have */
+    int64_t shape[3];      /* rows, columns, colours */
     unsigned char *pixels; /* NULL: only the shape is wanted */
     jmp_buf failed;
 } Image;
@@ -29,10 +30,11 @@ static int image_check(Image *image, int64_t rows, int64_t columns, int64_t colo
 {
     const int64_t *shape = image->shape;
     if (rows * columns * colours > image->most)
-        return nnd_error(image->error, "%s: is said to have %lld x %lld pixels, more than such a file "
-                         "can hold; is it damaged?", image->path, (long long)columns, (long long)rows);
-    if (image->pixels != NULL &&
-        (rows != shape[0] || columns != shape[1] || colours != shape[2]))
+        return nnd_error(image->error,
+                         "%s: is said to have %lld x %lld pixels, more than such a file "
+                         "can hold; is it damaged?",
+                         image->path, (long long)columns, (long long)rows);
+    if (image->pixels != NULL && (rows != shape[0] || columns != shape[1] || colours != shape[2]))
         return nnd_error(image->error, "%s: its size has changed meanwhile", image->path);
     image->shape[0] = rows;
     image->shape[1] = columns;
@@ -114,8 +116,8 @@ static int image_jpeg_decode(Image *image, struct jpeg_decompress_struct *jpeg)
     if (image->pixels == NULL) return 0;
     jpeg_start_decompress(jpeg);
     while (jpeg->output_scanline < jpeg->output_height) {
-        JSAMPROW row = image->pixels + (size_t)jpeg->output_scanline *
-                                           (size_t)(image->shape[1] * image->shape[2]);
+        JSAMPROW row = image->pixels +
+                       (size_t)jpeg->output_scanline * (size_t)(image->shape[1] * image->shape[2]);
         jpeg_read_scanlines(jpeg, &row, 1);
     }
     jpeg_finish_decompress(jpeg);
@@ -150,8 +152,9 @@ static int image_read(const char *path, int64_t shape[3], unsigned char *pixels,
     long size = fseek(image.file, 0, SEEK_END) == 0 ? ftell(image.file) : -1;
     image.most = 65536 + 1040 * (int64_t)size; /* neither format can compress more */
     rewind(image.file);
-    int failed = size < 0              ? nnd_error(error, "%s: cannot be read", path)
-                 : image_is(path, ".png") ? image_png(&image) : image_jpeg(&image);
+    int failed = size < 0                 ? nnd_error(error, "%s: cannot be read", path)
+                 : image_is(path, ".png") ? image_png(&image)
+                                          : image_jpeg(&image);
     fclose(image.file);
     memcpy(shape, image.shape, sizeof image.shape);
     return failed;
@@ -167,8 +170,10 @@ static int images_list(const char *path, NndNames *names, NndError *error)
     DIR *folder = opendir(path);
     int failed = 0;
     if (folder == NULL)
-        return nnd_error(error, "%s: the folder cannot be opened: %s (is the path right? it is "
-                         "taken relative to the folder of the .nnd file)", path, strerror(errno));
+        return nnd_error(error,
+                         "%s: the folder cannot be opened: %s (is the path right? it is "
+                         "taken relative to the folder of the .nnd file)",
+                         path, strerror(errno));
     for (struct dirent *entry; !failed && (entry = readdir(folder)) != NULL;)
         if (entry->d_name[0] != '.' &&
             (image_is(entry->d_name, ".png") || image_is(entry->d_name, ".jpg") ||
@@ -196,9 +201,10 @@ static int images_all(const char *path, const NndNames *names, NndArray *array, 
             return 1;
         if (i == 0) memcpy(first, shape, sizeof shape);
         if (memcmp(first, shape, sizeof shape) != 0)
-            return nnd_error(error, "%s: is %s (rows, columns, colours), but %s is %s; all images "
-                             "of a folder must be alike", full,
-                             nnd_shape_text(here, sizeof here, 3, shape), names->names[0],
+            return nnd_error(error,
+                             "%s: is %s (rows, columns, colours), but %s is %s; all images "
+                             "of a folder must be alike",
+                             full, nnd_shape_text(here, sizeof here, 3, shape), names->names[0],
                              nnd_shape_text(there, sizeof there, 3, first));
     }
     return 0;
@@ -229,10 +235,11 @@ int nnd_images_read(const char *path, const NndSourceOptions *options, bool head
     (void)options;
     (void)header_only;
     (void)array;
-    return nnd_error(error,
-                     "%s: images are read by libpng and libjpeg, which this program was built "
-                     "without: install the packages libpng-dev and libjpeg-dev, and build nndc again",
-                     path);
+    return nnd_error(
+        error,
+        "%s: images are read by libpng and libjpeg, which this program was built "
+        "without: install the packages libpng-dev and libjpeg-dev, and build nndc again",
+        path);
 }
 
 #endif

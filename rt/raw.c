@@ -6,10 +6,10 @@ static const struct RawType {
     const char *name;
     NndCode code;
 } raw_types[] = {
-    {"bool", NND_CODE_BOOL}, {"u8", NND_CODE_U8},   {"i8", NND_CODE_I8},   {"u16", NND_CODE_U16},
-    {"i16", NND_CODE_I16},   {"u32", NND_CODE_U32}, {"i32", NND_CODE_I32}, {"u64", NND_CODE_U64},
-    {"i64", NND_CODE_I64},   {"f16", NND_CODE_F16}, {"bf16", NND_CODE_BF16},
-    {"f32", NND_CODE_F32},   {"f64", NND_CODE_F64},
+    {"bool", NND_CODE_BOOL}, {"u8", NND_CODE_U8},   {"i8", NND_CODE_I8},     {"u16", NND_CODE_U16},
+    {"i16", NND_CODE_I16},   {"u32", NND_CODE_U32}, {"i32", NND_CODE_I32},   {"u64", NND_CODE_U64},
+    {"i64", NND_CODE_I64},   {"f16", NND_CODE_F16}, {"bf16", NND_CODE_BF16}, {"f32", NND_CODE_F32},
+    {"f64", NND_CODE_F64},
 };
 
 static int raw_code(const char *path, const char *name, NndCode *code, NndError *error)
@@ -19,11 +19,12 @@ static int raw_code(const char *path, const char *name, NndCode *code, NndError 
         *code = raw_types[i].code;
         return 0;
     }
-    return nnd_error(error,
-                     "%s: the numbers of a raw file are of a type \"u8\", \"i8\", \"u16\", \"i16\", "
-                     "\"u32\", \"i32\", \"u64\", \"i64\", \"f16\", \"bf16\", \"f32\", \"f64\" or "
-                     "\"bool\", not \"%s\"",
-                     path, name != NULL ? name : "");
+    return nnd_error(
+        error,
+        "%s: the numbers of a raw file are of a type \"u8\", \"i8\", \"u16\", \"i16\", "
+        "\"u32\", \"i32\", \"u64\", \"i64\", \"f16\", \"bf16\", \"f32\", \"f64\" or "
+        "\"bool\", not \"%s\"",
+        path, name != NULL ? name : "");
 }
 
 /* Counts the bytes by reading them: a compressed file does not say how many there are. */

@@ -1,6 +1,7 @@
-/* test_rt_sources.c -- the readers of files without a header, of HDF5 files and of folders of images:
- * what they read, and what they say about files that are damaged. tests/data/small.h5 and the JPEG
- * files there were written by libhdf5 and libjpeg. Where a library is missing, its reader must say so. */
+/* test_rt_sources.c -- the readers of files without a header, of HDF5 files and of folders of
+ * images: what they read, and what they say about files that are damaged. tests/data/small.h5 and
+ * the JPEG files there were written by libhdf5 and libjpeg. Where a library is missing, its reader
+ * must say so. */
 #include "rt_files.h"
 
 static int read_file(const char *kind, const char *path, const NndSourceOptions *options,
@@ -11,7 +12,8 @@ static int read_file(const char *kind, const char *path, const NndSourceOptions 
 }
 
 /* Whether the array is of this type and shape and its elements are those wanted; frees it. */
-static int holds(NndArray *array, NndType type, int rank, const int64_t *shape, const double *wanted)
+static int holds(NndArray *array, NndType type, int rank, const int64_t *shape,
+                 const double *wanted)
 {
     int good = array->type == type && array->rank == rank &&
                memcmp(array->shape, shape, sizeof *shape * (size_t)rank) == 0 &&
@@ -68,14 +70,16 @@ static void test_raw_bad(void)
     CU_ASSERT(files_says(read_file("raw", path, &options, &array, &error), &error,
                          "a.bin|only 9 bytes|[10, 3]|4 bytes|120"));
     options = (NndSourceOptions){.tensor = "u8", .rank = 1, .shape = {8}};
-    CU_ASSERT(files_says(read_file("raw", path, &options, &array, &error), &error, "holds 9 bytes|8"));
+    CU_ASSERT(
+        files_says(read_file("raw", path, &options, &array, &error), &error, "holds 9 bytes|8"));
     options = (NndSourceOptions){.tensor = "f32"};
     CU_ASSERT(files_says(read_file("raw", path, &options, &array, &error), &error,
                          "9 bytes|whole number"));
     options = (NndSourceOptions){.tensor = "f32", .rank = 2, .shape = {INT64_MAX, 2}};
     CU_ASSERT(files_says(read_file("raw", path, &options, &array, &error), &error, "too large"));
     options = (NndSourceOptions){.tensor = "float"};
-    CU_ASSERT(files_says(read_file("raw", path, &options, &array, &error), &error, "float|\"f32\""));
+    CU_ASSERT(
+        files_says(read_file("raw", path, &options, &array, &error), &error, "float|\"f32\""));
     CU_ASSERT(files_says(read_file("raw", path, NULL, &array, &error), &error, "\"f32\""));
     CU_ASSERT_PTR_NULL(array.data);
     files_remove(folder);
@@ -137,7 +141,8 @@ static void test_hdf5(void)
     CU_ASSERT(holds(&array, NND_U8, 1, (int64_t[]){10}, bytes));
     options.tensor = "/more/truth";
     CU_ASSERT_EQUAL_FATAL(read_file("hdf5", path, &options, &array, &error), 0);
-    CU_ASSERT(holds(&array, NND_BOOL, 1, (int64_t[]){10}, (double[]){1, 0, 0, 1, 1, 0, 1, 0, 0, 1}));
+    CU_ASSERT(
+        holds(&array, NND_BOOL, 1, (int64_t[]){10}, (double[]){1, 0, 0, 1, 1, 0, 1, 0, 0, 1}));
 }
 
 static void test_hdf5_bad(void)
@@ -158,15 +163,16 @@ static void test_hdf5_bad(void)
     if (!built_in("hdf5", path, "libhdf5-dev")) return;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         NndSourceOptions options = {.tensor = cases[i].name};
-        CU_ASSERT(files_says(read_file("hdf5", path, &options, &array, &error), &error,
-                             cases[i].words));
+        CU_ASSERT(
+            files_says(read_file("hdf5", path, &options, &array, &error), &error, cases[i].words));
         CU_ASSERT_PTR_NULL(array.data);
     }
     NndSourceOptions options = {.tensor = "x"};
     size_t size = 0;
     unsigned char *bytes = files_read(path, &size);
     const char *cut = files_write(files_folder(folder), "cut.h5", bytes, size / 2);
-    CU_ASSERT(files_says(read_file("hdf5", cut, &options, &array, &error), &error, "cut.h5|truncated"));
+    CU_ASSERT(
+        files_says(read_file("hdf5", cut, &options, &array, &error), &error, "cut.h5|truncated"));
     cut = files_write(folder, "text.h5", "hello", 5);
     CU_ASSERT(files_says(read_file("hdf5", cut, &options, &array, &error), &error, "not an HDF5"));
     CU_ASSERT(files_says(read_file("hdf5", folder, &options, &array, &error), &error, "folder"));
@@ -174,7 +180,8 @@ static void test_hdf5_bad(void)
     files_remove(folder);
 }
 
-/* Writes the pixels as a PNG file by the runtime's writer, which other tests hold to the standard. */
+/* Writes the pixels as a PNG file by the runtime's writer, which other tests hold to the standard.
+ */
 static void png_put(const char *folder, const char *name, const unsigned char *pixels, int rows,
                     int columns, int colours)
 {
@@ -198,7 +205,8 @@ static void jpeg_put(const char *folder, const char *name, const char *from, dou
 
 static void test_images(void)
 {
-    static const double grey[] = {1, 2, 3, 4, 5, 6, 200, 200, 200, 200, 200, 200, 7, 8, 9, 10, 11, 12};
+    static const double grey[] = {1,   2,   3,   4, 5, 6, 200, 200, 200,
+                                  200, 200, 200, 7, 8, 9, 10,  11,  12};
     char folder[64];
     NndArray array;
     NndError error;
@@ -230,19 +238,24 @@ static void test_images_bad(void)
     NndArray array;
     NndError error;
     if (!built_in("images", files_folder(folder), "libpng-dev")) return;
-    CU_ASSERT(files_says(read_file("images", "/none", NULL, &array, &error), &error, "/none|folder"));
-    CU_ASSERT(files_says(read_file("images", folder, NULL, &array, &error), &error, "holds no .png"));
+    CU_ASSERT(
+        files_says(read_file("images", "/none", NULL, &array, &error), &error, "/none|folder"));
+    CU_ASSERT(
+        files_says(read_file("images", folder, NULL, &array, &error), &error, "holds no .png"));
     jpeg_put(folder, "a.jpg", GREY, 1);
     jpeg_put(folder, "b.jpg", RED, 1);
     CU_ASSERT(files_says(read_file("images", folder, NULL, &array, &error), &error,
                          "b.jpg|[2, 3, 3]|a.jpg|[2, 3, 1]"));
     jpeg_put(folder, "b.jpg", GREY, 0.97);
-    CU_ASSERT(files_says(read_file("images", folder, NULL, &array, &error), &error, "b.jpg|truncated"));
+    CU_ASSERT(
+        files_says(read_file("images", folder, NULL, &array, &error), &error, "b.jpg|truncated"));
     png_put(folder, "b.jpg", (const unsigned char *)"\1\2\3\4\5\6", 2, 3, 1);
-    CU_ASSERT(files_says(read_file("images", folder, NULL, &array, &error), &error, "b.jpg|no JPEG"));
+    CU_ASSERT(
+        files_says(read_file("images", folder, NULL, &array, &error), &error, "b.jpg|no JPEG"));
     jpeg_put(folder, "b.png", GREY, 1);
     remove(files_write(folder, "b.jpg", "", 0));
-    CU_ASSERT(files_says(read_file("images", folder, NULL, &array, &error), &error, "b.png|no PNG"));
+    CU_ASSERT(
+        files_says(read_file("images", folder, NULL, &array, &error), &error, "b.png|no PNG"));
     CU_ASSERT_PTR_NULL(array.data);
     files_remove(folder);
 }
