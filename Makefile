@@ -16,7 +16,13 @@ CFLAGS  += -std=c11 -g $(OPT) $(WARN) $(SANITIZE)
 CPPFLAGS += -D_POSIX_C_SOURCE=200809L -Ilang -Icompiler -Icodegen -Irt -I$(BUILD)
 LDLIBS  += -lz -lm
 LDFLAGS += $(SANITIZE) -fopenmp
-DEPS    := gcc make flex bison libcunit1-dev zlib1g-dev libopenblas-dev clang libomp-dev python3
+DEPS    := gcc make flex bison libcunit1-dev zlib1g-dev libopenblas-dev libhdf5-dev libpng-dev \
+           libjpeg-dev clang libomp-dev python3
+
+# Readers of data files that need a library of their own are built in where it is installed.
+-include $(BUILD)/config.mk
+READERS := $(if $(HDF5_LIBS),$(BUILD)/nnd_rt_hdf5.o) $(if $(IMAGES_LIBS),$(BUILD)/nnd_rt_images.o)
+LDLIBS  += $(HDF5_LIBS) $(IMAGES_LIBS)
 
 LANG_OBJ := $(BUILD)/lang/lexer.o $(BUILD)/lang/parser.o \
             $(patsubst %.c,$(BUILD)/%.o,$(wildcard lang/*.c))
@@ -26,9 +32,13 @@ RT_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(wildcard rt/*.c))
 LIB_OBJ  := $(LANG_OBJ) $(filter-out $(BUILD)/compiler/main.o,$(COMPILER))
 UNIT     := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
-all: $(BUILD)/nndc $(BUILD)/libnnd_rt.a $(BUILD)/libnnd_rt_blas.a
+all: $(BUILD)/nndc $(BUILD)/libnnd_rt.a $(BUILD)/libnnd_rt_blas.a $(READERS)
 
-$(BUILD)/nndc: $(BUILD)/compiler/main.o $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
+$(BUILD)/config.mk: tools/configure.sh
+	@mkdir -p $(@D)
+	CC="$(CC)" sh tools/configure.sh > $@.new && mv $@.new $@
+
+$(BUILD)/nndc: $(BUILD)/compiler/main.o $(READERS) $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(BUILD)/libnnd.a: $(LIB_OBJ)
@@ -43,6 +53,15 @@ $(BUILD)/libnnd_rt_blas.a: $(patsubst $(BUILD)/rt/%,$(BUILD)/blas/rt/%,$(RT_OBJ)
 
 $(RT_OBJ) $(BUILD)/libnnd_rt_blas.a: CFLAGS += -fopenmp
 $(BUILD)/libnnd_rt_blas.a: CPPFLAGS += -DNND_BLAS
+
+$(BUILD)/nnd_rt_hdf5.o: CPPFLAGS += -DNND_HDF5 $(HDF5_CFLAGS)
+$(BUILD)/nnd_rt_images.o: CPPFLAGS += -DNND_IMAGES
+$(BUILD)/codegen/libraries.o: $(BUILD)/config.mk
+$(BUILD)/codegen/libraries.o: CPPFLAGS += -DNND_HDF5_CFLAGS='"$(HDF5_CFLAGS)"' \
+    -DNND_HDF5_LIBS='"$(HDF5_LIBS)"' -DNND_IMAGES_LIBS='"$(IMAGES_LIBS)"'
+$(BUILD)/nnd_rt_%.o: rt/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/blas/%.o: %.c
 	@mkdir -p $(@D)
@@ -71,10 +90,10 @@ $(BUILD)/embedded.c: tools/embed.sh $(wildcard lang/std/*.nnd rt/*.c rt/*.h)
 	@mkdir -p $(@D)
 	sh tools/embed.sh $(wordlist 2,99,$^) > $@.new && mv $@.new $@
 
-$(BUILD)/tests/%: tests/unit/%.c $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
+$(BUILD)/tests/%: tests/unit/%.c $(READERS) $(BUILD)/libnnd.a $(BUILD)/libnnd_rt.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -DNND_ROOT='"$(CURDIR)"' \
-	    -DNND_BUILD='"$(abspath $(BUILD))"' -MMD -MP -o $@ $< $(BUILD)/libnnd.a \
+	    -DNND_BUILD='"$(abspath $(BUILD))"' -MMD -MP -o $@ $< $(READERS) $(BUILD)/libnnd.a \
 	    $(BUILD)/libnnd_rt.a $(LDFLAGS) -lcunit $(LDLIBS)
 
 # Products are tested twice, with our own kernels and by a BLAS.
@@ -108,6 +127,7 @@ demo: all
 
 deps:
 	tools/deps.sh $(DEPS)
+	rm -f $(BUILD)/config.mk
 
 clean:
 	rm -rf $(BUILD)

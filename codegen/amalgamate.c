@@ -56,12 +56,12 @@ static void add_file(StrBuf *out, const char *path, bool header)
         if (!strcmp(file->path, path)) add(out, file->text, header);
 }
 
-const char *amalgamate(Arena *arena, RuntimePart part, bool blas, const char *text)
+const char *amalgamate(Arena *arena, RuntimePart part, const char *defines, const char *text)
 {
     StrBuf out = str_new(arena);
     str_add(&out, "#define _POSIX_C_SOURCE 200809L\n"
                   "#pragma GCC diagnostic ignored \"-Wunused-function\"\n");
-    if (blas) str_add(&out, "#define NND_BLAS\n");
+    str_add(&out, defines);
     if (part == RUNTIME_HOST) str_add(&out, "#define NND_NO_ZLIB\n");
     for (int h = part == RUNTIME_HOST ? 0 : 1; h < (part == RUNTIME_HOST ? HEADERS : HEADERS - 1);
          h++)

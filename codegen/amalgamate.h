@@ -9,8 +9,8 @@ typedef enum RuntimePart {
     RUNTIME_HOST     /* of libraries: no files but checkpoints, so no zlib */
 } RuntimePart;
 
-/* The sources of the runtime, then the text: one file that needs nothing else. All functions of the
+/* The definitions of macros, the sources of the runtime, then the text: one file that needs nothing else. All functions of the
  * runtime are static in it, so that two such files can be linked into one program. */
-const char *amalgamate(Arena *arena, RuntimePart part, bool blas, const char *text);
+const char *amalgamate(Arena *arena, RuntimePart part, const char *defines, const char *text);
 
 #endif

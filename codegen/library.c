@@ -596,7 +596,7 @@ LibraryText library_text(Program *program, const NndProgram *described, const ch
     l.header = out_new(l.arena);
     l.source = out_new(l.arena);
     const char *code =
-        amalgamate(l.arena, RUNTIME_HOST, false, program_text(program, described, options));
+        amalgamate(l.arena, RUNTIME_HOST, "", program_text(program, described, options));
     header_begin(&l);
     out_directive(&l.source, "#include \"%s.h\"\n", name);
     common_print(&l);

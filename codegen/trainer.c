@@ -5,6 +5,7 @@
 #include "amalgamate.h"
 #include "describe.h"
 #include "emit_c.h"
+#include "libraries.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -481,6 +482,14 @@ static void print_summary(Trainer *t)
                    i ? ", " : "Models: ", program->models.data[i]->name,
                    (long long)program->models.data[i]->n_parameters);
     if (program->models.len) out_comment(&t->out, str_text(&models));
+    for (int i = 0; i < READER_LIBRARIES; i++) {
+        const ReaderLibrary *library = &reader_libraries[i];
+        if (!reader_library_used(library, t->described)) continue;
+        out_comment(&t->out, arena_printf(t->arena, "%s() needs %s%s%s%s", library->kind, library->cflags,
+                                          *library->cflags ? " " : "", library->libs,
+                                          t->options->amalgamate ? "" : ", and the object file with the reader, "
+                                          "before the runtime's archive"));
+    }
     out_blank(&t->out);
 }
 
@@ -534,7 +543,12 @@ const char *trainer_text(Program *program, const NndProgram *described, const Op
                   "{\n"
                   "    return nnd_program_main(&program, argc, argv);\n"
                   "}\n");
-    bool blas = !strcmp(options->blas, "openblas");
     if (!options->amalgamate) return str_text(&out);
-    return amalgamate(context_arena(program->context), RUNTIME_PROGRAM, blas, str_text(&out));
+    StrBuf defines = str_new(context_arena(program->context));
+    if (!strcmp(options->blas, "openblas")) str_add(&defines, "#define NND_BLAS\n");
+    for (int i = 0; i < READER_LIBRARIES; i++)
+        if (reader_library_used(&reader_libraries[i], described))
+            str_printf(&defines, "#define %s\n", reader_libraries[i].macro);
+    return amalgamate(context_arena(program->context), RUNTIME_PROGRAM, str_text(&defines),
+                      str_text(&out));
 }

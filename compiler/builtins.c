@@ -237,7 +237,7 @@ static Value builtin_randn(Elab *e, Frame *f, const AstExpr *call, const AstArgs
     return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, true, call->call.callee->span) : value_error();
 }
 
-/* --- sources and what is not reached yet ------------------------------------------------------------------------------ */
+/* --- sources --------------------------------------------------------------------------------------------------------- */
 
 static Value builtin_source(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
@@ -248,14 +248,6 @@ static Value builtin_ragged(Elab *e, Frame *f, const AstExpr *call, const AstArg
 {
     CallArg *a = plain_args(e, f, call, args, 3, 3);
     return a ? ragged_value(e, a, call->span) : value_error();
-}
-
-static Value builtin_unsupported(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
-{
-    (void)f;
-    (void)args;
-    elab_unsupported(e, call->span, arena_printf(e->arena, "%s()", call->call.callee->name));
-    return value_error();
 }
 
 static const struct {
@@ -269,8 +261,9 @@ static const struct {
     {"grad", eval_grad},          {"idx", builtin_source},
     {"csv", builtin_source},      {"npy", builtin_source},
     {"npz", builtin_source},      {"safetensors", builtin_source},
-    {"hdf5", builtin_unsupported},{"raw", builtin_unsupported},
-    {"ragged", builtin_ragged},   {"text", builtin_unsupported},
+    {"hdf5", builtin_source},     {"raw", builtin_source},
+    {"text", builtin_source},     {"images", builtin_source},
+    {"ragged", builtin_ragged},
 };
 
 static void define(Elab *e, Scope *scope, Function *function)

@@ -6,6 +6,7 @@
 #define NND_DRIVER_H
 
 #include "base.h"
+#include "nnd_program.h"
 #include "options.h"
 #include "program.h"
 
@@ -73,8 +74,8 @@ const char *folder_temporary(Driver *driver);
 void folder_remove(Driver *driver, const char *path);
 /* Compiles a trainer's source to an executable, with the runtime, or, if NULL, a source that contains
  * it; false after an error. */
-bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
-                     const char *executable);
+bool trainer_compile(Driver *driver, const Runtime *runtime, const NndProgram *program,
+                     const char *source, const char *executable);
 /* Compiles a library's source to a static and a shared library. */
 bool library_compile(Driver *driver, const char *source, const char *archive, const char *shared);
 

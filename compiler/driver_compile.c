@@ -3,6 +3,7 @@
  * not, its sources, which travel inside the compiler, become part of the trainer's text
  * (--amalgamate). */
 #include "driver.h"
+#include "libraries.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -196,8 +197,8 @@ static bool compile_failed(Driver *driver, const char *command, const char *sour
     return false;
 }
 
-bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
-                     const char *executable)
+bool trainer_compile(Driver *driver, const Runtime *runtime, const NndProgram *program,
+                     const char *source, const char *executable)
 {
     Words words = {0};
     if (!words_compiler(driver, &words)) return false;
@@ -208,7 +209,20 @@ bool trainer_compile(Driver *driver, const Runtime *runtime, const char *source,
     word_add(driver, &words, "-o");
     word_add(driver, &words, executable);
     word_add(driver, &words, source);
+    for (int i = 0; i < READER_LIBRARIES; i++) {
+        const ReaderLibrary *library = &reader_libraries[i];
+        if (!reader_library_used(library, program)) continue;
+        int folder = runtime ? (int)(strrchr(runtime->archive, '/') + 1 - runtime->archive) : 0;
+        if (runtime) /* before the archive, which holds a reader that only complains */
+            word_add(driver, &words, arena_printf(driver->arena, "%.*s%s", folder, runtime->archive,
+                                                  library->object));
+        else
+            words_add(driver, &words, library->cflags);
+    }
     if (runtime) word_add(driver, &words, runtime->archive);
+    for (int i = 0; i < READER_LIBRARIES; i++)
+        if (reader_library_used(&reader_libraries[i], program))
+            words_add(driver, &words, reader_libraries[i].libs);
     if (strcmp(driver->options.blas, "none")) word_add(driver, &words, "-lopenblas");
     words_add(driver, &words, "-lz -lm");
     int status = words_make(driver, &words, executable);

@@ -60,7 +60,8 @@ bool trainer_make(Driver *driver, Program *program, const DescribeOptions *descr
     const char *text = trainer_text(program, described, &options);
     if (diag_errors(driver->context) || !file_write(driver, source, text)) return false;
     if (!executable) return true;
-    return trainer_compile(driver, options.amalgamate ? NULL : &runtime, source, executable);
+    return trainer_compile(driver, options.amalgamate ? NULL : &runtime, described, source,
+                           executable);
 }
 
 typedef VEC(const char *) Words;

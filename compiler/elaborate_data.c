@@ -3,6 +3,8 @@
 #include "elaborate.h"
 #include "nnd_rt.h"
 
+#include <assert.h>
+
 /* --- sources ---------------------------------------------------------------------------------------------- */
 
 const char *source_path(Elab *e, const Scope *scope, const char *path)
@@ -37,22 +39,74 @@ static int columns_count(const char **columns)
     return n;
 }
 
+/* The shape of a file that does not say it. */
+static bool source_shape(Elab *e, const CallArg *a, FileSource *source)
+{
+    bool ok = a->value.kind == VALUE_LIST && a->value.n_items > 0 && a->value.n_items <= NND_MAX_RANK;
+    for (int i = 0; ok && i < a->value.n_items; i++)
+        ok = value_is_int(&a->value.items[i], &source->shape[i]) && source->shape[i] > 0;
+    source->rank = ok ? a->value.n_items : 0;
+    if (ok) return true;
+    diag_error(e->context, a->span, "the shape of a raw file is a list of compile-time ints, from 1");
+    diag_hint(e->context, "raw(\"file\", \"f32\", [1000, 64])");
+    return false;
+}
+
+/* What the arguments after the path say. */
+static const struct SourceForm {
+    const char *kind, *usage;
+    bool columns, shape, must; /* names of columns, or one name; a shape after it; the name must be there */
+} source_forms[] = {
+    {"idx", "idx(\"file\")", false, false, false},
+    {"csv", "csv(\"file\", \"column\")", true, false, false},
+    {"npy", "npy(\"file\")", false, false, false},
+    {"npz", "npz(\"file\", \"name\")", true, false, false},
+    {"safetensors", "safetensors(\"file\", \"name\")", true, false, false},
+    {"hdf5", "hdf5(\"file\", \"dataset\")", true, false, false},
+    {"images", "images(\"folder\")", false, false, false},
+    {"raw", "raw(\"file\", \"f32\", [1000, 64])", true, true, true},
+    {"text", "text(\"file\")", false, false, false},
+};
+
+static const struct SourceForm *source_form(Name kind)
+{
+    size_t i = 0;
+    while (strcmp(source_forms[i].kind, kind) != 0) {
+        i++;
+        assert(i < sizeof source_forms / sizeof *source_forms);
+    }
+    return &source_forms[i];
+}
+
 static bool source_args(Elab *e, Frame *f, Name kind, const AstExpr *call, const AstArgs *args,
                         FileSource *source, bool *keep_axis)
 {
     CallArg *a;
+    const struct SourceForm *form = source_form(kind);
+    bool table = !strcmp(kind, "csv");
     if (!eval_args(e, f, args, &a)) return false;
     if (args->len < 1 || a[0].name || a[0].value.kind != VALUE_STRING) {
-        diag_error(e->context, call->span, "%s() takes the path of a file: %s(\"file\")", kind, kind);
+        diag_error(e->context, call->span, "%s() takes the path of a file: %s", kind, form->usage);
         return false;
     }
     source->path = a[0].value.text;
     source->full = source_path(e, f->scope, source->path);
-    bool table = !strcmp(kind, "csv"), named = !strcmp(kind, "npz") || !strcmp(kind, "safetensors");
+    if (form->must && args->len < 2) {
+        diag_error(e->context, call->span, "%s() takes more than a path: %s", kind, form->usage);
+        return false;
+    }
     for (int i = 1; i < args->len; i++) {
-        bool except = a[i].name && !strcmp(a[i].name, "except");
-        if (!(table || named) || i > 1 || (a[i].name && !except)) {
-            diag_error(e->context, a[i].span, "%s() does not take this argument", kind);
+        bool except = table && a[i].name && !strcmp(a[i].name, "except");
+        if (!form->columns || i > 1 + form->shape || (a[i].name && !except)) {
+            diag_error(e->context, a[i].span, "%s() does not take this argument: %s", kind, form->usage);
+            return false;
+        }
+        if (i == 2) {
+            if (!source_shape(e, &a[i], source)) return false;
+            continue;
+        }
+        if (!table && a[i].value.kind != VALUE_STRING) {
+            diag_error(e->context, a[i].span, "%s() takes a string here: %s", kind, form->usage);
             return false;
         }
         if (!column_list(e, &a[i].value, a[i].span, &source->columns)) return false;
@@ -69,6 +123,8 @@ static NndSourceOptions source_options(Elab *e, const FileSource *s, bool keep_a
     bool table = !strcmp(s->kind, "csv");
     if (!table) {
         options.tensor = s->columns ? s->columns[0] : NULL;
+        options.rank = s->rank;
+        memcpy(options.shape, s->shape, sizeof options.shape);
     } else if (s->except) {
         options.except = s->columns;
         options.except_count = columns_count(s->columns);
@@ -84,7 +140,8 @@ static bool source_same(const FileSource *a, const FileSource *b)
 {
     int n = columns_count(a->columns);
     if (a->kind != b->kind || strcmp(a->full, b->full) != 0 || a->except != b->except ||
-        a->keep_axis != b->keep_axis || n != columns_count(b->columns))
+        a->keep_axis != b->keep_axis || n != columns_count(b->columns) ||
+        a->rank != b->rank || memcmp(a->shape, b->shape, sizeof a->shape) != 0)
         return false;
     for (int i = 0; i < n; i++)
         if (strcmp(a->columns[i], b->columns[i]) != 0) return false;

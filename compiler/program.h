@@ -32,7 +32,10 @@ typedef struct FileSource {
     Name kind;
     const char *path;    /* as written; relative paths are relative to the .nnd file */
     const char *full;    /* as opened when compiling */
-    const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all. Archives: the name */
+    const char **columns;/* csv: the columns wanted, or excluded; ends with NULL; NULL: all. Archives: the name.
+                           raw: the type of the elements */
+    int rank;            /* raw: of the shape; 0: all that the file holds */
+    int64_t shape[MAX_RANK];
     bool except;
     bool keep_axis;      /* csv: a list of one column gives [n, 1] */
     Span span;

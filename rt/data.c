@@ -36,6 +36,8 @@ int nnd_file_need(NndSession *session, int file)
     NndSourceOptions options = {.real = session->program->real, .keep_axis = info->rank == 2};
     if (strcmp(info->kind, "csv") != 0) {
         options.tensor = columns > 0 ? info->columns[0] : NULL; /* of an archive */
+        options.rank = info->rank;
+        memcpy(options.shape, info->shape, sizeof options.shape);
     } else if (info->except) {
         options.except = info->columns;
         options.except_count = columns;

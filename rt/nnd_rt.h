@@ -82,11 +82,14 @@ typedef struct NndSourceOptions {
     int except_count;
     bool keep_axis;     /* csv: one column gives [n, 1], not [n] */
     char separator;     /* csv: 0 means a comma */
-    const char *tensor; /* npz, safetensors: the name of the array in the file */
+    const char *tensor; /* npz, safetensors, hdf5: the name of the array in the file; raw: the type of
+                           the elements, "u8", "i16", "f32" */
+    int rank;           /* raw: of the shape; 0: one axis, of all that the file holds */
+    int64_t shape[NND_MAX_RANK];
 } NndSourceOptions;
 
-/* Reads the file of the given kind ("idx", "csv", "npy", "npz", "safetensors"); each may be
- * compressed with gzip. options may be NULL. */
+/* Reads the file of the given kind ("idx", "csv", "npy", "npz", "safetensors", "raw", "text",
+ * which may be compressed with gzip; "hdf5"; "images": path is a folder). options may be NULL. */
 int nnd_source_read(const char *kind, const char *path, const NndSourceOptions *options,
                     NndArray *array, NndError *error);
 /* Sets type, rank and shape of `array` only (data is NULL) without reading more than it takes. */
@@ -102,7 +105,8 @@ NndLister nnd_npz_names, nnd_safetensors_names;
 /* A reader: fills array; with header_only its type and shape alone. */
 typedef int NndReader(const char *path, const NndSourceOptions *options, bool header_only,
                       NndArray *array, NndError *error);
-NndReader nnd_idx_read, nnd_csv_read, nnd_npy_read, nnd_npz_read, nnd_safetensors_read;
+NndReader nnd_idx_read, nnd_csv_read, nnd_npy_read, nnd_npz_read, nnd_safetensors_read,
+    nnd_hdf5_read, nnd_images_read, nnd_raw_read, nnd_text_read;
 
 /* ---- stream.c: bytes of a file, of a gzip file, of a part of an archive ------------------- */
 

@@ -16,6 +16,10 @@ static const SourceReader source_readers[] = {
     {"npy", nnd_npy_read, NULL},
     {"npz", nnd_npz_read, nnd_npz_names},
     {"safetensors", nnd_safetensors_read, nnd_safetensors_names},
+    {"hdf5", nnd_hdf5_read, NULL},
+    {"images", nnd_images_read, NULL},
+    {"raw", nnd_raw_read, NULL},
+    {"text", nnd_text_read, NULL},
 };
 
 enum { SOURCE_COUNT = sizeof source_readers / sizeof source_readers[0] };

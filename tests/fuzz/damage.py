@@ -6,6 +6,7 @@ import re
 import shutil
 import struct
 import zipfile
+import zlib
 
 from kinds import arrays
 
@@ -20,19 +21,27 @@ data d {
     v = npy("v.npy")
     z = npz("z.npz", "z")
     s = safetensors("s.safetensors", "s")
+    r = raw("r.bin", "f32", [10, 2])
+    c[n < 10, k < 2] = text("c.txt")[2 * n + k]
+    OPTIONAL
 }
-model M(image: u8[3, 2], a: real, t: [2], v: [2], z: [2], s: [2]) -> [3] =
-    dense(concat(flatten(image) / 255, [a], t, v, z, s), 4, tanh) |> dense(3)
+model M(image: u8[3, 2], a: real, t: [2], v: [2], z: [2], s: [2], r: [2], c: u8[2], h: [2],
+        p: u8[2, 3, 1]) -> [3] =
+    dense(concat(flatten(image) / 255, [a], t, v, z, s, r, c / 255, h, flatten(p) / 255), 4, tanh) |> dense(3)
 train t on d {
     batch: 4
     epochs: 2
     seed: 1
-    logits = M(image, a, t, v, z, s)
+    logits = M(image, a, t, v, z, s, r, c, h, p)
     minimize mean(cross_entropy(logits, label)) using adam(0.01)
     report accuracy = mean(argmax(logits) == label) + 0 * mean(b)
 }
 """
-FILES = ["image.gz", "label", "table.csv", "v.npy", "z.npz", "s.safetensors"]
+# Readers of libraries that may be missing: the field, the same without them, the files.
+OPTIONAL = [('h = hdf5("h.h5", "x")', "h[n < 10, k < 2] = 1.0", ["h.h5"]),
+            ('p = images("p")', "p[n < 10, i < 2, j < 3, k < 1] = u8(1)",
+             ["p/2.png", "p/3.png", "p/8.jpg"])]
+FILES = ["image.gz", "label", "table.csv", "v.npy", "z.npz", "s.safetensors", "r.bin", "c.txt"]
 COUNT = 10
 INSERTED = (b"nan", b"inf", b"1e999", b"\r\n", b"\n\n", b'"', b",,", b"\0" * 9, b"9" * 21, b"-1", b"{",
             b"[" * 9, b"\xef\xbb\xbf")
@@ -42,11 +51,45 @@ def idx(extents, values):
     return struct.pack(f">BBBB{len(extents)}I", 0, 0, 8, len(extents), *extents) + bytes(values)
 
 
-def make(work):
-    """The program and its data, whole."""
+def png(rows, columns, pixels):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    lines = b"".join(b"\0" + bytes(pixels[columns * i:columns * (i + 1)]) for i in range(rows))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)) +
+            chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))
+
+
+def reader_missing(nndc, work, field):
+    """Whether nndc was built without the library that reads this field."""
+    path = os.path.join(work, "reader.nnd")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write("data d { " + field + " }\n")
+    return "was built without" in process.run([nndc, "check", path], work, memory=None).err
+
+
+def make_optional(work):
+    """The files of the readers that may be missing."""
+    data = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "data")
+    os.makedirs(os.path.join(work, "p"), exist_ok=True)
+    shutil.copy(os.path.join(data, "small.h5"), os.path.join(work, "h.h5"))
+    for k in range(COUNT):
+        if k >= 7:
+            shutil.copy(os.path.join(data, "grey.jpg"), os.path.join(work, "p", f"{k}.jpg"))
+            continue
+        with open(os.path.join(work, "p", f"{k}.png"), "wb") as file:
+            file.write(png(2, 3, [40 * i + k for i in range(6)]))
+
+
+def make(work, optional):
+    """The program and its data, whole; `optional` is the text of the fields that not every nndc reads."""
     os.makedirs(work, exist_ok=True)
     with open(os.path.join(work, "p.nnd"), "w", encoding="utf-8") as file:
-        file.write(PROGRAM)
+        file.write(PROGRAM.replace("OPTIONAL", "; ".join(optional)))
+    make_optional(work)
+    with open(os.path.join(work, "r.bin"), "wb") as file:
+        file.write(struct.pack(f"<{2 * COUNT}f", *range(2 * COUNT)))
+    with open(os.path.join(work, "c.txt"), "w", encoding="utf-8") as file:
+        file.write("abcdefghijklmnopqrst")
     with open(os.path.join(work, "image.gz"), "wb") as file:
         pixels = [7 * k % 256 for k in range(6 * COUNT)]
         file.write(gzip.compress(idx([COUNT, 3, 2], pixels), mtime=0))
@@ -108,7 +151,14 @@ class Trainer:
 
     def __init__(self, nndc, folder):
         self.nndc, self.whole = nndc, os.path.join(folder, "whole")
-        make(self.whole)
+        os.makedirs(self.whole, exist_ok=True)
+        make_optional(self.whole)
+        self.files, fields = list(FILES), []
+        for field, instead, files in OPTIONAL:
+            missing = reader_missing(nndc, self.whole, field)
+            fields.append(instead if missing else field)
+            self.files += [] if missing else files
+        make(self.whole, fields)
         options = ["--blas=none"]
         if process.sanitized(nndc):
             options += ["--cc", "gcc -fsanitize=address,undefined"]
@@ -125,14 +175,14 @@ class Trainer:
         random_ = random.Random(seed)
         work = os.path.join(folder, f"d{seed}")
         shutil.copytree(self.whole, work, ignore=shutil.ignore_patterns("trainer*"))
-        name = random_.choice(FILES + ["run/checkpoint.safetensors"] * 2)
+        name = random_.choice(self.files + ["run/checkpoint.safetensors"] * 2)
         path = os.path.join(work, name)
         with open(path, "rb") as file:
             raw = file.read()
         with open(path, "wb") as file:
             file.write(mutate(random_, raw))
         trainer = [os.path.join(self.whole, "trainer")]
-        if name in FILES:
+        if name in self.files:
             commands = [trainer + ["train", "--quiet", "--data", work, "-o", "new"],
                         [self.nndc, "check", "p.nnd"],
                         [self.nndc, "train", "p.nnd", "--eval", "--quiet", "-o", "new"]]

@@ -3,6 +3,7 @@ exit status 1, and leaves the checkpoint as it was."""
 import gzip
 import os
 import re
+import shutil
 import struct
 
 from . import common
@@ -35,6 +36,23 @@ train weight on people {
     minimize mean(l1(Weight(height), weight)) using sgd(0.1)
 }
 """
+
+# Files of readers for which a library may be missing; the field is put in.
+SOURCES = """
+model Line(x: [2]) -> real = dense(x, 1) |> scalar
+data points {
+    FIELD
+}
+train line on points {
+    epochs: 1
+    seed: 1
+    minimize mean(Line(x)^2) using sgd(0.1)
+}
+"""
+RAW = SOURCES.replace("FIELD", 'x = raw("x.bin", "f32", [10, 2])')
+TEXT = SOURCES.replace("FIELD", 'x[n < 10, k < 2] = real(text("x.txt")[2 * n + k])')
+HDF5 = SOURCES.replace("FIELD", 'x = hdf5("x.h5", "x")')
+IMAGES = SOURCES.replace("FIELD", 'x[n < 3, k < 2] = real(images("x")[n, k, 0, 0])')
 
 
 def tests():
@@ -96,15 +114,46 @@ BAD_FILES = {
     "csv_empty_value": (lambda w: table(w, ["1.5,50", "1.6,"]), TABLE, ["people.csv:3", "missing"]),
     "csv_no_rows": (lambda w: table(w, []), TABLE, ["people.csv"]),
     "csv_column": (lambda w: table(w, ["1.5,50"], "height,wait"), TABLE, ["people.csv", "weight"]),
+    "raw_missing": (lambda w: os.remove(w + "/x.bin"), RAW, ["x.bin"]),
+    "raw_truncated": (lambda w: truncate(w + "/x.bin", 0.5), RAW, ["x.bin", "40 bytes", "80"]),
+    "raw_longer": (lambda w: common.write(w + "/x.bin", "0" * 84), RAW, ["x.bin", "84 bytes", "80"]),
+    "text_shorter": (lambda w: truncate(w + "/x.txt", 0.5), TEXT, ["m.nnd:4", "10"]),
+    "text_empty": (lambda w: common.write(w + "/x.txt", ""), TEXT, ["x.txt", "empty"]),
+    "hdf5_truncated": (lambda w: truncate(w + "/x.h5", 0.5), HDF5, ["x.h5", "truncated"]),
+    "hdf5_text": (lambda w: common.write(w + "/x.h5", "1,2\n"), HDF5, ["x.h5", "not an HDF5 file"]),
+    "images_none": (lambda w: shutil.rmtree(w + "/x"), IMAGES, ["x: ", "folder"]),
+    "images_size": (lambda w: other_image(w, "red.jpg"), IMAGES,
+                    ["b.jpg", "[2, 3, 3]", "a.jpg", "[2, 3, 1]"]),
+    "images_truncated": (lambda w: truncate(w + "/x/b.jpg", 0.97), IMAGES, ["b.jpg", "truncated"]),
+    "images_other": (lambda w: other_image(w, "small.h5"), IMAGES, ["b.jpg", "no JPEG"]),
     "csv_binary": (lambda w: common.write(w + "/people.csv", "height,weight\n\0\1\2,3\n"), TABLE,
                    ["people.csv"]),
 }
+
+
+def sources(work):
+    fixed = os.path.join(common.ROOT, "tests", "data")
+    with open(os.path.join(work, "x.bin"), "wb") as file:
+        file.write(struct.pack("<20f", *range(20)))
+    common.write(os.path.join(work, "x.txt"), "hello, dear readers!")
+    shutil.copy(os.path.join(fixed, "small.h5"), os.path.join(work, "x.h5"))
+    os.makedirs(os.path.join(work, "x"))
+    for name in "abc":
+        shutil.copy(os.path.join(fixed, "grey.jpg"), os.path.join(work, "x", name + ".jpg"))
+
+
+def other_image(work, name):
+    shutil.copy(os.path.join(common.ROOT, "tests", "data", name), os.path.join(work, "x", "b.jpg"))
 
 
 def bad_file(case):
     make, text, said = case
     work = program(text)
     pictures(work)
+    sources(work)
+    missing = re.search("was built without.*", common.nndc("check", "m.nnd", cwd=work).err)
+    if missing:
+        raise common.Skip(missing[0])
     table(work, ["1.5,50", "1.6,55", "1.7,60"])
     problem = must(common.nndc("train", "m.nnd", "--quiet", cwd=work))
     if problem:

@@ -157,9 +157,9 @@ static void test_no_file(void)
                          "/nowhere/a.gz|No such file|path"));
     CU_ASSERT(files_says(read_file("npy", "/tmp", NULL, &array, &error), &error, "folder"));
     CU_ASSERT(files_says(read_file("csv", "/dev/zero", NULL, &array, &error), &error, "regular"));
-    CU_ASSERT(files_says(read_file("hdf5", "a.h5", NULL, &array, &error), &error, "hdf5|reader"));
+    CU_ASSERT(files_says(read_file("parquet", "a.pq", NULL, &array, &error), &error, "parquet|reader"));
     CU_ASSERT(nnd_source_known("csv"));
-    CU_ASSERT(!nnd_source_known("hdf5"));
+    CU_ASSERT(!nnd_source_known("parquet"));
 }
 
 static void test_npy(void)
