@@ -350,6 +350,8 @@ static const char *entry_buffer(void *data, const Buffer *b)
 static const char *argument(EntryText *t, const CParameter *p)
 {
     if (p->buffer) return entry_buffer(t, p->buffer);
+    if (p->site) /* a number of its own for each call */
+        return arena_printf(t->c->arena, "UINT64_C(0x%016llx)", (unsigned long long)p->site->site);
     return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
                         struct_name(t->c, t->l));
 }

@@ -1,6 +1,7 @@
 """The trainer: results, files, resuming, signals, disks."""
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -186,8 +187,9 @@ def test_build_amalgamated():
 
 
 def test_equal_kernels_once():
-    """Eight equal layers more make the step no longer but for its calls."""
-    functions = []
+    """Eight equal layers more make the step no longer but for its calls, and the initial values: one
+    function draws all of them, given where each draw stands."""
+    functions, draws = [], []
     for layers in (4, 12):
         work = program()
         path = os.path.join(work, "deep.nnd")
@@ -201,9 +203,14 @@ def test_equal_kernels_once():
         if problem:
             return problem
         with open(os.path.join(work, "deep.c")) as file:
-            functions.append(sum(line.startswith("static void step_t") for line in file))
+            text = file.read()
+        functions.append(len(re.findall("^static void step_t_", text, re.M)))
+        draws.append((text.count(" nnd_uniform(seed, site, "), text.count("->seed, UINT64_C(0x")))
     few, many = functions
-    return None if many <= few + 2 else f"{few} functions for 4 layers, {many} for 12"
+    if many > few + 2:
+        return f"{few} functions for 4 layers, {many} for 12"
+    # The weights and the data set, which are drawn once for each layer and once.
+    return None if draws == [(2, 4 + 1), (2, 12 + 1)] else f"functions and calls that draw: {draws}"
 
 
 def test_runtime_embedded():
