@@ -180,6 +180,15 @@ void c_program_head(Out *out, CProgram *c)
         "#define ONE",
         "#endif",
         "",
+        "/* A list of calls gains nothing from an optimiser, which takes long where it is. */",
+        "#ifdef __clang__",
+        "#define CALLS __attribute__((optnone, noinline))",
+        "#elif defined(__GNUC__)",
+        "#define CALLS __attribute__((optimize(\"O0\")))",
+        "#else",
+        "#define CALLS",
+        "#endif",
+        "",
         "/* Vectors of 16, 8, 4 floats; U: anywhere in memory. FMA: a * b + c with one rounding. */",
         "#define UNROLL _Pragma(\"GCC unroll 16\")",
         "#define VECTOR(n)                                                                          \\",
@@ -443,7 +452,7 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
         bool work = l->kernels.data[i]->kind == KERNEL_WORK;
         vec_push(c->arena, &functions, work ? entry_kernel(out, &t, i, &names) : NULL);
     }
-    out_line(out, "static void %s(struct Model *%s)", entry->name, struct_name(c, l));
+    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, struct_name(c, l));
     out_open(out, "{");
     print_plan(out, c, l);
     if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
