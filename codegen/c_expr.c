@@ -36,21 +36,17 @@ const char *c_type(const CKernel *k, ElemType type)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Words that a local name must not hide: C's, and what emitted code calls. */
+/* Words that a local name must not hide: C's own, and what emitted code calls. */
 static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
-        "auto",     "break",  "case",    "char",     "const",    "continue", "default",  "do",
-        "double",   "else",   "enum",    "extern",   "float",    "for",      "goto",     "if",
-        "inline",   "int",    "long",    "register", "restrict", "return",   "short",    "signed",
-        "sizeof",   "static", "struct",  "switch",   "typedef",  "union",    "unsigned", "void",
-        "volatile", "while",  "bool",    "true",     "false",    "asm",      "unix",     "linux",
+        "unix",     "linux",
         "fault",    "seed",   "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
         "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
         "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(word, words[i]) == 0) return true;
-    return strncmp(word, "nnd", 3) == 0;
+    return word_of_c(word) || strncmp(word, "nnd", 3) == 0;
 }
 
 static bool name_in_use(const CKernel *k, const char *name)

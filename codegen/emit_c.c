@@ -4,7 +4,6 @@
 #include "c_text.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 typedef struct Member {
     const void *key; /* Persistent, leaf Node, or Output of an entry */
@@ -40,10 +39,7 @@ static const Member *member_find(const CProgram *c, const void *key)
 
 static const char *member_name(CProgram *c, const char *wanted)
 {
-    char *base = arena_printf(c->arena, "%s%s", isdigit((unsigned char)*wanted) ? "_" : "", wanted);
-    for (char *p = base; *p; p++)
-        if (!isalnum((unsigned char)*p)) *p = '_';
-    const char *name = base;
+    const char *base = identifier_of(c->arena, wanted), *name = base;
     for (int n = 2;; n++) {
         bool taken = false;
         for (int i = 0; i < c->members.len; i++)

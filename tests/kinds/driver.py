@@ -394,6 +394,24 @@ train int_ on static {
     return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
 
 
+def test_names_of_c_in_calls():
+    """The same for tensors that lie in work memory: the entry's function declares them."""
+    for name in ("CALLS", "SIMD", "V16", "double", "site"):
+        work = program()
+        with open(os.path.join(work, "names.nnd"), "w") as file:
+            file.write(f"model M(x: [8]) -> [8] {{\n  {name} = dense(x, 8, tanh)\n"
+                       f"  drawn = rand() * {name} + randn()\n"
+                       "  return dense(drawn * rand(), 8)\n}\n"
+                       "data d { x[n < 64, i < 8] = rand() }\n"
+                       "train t on d {\n  batch: 16\n  epochs: 1\n"
+                       "  minimize mean(M(x)^2) using sgd(0.01)\n}\n")
+        problem = must(common.nndc("train", "names.nnd", "--blas=none", cwd=work))
+        if problem:
+            return f"{name}: {problem}"
+    return None
+
+
+
 def test_two_trains_resume():
     """Stopped by a signal within the first block; the rest follows as if never stopped."""
     work = program(TWO.replace("n < 50", "n < 3000").replace("steps: 10", "steps: 20000"))
