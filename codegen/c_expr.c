@@ -36,25 +36,23 @@ const char *c_type(const CKernel *k, ElemType type)
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Words that a local name must not hide: C's, and what emitted code calls. */
+/* Words that a local name must not hide: C's own, and what emitted code calls. */
 static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
-        "auto",     "break",  "case",    "char",     "const",    "continue", "default",  "do",
-        "double",   "else",   "enum",    "extern",   "float",    "for",      "goto",     "if",
-        "inline",   "int",    "long",    "register", "restrict", "return",   "short",    "signed",
-        "sizeof",   "static", "struct",  "switch",   "typedef",  "union",    "unsigned", "void",
-        "volatile", "while",  "bool",    "true",     "false",    "asm",      "unix",     "linux",
+        "unix",     "linux",
         "fault",    "seed",   "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
         "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
         "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(word, words[i]) == 0) return true;
-    return strncmp(word, "nnd", 3) == 0;
+    return word_of_c(word) || strncmp(word, "nnd", 3) == 0;
 }
 
 static bool name_in_use(const CKernel *k, const char *name)
 {
+    for (int i = 0; i < k->sites.len; i++)
+        if (strcmp(k->sites.data[i].name, name) == 0) return true;
     for (int i = 0; i < k->taken.len; i++)
         if (strcmp(k->taken.data[i], name) == 0) return true;
     return word_reserved(name);
@@ -420,13 +418,23 @@ static Text choice_text(CKernel *k, const Scalar *s)
     return atom(name);
 }
 
+/* The parameter that holds a draw's site. */
+static const char *site_text(CKernel *k, uint64_t site)
+{
+    for (int i = 0; i < k->sites.len; i++)
+        if (k->sites.data[i].site == site) return k->sites.data[i].name;
+    Site s = {site, c_name(k, "site")};
+    vec_push(k->arena, &k->sites, s);
+    return s.name;
+}
+
 static Text draw_text(CKernel *k, const Scalar *s)
 {
     k->uses_seed = true;
     Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
     return atom(arena_printf(
-        k->arena, "%s%s(seed, UINT64_C(0x%016llx), (uint32_t)%s, (uint32_t)%s)",
-        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", (unsigned long long)s->site,
+        k->arena, "%s%s(seed, %s, (uint32_t)%s, (uint32_t)%s)",
+        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", site_text(k, s->site),
         c_wrap(k, run, PREC_UNARY), c_wrap(k, place, PREC_UNARY)));
 }
 

@@ -486,6 +486,11 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     CParameter seed = {.name = "seed", .type = "uint64_t "};
     CParameter fault = {.name = "fault", .type = "struct Fault *"};
     if (k.uses_seed) vec_push(arena, &f->parameters, seed);
+    for (int i = 0; i < k.sites.len; i++) {
+        const Site *site = &k.sites.data[i];
+        CParameter p = {.name = site->name, .type = "uint64_t ", .site = site};
+        vec_push(arena, &f->parameters, p);
+    }
     if (k.uses_fault) vec_push(arena, &f->parameters, fault);
     StrBuf head = str_new(arena);
     for (int i = 0; i < f->parameters.len; i++) {

@@ -20,6 +20,13 @@ typedef struct Named {
     const char *name;
 } Named;
 
+/* Where a draw stands (its stream of random numbers): a parameter, so that layers that differ in
+ * nothing else are one function. */
+typedef struct Site {
+    uint64_t site;
+    const char *name;
+} Site;
+
 typedef struct CKernel {
     Lowered *l;
     const Kernel *kernel;
@@ -38,6 +45,7 @@ typedef struct CKernel {
     bool lazy; /* inside a branch: what may fail must not be moved out */
     bool anonymous; /* names that do not depend on the tensors, to find equal kernels */
     bool uses_fault, uses_seed;
+    VEC(Site) sites; /* of the draws in the text */
 } CKernel;
 
 /* --- c_expr.c --------------------------------------------------------------------------------- */
@@ -99,6 +107,7 @@ void c_tile_end(CKernel *k, Tile *t);
  * the entry calls each buffer. */
 typedef struct CParameter {
     const Buffer *buffer; /* NULL: not a buffer */
+    const Site *site;     /* of a draw; NULL: not a draw */
     bool written;
     const char *name, *type;
 } CParameter;

@@ -4,7 +4,6 @@
 #include "c_text.h"
 
 #include <assert.h>
-#include <ctype.h>
 
 typedef struct Member {
     const void *key; /* Persistent, leaf Node, or Output of an entry */
@@ -40,10 +39,7 @@ static const Member *member_find(const CProgram *c, const void *key)
 
 static const char *member_name(CProgram *c, const char *wanted)
 {
-    char *base = arena_printf(c->arena, "%s%s", isdigit((unsigned char)*wanted) ? "_" : "", wanted);
-    for (char *p = base; *p; p++)
-        if (!isalnum((unsigned char)*p)) *p = '_';
-    const char *name = base;
+    const char *base = identifier_of(c->arena, wanted), *name = base;
     for (int n = 2;; n++) {
         bool taken = false;
         for (int i = 0; i < c->members.len; i++)
@@ -178,6 +174,15 @@ void c_program_head(Out *out, CProgram *c)
         "#define THREADS",
         "#define SIMD",
         "#define ONE",
+        "#endif",
+        "",
+        "/* A list of calls gains nothing from an optimiser, which takes long where it is. */",
+        "#ifdef __clang__",
+        "#define CALLS __attribute__((optnone, noinline))",
+        "#elif defined(__GNUC__)",
+        "#define CALLS __attribute__((optimize(\"O0\")))",
+        "#else",
+        "#define CALLS",
         "#endif",
         "",
         "/* Vectors of 16, 8, 4 floats; U: anywhere in memory. FMA: a * b + c with one rounding. */",
@@ -350,6 +355,8 @@ static const char *entry_buffer(void *data, const Buffer *b)
 static const char *argument(EntryText *t, const CParameter *p)
 {
     if (p->buffer) return entry_buffer(t, p->buffer);
+    if (p->site) /* a number of its own for each call */
+        return arena_printf(t->c->arena, "UINT64_C(0x%016llx)", (unsigned long long)p->site->site);
     return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
                         struct_name(t->c, t->l));
 }
@@ -441,7 +448,7 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
         bool work = l->kernels.data[i]->kind == KERNEL_WORK;
         vec_push(c->arena, &functions, work ? entry_kernel(out, &t, i, &names) : NULL);
     }
-    out_line(out, "static void %s(struct Model *%s)", entry->name, struct_name(c, l));
+    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, struct_name(c, l));
     out_open(out, "{");
     print_plan(out, c, l);
     if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));

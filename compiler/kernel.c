@@ -73,13 +73,28 @@ void block_add(Lowered *l, Block *block, Stmt *stmt)
     vec_push(l->arena, block, stmt);
 }
 
-/* The text with everything that C does not allow in an identifier turned into underscores. */
-static const char *identifier_of(Arena *arena, const char *text)
+bool word_of_c(const char *word)
+{
+    static const char *const words[] = {
+        "auto",   "break",  "case",     "char",   "const",    "continue", "default",  "do",
+        "double", "else",   "enum",     "extern", "float",    "for",      "goto",     "if",
+        "inline", "int",    "long",     "short",  "register", "restrict", "return",   "signed",
+        "sizeof", "static", "struct",   "switch", "typedef",  "union",    "unsigned", "void",
+        "while",  "asm",    "volatile", "bool",   "true",     "false"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(word, words[i]) == 0) return true;
+    return false;
+}
+
+const char *identifier_of(Arena *arena, const char *text)
 {
     char *id = arena_printf(arena, "%s%s", isdigit((unsigned char)*text) ? "_" : "", text);
-    for (char *p = id; *p; p++)
+    bool small = false;
+    for (char *p = id; *p; p++) {
         if (!isalnum((unsigned char)*p)) *p = '_';
-    return id;
+        small = small || islower((unsigned char)*p);
+    }
+    return (small || strlen(id) < 2) && !word_of_c(id) ? id : arena_printf(arena, "%s_", id);
 }
 
 static bool name_taken(const Lowered *l, const char *name)

@@ -153,6 +153,11 @@ Stmt *stmt_local(Lowered *l, const Node *local);
 Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span);
 Stmt *stmt_tile(Lowered *l, StmtKind kind, Tile *tile, Span span);
 void block_add(Lowered *l, Block *block, Stmt *stmt);
+/* Whether C itself uses the word. */
+bool word_of_c(const char *word);
+/* The text as an identifier of C: underscores for what cannot stand in one, and one behind a word of C and
+ * a name without small letters, as macros and vector types have. */
+const char *identifier_of(Arena *arena, const char *text);
 Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name);
 /* The buffer that holds a node's value; views share their operand's. NULL: none yet. */
 Buffer *buffer_get(const Lowered *l, const Node *node);

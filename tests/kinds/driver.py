@@ -1,6 +1,7 @@
 """The trainer: results, files, resuming, signals, disks."""
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -214,8 +215,9 @@ def test_build_amalgamated():
 
 
 def test_equal_kernels_once():
-    """Eight equal layers more make the step no longer but for its calls."""
-    functions = []
+    """Eight equal layers more make the step no longer but for its calls, and the initial values: one
+    function draws all of them, given where each draw stands."""
+    functions, draws = [], []
     for layers in (4, 12):
         work = program()
         path = os.path.join(work, "deep.nnd")
@@ -229,9 +231,16 @@ def test_equal_kernels_once():
         if problem:
             return problem
         with open(os.path.join(work, "deep.c")) as file:
-            functions.append(sum(line.startswith("static void step_t") for line in file))
+            text = file.read()
+        functions.append(len(re.findall("^static void step_t_", text, re.M)))
+        draws.append((text.count(" nnd_uniform(seed, site, "), text.count("->seed, UINT64_C(0x")))
     few, many = functions
-    return None if many <= few + 2 else f"{few} functions for 4 layers, {many} for 12"
+    if many > few + 2:
+        return f"{few} functions for 4 layers, {many} for 12"
+    if text.count("\nstatic CALLS void step_t(") != 1:
+        return "the entry is not marked as a list of calls, and gcc takes long for a deep net"
+    # The weights and the data set, which are drawn once for each layer and once.
+    return None if draws == [(2, 4 + 1), (2, 12 + 1)] else f"functions and calls that draw: {draws}"
 
 
 def test_runtime_embedded():
@@ -411,6 +420,24 @@ train int_ on static {
 }
 """)
     return train_all(work, ("c",), ("e", "--eval")) or same_parameters(work, "c", "e", 1e-4)
+
+
+def test_names_of_c_in_calls():
+    """The same for tensors that lie in work memory: the entry's function declares them."""
+    for name in ("CALLS", "SIMD", "V16", "double", "site"):
+        work = program()
+        with open(os.path.join(work, "names.nnd"), "w") as file:
+            file.write(f"model M(x: [8]) -> [8] {{\n  {name} = dense(x, 8, tanh)\n"
+                       f"  drawn = rand() * {name} + randn()\n"
+                       "  return dense(drawn * rand(), 8)\n}\n"
+                       "data d { x[n < 64, i < 8] = rand() }\n"
+                       "train t on d {\n  batch: 16\n  epochs: 1\n"
+                       "  minimize mean(M(x)^2) using sgd(0.01)\n}\n")
+        problem = must(common.nndc("train", "names.nnd", "--blas=none", cwd=work))
+        if problem:
+            return f"{name}: {problem}"
+    return None
+
 
 
 def test_two_trains_resume():
