@@ -105,8 +105,8 @@ NndLister nnd_npz_names, nnd_safetensors_names;
 /* A reader: fills array; with header_only its type and shape alone. */
 typedef int NndReader(const char *path, const NndSourceOptions *options, bool header_only,
                       NndArray *array, NndError *error);
-NndReader nnd_idx_read, nnd_csv_read, nnd_npy_read, nnd_npz_read, nnd_safetensors_read,
-    nnd_hdf5_read, nnd_images_read, nnd_raw_read, nnd_text_read;
+NndReader nnd_idx_read, nnd_csv_read, nnd_npy_read, nnd_npz_read, nnd_safetensors_read;
+NndReader nnd_hdf5_read, nnd_images_read, nnd_raw_read, nnd_text_read;
 
 /* ---- stream.c: bytes of a file, of a gzip file, of a part of an archive ------------------- */
 

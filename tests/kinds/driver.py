@@ -374,7 +374,7 @@ train fall {
     minimize sum(Point()^2) using sgd(0.25)
 }
 """)
-    problem = must(common.nndc("train", "m.nnd", cwd=work), 0, "epoch 3/3  loss 0.125")
+    problem = must(common.nndc("train", "m.nnd", cwd=work), 0, "step 3/3  loss 0.125")
     log = common.read(os.path.join(work, "m.run", "log.csv"))
     losses = [float(line.split(",")[-1]) for line in log.split("\n")[1:] if line]
     return problem or (None if losses == [2, 0.5, 0.125] else log)
