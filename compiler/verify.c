@@ -370,10 +370,10 @@ const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_
     Verifier v = {.arena = scratch};
     Nodes nodes = graph_reach(scratch, roots, n_roots);
     const char *message = NULL;
-    for (int i = 0; i < n_roots; i++)
+    for (int i = 0; i < n_roots && !message; i++)
         if (roots[i] && roots[i]->free)
-            return arena_printf(arena, "node %u hangs on a loop that it stands outside of",
-                                (unsigned)roots[i]->id);
+            message = arena_printf(arena, "node %u hangs on a loop that it stands outside of",
+                                   (unsigned)roots[i]->id);
     for (int i = 0; i < nodes.len && !message; i++) {
         const Node *n = nodes.data[i];
         verify_node(&v, n);

@@ -40,19 +40,23 @@ static inline EvalArray *run(const char *name)
     EvalEnv env = eval_env(context_arena(context), 7);
     char error[256] = "";
     int n = program->persistents.len;
+    EvalArray **inits = calloc((size_t)n + 1, sizeof *inits);
     for (int i = 0; i < n; i++) {
         const Persistent *p = program->persistents.data[i];
-        EvalArray *init = NULL;
-        if (!p->init || !eval_roots(program->graph, &env, &p->init, 1, &init, error, sizeof error))
+        if (!p->init ||
+            !eval_roots(program->graph, &env, &p->init, 1, &inits[i], error, sizeof error))
             continue;
-        eval_set(&env, p->leaf, init);
+        eval_set(&env, p->leaf, inits[i]);
     }
     const Model *model = model_find(name);
     EvalArray *out = NULL;
-    if (!model || !model->entry) return NULL;
-    if (!eval_roots(program->graph, &env, &model->entry->outputs.data[0].node, 1, &out, error,
-                    sizeof error))
+    bool known = model && model->entry;
+    if (known && !eval_roots(program->graph, &env, &model->entry->outputs.data[0].node, 1, &out,
+                             error, sizeof error))
         fprintf(stderr, "%s\n", error);
+    for (int i = 0; i < n; i++)
+        if (inits[i]) eval_array_free(inits[i]);
+    free(inits);
     return out;
 }
 
