@@ -137,10 +137,12 @@ static const Node *gate(const Node *pre, int number, Extent rows, int units)
     return map(2, SHAPE(rows, N(units)), sigmoid);
 }
 
-/* An LSTM whose products are worth the runtime's, with all that its derivative would save. */
-static void lstm(int n_steps, Extent rows, int units, bool reversed)
+/* An LSTM whose products are worth the runtime's, with all that its derivative would save. n_rows 0: as many
+ * as the batch has. */
+static void lstm(int n_steps, int n_rows, int units, bool reversed)
 {
     begin();
+    Extent rows = n_rows ? N(n_rows) : B;
     Extent shape[] = {rows, N(units)}, gates[] = {rows, N(4), N(units)};
     const Node *x = input("x", TYPE_REAL, 4, SHAPE(N(n_steps), rows, N(4), N(units)));
     const Node *w = input("w", TYPE_REAL, 3, SHAPE(N(units), N(4), N(units)));
@@ -175,9 +177,9 @@ static void lstm(int n_steps, Extent rows, int units, bool reversed)
 
 static void test_lstm(void)
 {
-    lstm(5, B, 24, false);
+    lstm(5, 0, 24, false);
     CU_ASSERT(agrees_within(1e-4, false));
-    lstm(3, N(16), 32, true);
+    lstm(3, 16, 32, true);
     CU_ASSERT(agrees_within(1e-4, false));
 }
 
