@@ -63,15 +63,11 @@ static void sweep_op(Sweep *w, const Scalar *s, Masked m)
         sweep_give(w, s->args[2], (Masked){test_and(g, w->domain, m.test, contrary), m.value});
         return;
     }
-    static const char *const names[] = {"x", "y", "z", "out", "g"};
     const Scalar *out = s == w->body && w->out ? w->out : s;
-    const Scalar *values[] = {s->args[0], s->n_args > 1 ? s->args[1] : NULL,
-                              s->n_args > 2 ? s->args[2] : NULL, out, m.value};
     for (int k = 0; k < s->n_args; k++) {
-        const char *formula = op_table[s->op].grad[k];
-        if (!formula || !sweep_active(w, s->args[k])) continue;
-        const Scalar *value = formula_build(g, formula, names, values, 5);
-        sweep_give(w, s->args[k], (Masked){m.test, scalar_convert(g, value, TYPE_REAL)});
+        if (!sweep_active(w, s->args[k])) continue;
+        const Scalar *part = op_derivative(g, s, k, out, m.value);
+        if (part) sweep_give(w, s->args[k], (Masked){m.test, part});
     }
 }
 

@@ -55,12 +55,13 @@ typedef struct Sweep {
 static void sweep_load(Sweep *w, const Scalar *s)
 {
     const Tangent *t = tangent_of(w->f, s->node);
-    if (!t) return;
+    if (s->outside && (t || map_get(&w->tangents, s->outside))) w->f->failed = true;
+    if (!t || w->f->failed) return;
     for (int a = 0; a < w->f->x->rank; a++) {
         const Scalar *sub = s->args[t->aligned[a]];
         bool apart = sub->kind == SCALAR_ITER && sub->iter < w->node->rank &&
                      (w->aligned[a] < 0 || w->aligned[a] == sub->iter);
-        if (!apart || s->outside) {
+        if (!apart) {
             w->f->failed = true;
             return;
         }
@@ -72,20 +73,13 @@ static void sweep_load(Sweep *w, const Scalar *s)
 
 static void sweep_op(Sweep *w, const Scalar *s)
 {
-    static const char *const names[] = {"x", "y", "z", "out", "g"};
     Graph *g = w->f->g;
     bool whole = s == w->node->body && node_is_map(w->node);
-    const Scalar *values[5] = {NULL, NULL, NULL, whole ? scalar_load_at(g, w->node, 0) : s};
-    const Scalar *sum = NULL;
-    for (int k = 0; k < s->n_args; k++)
-        values[k] = s->args[k];
+    const Scalar *out = whole ? scalar_load_at(g, w->node, 0) : s, *sum = NULL;
     for (int k = 0; k < s->n_args; k++) {
-        const char *formula = op_table[s->op].grad[k];
-        values[4] = map_get(&w->tangents, s->args[k]);
-        if (!formula || !values[4]) continue;
-        const Scalar *part = formula_build(g, formula, names, values, 5);
-        part = scalar_convert(g, part, TYPE_REAL);
-        sum = sum ? scalar_op2(g, OP_ADD, sum, part) : part;
+        const Scalar *tangent = map_get(&w->tangents, s->args[k]);
+        const Scalar *part = tangent ? op_derivative(g, s, k, out, tangent) : NULL;
+        if (part) sum = sum ? scalar_op2(g, OP_ADD, sum, part) : part;
     }
     if (!sum) return;
     if (s->op == OP_SELECT || s->op == OP_MAX || s->op == OP_MIN)

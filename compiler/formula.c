@@ -147,3 +147,15 @@ const Scalar *formula_build(Graph *g, const char *text, const char *const *names
 {
     return formula_instantiate(g, formula_parse(g, text), names, values, n_names);
 }
+
+const Scalar *op_derivative(Graph *graph, const Scalar *op, int k, const Scalar *out,
+                            const Scalar *g)
+{
+    static const char *const names[] = {"x", "y", "z", "out", "g"};
+    const Scalar *values[] = {NULL, NULL, NULL, out, g};
+    const char *formula = op_table[op->op].grad[k];
+    if (!formula) return NULL;
+    for (int i = 0; i < op->n_args; i++)
+        values[i] = op->args[i];
+    return scalar_convert(graph, formula_build(graph, formula, names, values, 5), TYPE_REAL);
+}

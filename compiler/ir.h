@@ -20,7 +20,8 @@ typedef struct Loop Loop;
 typedef struct LoopSet LoopSet;
 typedef VEC(const Node *) Nodes;
 
-/* --- types ---------------------------------------------------------------------------------------- */
+/* --- types
+ * ---------------------------------------------------------------------------------------- */
 
 /* In the order in which they convert upwards when they meet. */
 typedef enum ElemType { TYPE_BOOL, TYPE_U8, TYPE_INT, TYPE_REAL } ElemType;
@@ -45,7 +46,8 @@ static inline bool extent_equal(Extent a, Extent b)
 enum { MAX_RANK = 16, MAX_ITERS = 48 };
 static const int64_t MAX_ELEMENTS = (int64_t)1 << 40; /* of a tensor */
 
-/* --- ops.c: the table of scalar operators and reductions (ops.def) ---------------------------------- */
+/* --- ops.c: the table of scalar operators and reductions (ops.def)
+ * ---------------------------------- */
 
 typedef enum Op {
 #define SCALAR(id, ...) OP_##id,
@@ -68,38 +70,41 @@ typedef enum Reduce {
 
 /* How the type of a result follows from those of the operands. */
 typedef enum OpResult {
-    RESULT_SAME, /* operands of one type, int or real; the result too */
-    RESULT_REAL, /* real operands, real result */
-    RESULT_BOOL, /* operands of one type; a truth value */
-    RESULT_LOGIC,/* bool operands and result */
-    RESULT_PICK, /* SELECT: bool, then two of one type, which is the result's */
-    RESULT_TO_REAL, RESULT_TO_INT, RESULT_TO_BOOL, RESULT_TO_U8 /* conversions from any type */
+    RESULT_SAME,  /* operands of one type, int or real; the result too */
+    RESULT_REAL,  /* real operands, real result */
+    RESULT_BOOL,  /* operands of one type; a truth value */
+    RESULT_LOGIC, /* bool operands and result */
+    RESULT_PICK,  /* SELECT: bool, then two of one type, which is the result's */
+    RESULT_TO_REAL,
+    RESULT_TO_INT,
+    RESULT_TO_BOOL,
+    RESULT_TO_U8 /* conversions from any type */
 } OpResult;
 
 typedef struct OpInfo {
-    const char *id;        /* "ADD" */
-    const char *name;      /* as the language writes it: "exp", "+" */
+    const char *id;   /* "ADD" */
+    const char *name; /* as the language writes it: "exp", "+" */
     int arity;
     OpResult result;
     const char *real_text; /* C expression over float x, y, z */
     const char *int_text;  /* C expression over int32_t x, y, z, or "" if not for ints */
     const char *grad[3];   /* formula over x y z out g, in the language; NULL: no derivative */
     bool commutes;
-    bool infix;            /* printed between its operands */
-    const char *llvm;      /* how LLVM says it, or NULL */
+    bool infix;       /* printed between its operands */
+    const char *llvm; /* how LLVM says it, or NULL */
     const char *doc;
-    const char *example;   /* a true equation, or NULL */
+    const char *example; /* a true equation, or NULL */
 } OpInfo;
 
 extern const OpInfo op_table[OP_COUNT];
 
 typedef struct ReduceInfo {
     const char *id;
-    const char *name;     /* "sum" */
-    double empty;         /* over nothing; also where the accumulation starts (argmax: see doc) */
-    const char *combine;  /* C expression over float x, y; "" if special (mean, argmax, argmin) */
+    const char *name;    /* "sum" */
+    double empty;        /* over nothing; also where the accumulation starts (argmax: see doc) */
+    const char *combine; /* C expression over float x, y; "" if special (mean, argmax, argmin) */
     const char *doc;
-    const char *example;  /* a true equation */
+    const char *example; /* a true equation */
 } ReduceInfo;
 
 extern const ReduceInfo reduce_table[REDUCE_COUNT];
@@ -109,20 +114,22 @@ extern const ReduceInfo reduce_table[REDUCE_COUNT];
 double op_eval(Op op, ElemType operand_type, const double *args);
 /* The type of a result, given those of the operands. */
 ElemType op_result_type(Op op, ElemType operand_type);
-/* Where a reduction to this type starts, which is also its value over nothing: reduce_table's `empty` as
- * that type, so that the maximum of no ints is the smallest int. */
+/* Where a reduction to this type starts, which is also its value over nothing: reduce_table's
+ * `empty` as that type, so that the maximum of no ints is the smallest int. */
 double reduce_empty(Reduce reduce, ElemType type);
 /* The operator with this name in the language (functions only: "exp"), or -1. */
 int op_find(const char *name);
 
-/* --- scalars (scalar.c) ------------------------------------------------------------------------------ */
+/* --- scalars (scalar.c)
+ * ------------------------------------------------------------------------------ */
 
 typedef enum ScalarKind {
     SCALAR_CONST, /* value */
     SCALAR_ITER,  /* the value of iterator `iter` of the comprehension it stands in; an int */
-    SCALAR_LOAD,  /* node[args...], one int subscript per axis; `outside` where one leaves its axis */
+    SCALAR_LOAD,  /* node[args...], one int subscript per axis; `outside` where one leaves its axis
+                   */
     SCALAR_OP,    /* op(args...); SELECT evaluates only the branch it takes */
-    SCALAR_DRAW   /* a random number, a function of (seed, site, args[0] = run, args[1] = position) */
+    SCALAR_DRAW /* a random number, a function of (seed, site, args[0] = run, args[1] = position) */
 } ScalarKind;
 
 struct Scalar {
@@ -180,7 +187,8 @@ void scalar_visit(const Scalar *a, void (*visit)(void *data, const Scalar *s), v
 typedef VEC(const Scalar *) Scalars;
 Scalars scalar_loads(Arena *arena, const Scalar *a);
 
-/* --- affine.c: what is known about integer expressions ------------------------------------------------- */
+/* --- affine.c: what is known about integer expressions
+ * ------------------------------------------------- */
 
 /* constant + sum of coefficient[i] * iterator i */
 typedef struct Affine {
@@ -205,14 +213,16 @@ bool range_within(Range range, Extent extent);
 /* Whether subscript k of a load is proven to stay inside its axis, or the load says `outside`. */
 bool load_is_safe(const Scalar *load, int k, const Extent *iters, int n_iters);
 
-/* --- nodes (graph.c) -------------------------------------------------------------------------------------- */
+/* --- nodes (graph.c)
+ * -------------------------------------------------------------------------------------- */
 
 typedef enum NodeKind {
     NODE_LEAF,
     NODE_COMP,    /* comprehension */
     NODE_SCATTER, /* out[position] += body, over all iterators, where guard; zero elsewhere */
     NODE_RESHAPE, /* the same elements in another shape */
-    NODE_PIECES,  /* parts in place along one axis: out[.., offset + stride * t, ..] = part[.., t, ..] */
+    NODE_PIECES,  /* parts in place along one axis: out[.., offset + stride * t, ..] = part[.., t,
+                     ..] */
     NODE_ORDER,   /* positions of the elements of the last axis in ascending order (stable) */
     NODE_TAG,     /* identity, distinct from every other: what grad differentiates by */
     NODE_SCAN,    /* a loop with its carried values: no tensor, only the `arg` of the next two */
@@ -244,7 +254,7 @@ typedef struct Leaf {
     struct Field *field;
     const Loop *loop; /* CARRY, TIME */
     int number;       /* CARRY */
-    int64_t most; /* FIELD, INPUT: it holds sizes of a bounded axis, from 0 to this; else 0 */
+    int64_t most;     /* FIELD, INPUT: it holds sizes of a bounded axis, from 0 to this; else 0 */
 } Leaf;
 
 typedef struct Piece {
@@ -252,8 +262,8 @@ typedef struct Piece {
     int64_t offset, stride;
 } Piece;
 
-/* One value that a scan carries from step to step. The leaf's number tells it from the loop's others; a scan's
- * carries may be some of them. */
+/* One value that a scan carries from step to step. The leaf's number tells it from the loop's
+ * others; a scan's carries may be some of them. */
 typedef struct Carry {
     const Node *leaf; /* LEAF_CARRY, in the body */
     const Node *init; /* before the first step */
@@ -281,19 +291,20 @@ struct Node {
                             not evaluated */
     const Scalar *const *position;
 
-    const Node *arg;     /* RESHAPE, ORDER, TAG; FINAL, YIELD: the scan */
-    uint32_t tag;        /* TAG */
-    int axis;            /* PIECES */
+    const Node *arg; /* RESHAPE, ORDER, TAG; FINAL, YIELD: the scan */
+    uint32_t tag;    /* TAG */
+    int axis;        /* PIECES */
     int n_pieces;
     const Piece *pieces;
-    const Leaf *leaf;    /* LEAF */
+    const Leaf *leaf; /* LEAF */
 
-    const Loop *loop;    /* SCAN */
-    const LoopSet *place;/* SCAN: loops that it runs within though no carry depends on them; or NULL */
+    const Loop *loop; /* SCAN */
+    const LoopSet
+        *place; /* SCAN: loops that it runs within though no carry depends on them; or NULL */
     int n_carries;
     const Carry *carries;
-    int carry;           /* FINAL */
-    const Node *value;   /* YIELD */
+    int carry;         /* FINAL */
+    const Node *value; /* YIELD */
 
     const LoopSet *free; /* loops whose leaves it depends on; NULL: none */
 };
@@ -301,22 +312,23 @@ struct Node {
 Graph *graph_new(Context *context);
 Context *graph_context(Graph *g);
 Arena *graph_arena(Graph *g);
-/* What was parsed from the compiler's tables (formulas, rules), by the address of the text or table. */
+/* What was parsed from the compiler's tables (formulas, rules), by the address of the text or
+ * table. */
 Map *graph_cache(Graph *g);
 
 const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, const Extent *shape);
 /* An array written in the program. */
 const Node *graph_const(Graph *g, ElemType type, int rank, const Extent *shape,
                         const double *values);
-/* reduce over iterators rank..n_iters-1 of body where guard. Returns an existing node where it is the
- * same tensor (an identity load). REDUCE_NONE: n_iters == rank; a guard is not allowed then. */
+/* reduce over iterators rank..n_iters-1 of body where guard. Returns an existing node where it is
+ * the same tensor (an identity load). REDUCE_NONE: n_iters == rank; a guard is not allowed then. */
 const Node *graph_comp(Graph *g, Reduce reduce, int rank, int n_iters, const Extent *iters,
                        const Scalar *body, const Scalar *guard, Span span);
 /* A pure map: out[P] = body. */
 const Node *graph_map(Graph *g, int rank, const Extent *shape, const Scalar *body, Span span);
 const Node *graph_scatter(Graph *g, int rank, const Extent *shape, const Scalar *const *position,
-                          int n_iters, const Extent *iters, const Scalar *body,
-                          const Scalar *guard, Span span);
+                          int n_iters, const Extent *iters, const Scalar *body, const Scalar *guard,
+                          Span span);
 const Node *graph_reshape(Graph *g, const Node *arg, int rank, const Extent *shape, Span span);
 /* Parts that together fill the axis, or leave zeros where none writes. */
 const Node *graph_pieces(Graph *g, ElemType type, int rank, const Extent *shape, int axis,
@@ -328,11 +340,13 @@ const Node *graph_tag_numbered(Graph *g, const Node *arg, uint32_t tag);
 /* A scalar constant as a node of rank 0. */
 const Node *graph_scalar(Graph *g, const Scalar *value);
 
-/* --- loops (graph_loop.c) ---------------------------------------------------------------------------------
+/* --- loops (graph_loop.c)
+ * ---------------------------------------------------------------------------------
  *
- * The body of a loop is ordinary nodes that depend on its leaves, LEAF_TIME and LEAF_CARRY: `free` says
- * which loops a node depends on. What does not depend on a loop is outside of it by itself. Whatever a
- * program needs of one scan, finals and yields of any of its body's nodes, is computed by one run. */
+ * The body of a loop is ordinary nodes that depend on its leaves, LEAF_TIME and LEAF_CARRY: `free`
+ * says which loops a node depends on. What does not depend on a loop is outside of it by itself.
+ * Whatever a program needs of one scan, finals and yields of any of its body's nodes, is computed
+ * by one run. */
 
 struct LoopSet {
     int n;
@@ -345,7 +359,7 @@ struct Loop {
     Extent extent; /* a size loads leaves only */
     bool reversed; /* steps extent-1 .. 0 */
     Span span;
-    LoopSet only;  /* itself */
+    LoopSet only; /* itself */
 };
 
 /* A new loop. */
@@ -373,33 +387,37 @@ const LoopSet *node_loops(Graph *g, const Node *node);
 typedef struct Region Region;
 struct Region {
     const Node *scan; /* NULL: outside of all */
-    Nodes nodes;      /* operands first; a scan stands for its whole run, its FINALs and YIELDs follow */
-    Nodes outer;      /* what the body needs from outside of the loop */
-    Nodes results;    /* the FINALs and YIELDs wanted of the scan */
+    Nodes nodes; /* operands first; a scan stands for its whole run, its FINALs and YIELDs follow */
+    Nodes outer; /* what the body needs from outside of the loop */
+    Nodes results;       /* the FINALs and YIELDs wanted of the scan */
     VEC(Region *) inner; /* of the scans among the nodes, in order */
 };
 /* Everything that the roots need, by place. */
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
 
-/* --- lift.c --------------------------------------------------------------------------------------------------- */
+/* --- lift.c
+ * ---------------------------------------------------------------------------------------------------
+ */
 
-/* A comprehension or scatter of a loop's body for all steps, as its first axis; all_steps gives the same for
- * the nodes of the body that it loads. */
+/* A comprehension or scatter of a loop's body for all steps, as its first axis; all_steps gives the
+ * same for the nodes of the body that it loads. */
 const Node *node_lift(Graph *g, const Node *node, const Loop *loop,
                       const Node *(*all_steps)(void *data, const Node *node), void *data);
 bool node_can_lift(const Node *node);
 /* What `all` has at the loop's step: a tensor like `like`. */
 const Node *node_at_step(Graph *g, const Node *all, const Node *like, const Loop *loop);
 
-/* The operands of a node, in order, each once; also those that the sizes of what it loads from are read from. */
+/* The operands of a node, in order, each once; also those that the sizes of what it loads from are
+ * read from. */
 Nodes node_operands(Arena *arena, const Node *node);
 /* All nodes that the roots need (themselves included), in order of creation. */
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots);
 /* The same without what only nodes need for which `end` holds. */
 Nodes graph_reach_to(Arena *arena, const Node *const *roots, int n_roots,
                      bool (*end)(void *data, const Node *node), void *data);
-/* Rebuilds what the roots need, in order: build(data, node, map) returns the node's replacement, given
- * the replacements of its operands (`map`: from Node to Node), or NULL to rebuild it unchanged. */
+/* Rebuilds what the roots need, in order: build(data, node, map) returns the node's replacement,
+ * given the replacements of its operands (`map`: from Node to Node), or NULL to rebuild it
+ * unchanged. */
 typedef struct Rewrite Rewrite;
 typedef const Node *(*RewriteFn)(void *data, Rewrite *rewrite, const Node *node);
 void graph_rewrite(Graph *g, const Node **roots, int n_roots, RewriteFn build, void *data);
@@ -422,54 +440,67 @@ bool shape_equal(const Node *a, const Node *b);
 /* Names a node after the value in the source that it became, unless it has a name. */
 void graph_name(const Node *node, Name name);
 
-/* --- print.c, read.c: graphs as .nnd text ------------------------------------------------------------------ */
+/* --- print.c, read.c: graphs as .nnd text
+ * ------------------------------------------------------------------ */
 
-/* What the roots need as text, a line per node, then the roots, as @result(name, ..) where they have
- * names (which may be NULL); what it prints reads back to the same graph. */
+/* What the roots need as text, a line per node, then the roots, as @result(name, ..) where they
+ * have names (which may be NULL); what it prints reads back to the same graph. */
 void graph_print(StrBuf *out, Graph *g, const Node *const *roots, const Name *names, int n_roots);
-/* Reads such a text. Leaves are looked up by kind and name among `leaves`; those of persistents, fields
- * and files that are not there are made anew. False after errors, which are reported. */
+/* Reads such a text. Leaves are looked up by kind and name among `leaves`; those of persistents,
+ * fields and files that are not there are made anew. False after errors, which are reported. */
 typedef struct GraphText {
     Nodes roots;
     VEC(Name) names; /* of the roots; NULL: none */
 } GraphText;
 bool graph_read(Graph *g, const char *text, const Node *const *leaves, int n_leaves,
                 GraphText *out);
-/* One node's statement for readers, without ranges: "h[i, j] = max(b[j] + y[i, j], 0.0)". `names`: from Node
- * to the text that stands for it. */
+/* One node's statement for readers, without ranges: "h[i, j] = max(b[j] + y[i, j], 0.0)". `names`:
+ * from Node to the text that stands for it. */
 void formula_print(StrBuf *out, Graph *g, const Node *node, const Map *names);
 /* "[3, batch <= 128]" */
 void shape_print(StrBuf *out, const Node *node);
 /* One scalar, as a formula over the iterators' names (i, j, k, ...) and the nodes' names. */
 void scalar_print(StrBuf *out, const Scalar *a);
 
-/* --- verify.c -------------------------------------------------------------------------------------------------- */
+/* --- verify.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
 /* Asserts the invariants of everything the roots need; `when` names the pass for the message. */
 void graph_verify(Graph *g, const Node *const *roots, int n_roots, const char *when);
 /* The first violated invariant as text, or NULL if all hold. */
 const char *graph_check(Arena *arena, Graph *g, const Node *const *roots, int n_roots);
 
-/* --- autodiff.c -------------------------------------------------------------------------------------------------- */
+/* --- autodiff.c
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* Reverse mode. `seed` is the derivative that arrives at y: its shape is y's behind `extra` more leading
- * axes, which all results carry in front, too. out[i] becomes the derivative by the node wrt[i], of its
- * shape behind the extra axes, or NULL where y does not depend on it. Nodes wrt[i] are ends: nothing
- * flows through them. Through ints, bools, draws and OP_STOP nothing flows. */
-void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *const *wrt, int n_wrt,
-              const Node **out);
+/* Reverse mode. `seed` is the derivative that arrives at y: its shape is y's behind `extra` more
+ * leading axes, which all results carry in front, too. out[i] becomes the derivative by the node
+ * wrt[i], of its shape behind the extra axes, or NULL where y does not depend on it. Nodes wrt[i]
+ * are ends: nothing flows through them. Through ints, bools, draws and OP_STOP nothing flows. */
+void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *const *wrt,
+              int n_wrt, const Node **out);
 
-/* --- autodiff_forward.c ------------------------------------------------------------------------------------------ */
+/* --- autodiff_forward.c
+ * ------------------------------------------------------------------------------------------ */
 
-/* Forward mode. Each element of x is a number of its own, of one instance; aligned[a] is the axis of y
- * along which axis a of x runs. out becomes the derivative of each element of y by its instance's x, of
- * y's shape, or NULL where y does not depend on x. False where forward mode does not suit. */
+/* Forward mode. Each element of x is a number of its own, of one instance; aligned[a] is the axis
+ * of y along which axis a of x runs. out becomes the derivative of each element of y by its
+ * instance's x, of y's shape, or NULL where y does not depend on x. False where forward mode does
+ * not suit. */
 bool autodiff_forward(Graph *g, const Node *y, const Node *x, const int *aligned, const Node **out);
 
-/* --- formula.c: text of derivative formulas and rules ---------------------------------------------------------- */
+/* --- formula.c: text of derivative formulas and rules
+ * ---------------------------------------------------------- */
 
-/* Instantiates formula text ("g * out") with scalars for its names; the text is one of the tables'. */
+/* Instantiates formula text ("g * out") with scalars for its names; the text is one of the tables'.
+ */
 const Scalar *formula_build(Graph *g, const char *text, const char *const *names,
                             const Scalar *const *values, int n_names);
+/* An operator's derivative by operand k times g, by its formula in ops.def; `out` has the
+ * operator's value. NULL: there is no derivative. */
+const Scalar *op_derivative(Graph *graph, const Scalar *op, int k, const Scalar *out,
+                            const Scalar *g);
 
 #endif

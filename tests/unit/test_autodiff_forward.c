@@ -97,14 +97,16 @@ static void test_refuses(void)
     const Node *wide = comp(REDUCE_NONE, 2, DIMS(3, 3), OP1(EXP, a), NULL);
     CU_ASSERT(autodiff_forward(g, wide, x, aligned, &out));
     CU_ASSERT_FALSE(autodiff_forward(g, wide, x, other, &out));
-    /* choices, extrema, guards, products, scatters */
+    /* choices, extrema, guards, products, values outside, scatters */
     const Scalar *positive = OP2(LT, REAL(0), number);
+    const Node *scaled = comp(REDUCE_NONE, 1, DIMS(3), OP2(MUL, a, number), NULL);
     const Node *no[] = {
         comp(REDUCE_NONE, 1, DIMS(3), scalar_select(g, positive, OP1(LOG, number), REAL(0)), NULL),
         comp(REDUCE_NONE, 1, DIMS(3), OP2(MAX, number, REAL(0)), NULL),
         comp(REDUCE_MAX, 0, DIMS(3), OP2(MUL, a, number), NULL),
         comp(REDUCE_PROD, 0, DIMS(3), OP2(MUL, a, number), NULL),
         comp(REDUCE_SUM, 0, DIMS(3), OP2(MUL, a, number), OP2(LT, I(0), INT(2))),
+        comp(REDUCE_NONE, 1, DIMS(3), LOAD_OUTSIDE(REAL(0), scaled, OP2(ADD, I(0), INT(1))), NULL),
         graph_scatter(g, 1, (Extent[]){extent_fixed(3)}, (const Scalar *[]){LOAD(index, I(0))}, 1,
                       (Extent[]){extent_fixed(3)}, OP2(MUL, a, number), NULL, NO_SPAN)};
     for (int i = 0; i < COUNT(no); i++)
