@@ -16,21 +16,19 @@
 
 enum {
     MIN_EXAMPLES = 32,
-    MAX_FEATURES = 128,        /* elements of a member per example */
-    MAX_POINTS = 16384,        /* of a member's body per example */
-    MAX_OUTSIDE = 32,          /* elements per example of what a reduction reads from elsewhere */
-    MAX_SUMS = 128 * 128,      /* elements of a sink */
-    MAX_LANES = 128,           /* examples of a block */
+    MAX_FEATURES = 128,   /* elements of a member per example */
+    MAX_POINTS = 16384,   /* of a member's body per example */
+    MAX_OUTSIDE = 32,     /* elements per example of what a reduction reads from elsewhere */
+    MAX_SUMS = 128 * 128, /* elements of a sink */
+    MAX_LANES = 128,      /* examples of a block */
     MIN_LANES = 16,
-    MAX_BYTES = 768 * 1024,    /* of all arrays of a block */
+    MAX_BYTES = 768 * 1024, /* of all arrays of a block */
     MAX_ITERATORS = 20
 };
 
 typedef struct Planner {
     Lowered *l;
     LanePlan *plan;
-    Map member_of; /* from Node to LaneGroup, sinks not included */
-    Map sink_of;
 } Planner;
 
 /* --- stages ----------------------------------------------------------------------------------- */
@@ -49,7 +47,7 @@ static int stage_get(const Planner *p, const Node *node)
 static int available(const Planner *p, const Node *node)
 {
     int stage = stage_get(p, node);
-    bool grouped = map_get(&p->member_of, node) || map_get(&p->sink_of, node);
+    bool grouped = map_get(&p->plan->member_of, node) || map_get(&p->plan->sink_of, node);
     return stage < 0 ? 0 : stage + grouped;
 }
 
@@ -86,7 +84,8 @@ static int64_t elements_of(const Node *node, int from)
 /* Whether nothing has to be computed first to know the extent. */
 static bool extent_known(Extent e)
 {
-    return !e.size || (e.size->kind == SCALAR_LOAD && e.size->node->kind == NODE_LEAF && !e.size->iters);
+    return !e.size ||
+           (e.size->kind == SCALAR_LOAD && e.size->node->kind == NODE_LEAF && !e.size->iters);
 }
 
 static bool is_examples(Extent e)
@@ -97,20 +96,17 @@ static bool is_examples(Extent e)
 typedef struct Look {
     Planner *p;
     const Node *node;
-    int iter;        /* over the examples */
+    int iter; /* over the examples */
     Extent examples;
-    int stage;       /* the earliest */
-    bool reads;      /* a member of that stage or earlier */
+    int stage;  /* the earliest */
+    bool reads; /* a member of that stage or earlier */
     bool fits;
 } Look;
 
 static bool load_aligned(const Look *k, const Scalar *s)
 {
-    const LaneGroup *g = map_get(&k->p->member_of, s->node);
-    if (!g || !extent_equal(g->examples, k->examples)) return false;
-    for (int a = 1; a < s->n_args; a++)
-        if (s->args[a]->iters >> k->iter & 1) return false;
-    return s->args[0]->kind == SCALAR_ITER && s->args[0]->iter == k->iter;
+    const LaneGroup *g = map_get(&k->p->plan->member_of, s->node);
+    return g && extent_equal(g->examples, k->examples) && lanes_aligned(k->p->plan, g, s, k->iter);
 }
 
 static void look_load(void *data, const Scalar *s)
@@ -162,13 +158,14 @@ static bool member_try(Planner *p, const Node *node)
 {
     if (node->rank < 1 || !is_examples(node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
         return false;
-    if (node->n_iters > MAX_ITERATORS || !extents_fixed(node->iters, node->n_iters, 0)) return false;
+    if (node->n_iters > MAX_ITERATORS || !extents_fixed(node->iters, node->n_iters, 0))
+        return false;
     if (!points_fit(node, 0) || elements_of(node, 1) < 1) return false;
     Look k = look_at(p, node, 0, node->shape[0]);
     if (!k.fits) return false;
     LaneGroup *group = group_at(p, node->shape[0], k.stage);
     vec_push(p->l->arena, &group->members, node);
-    map_put(&p->member_of, node, group);
+    map_put(&p->plan->member_of, node, group);
     stage_set(p, node, k.stage);
     return true;
 }
@@ -189,7 +186,7 @@ static bool sink_try(Planner *p, const Node *node)
         LaneGroup *group = group_at(p, node->iters[q], k.stage);
         if (group->members.len == 0) continue;
         vec_push(p->l->arena, &group->sinks, node);
-        map_put(&p->sink_of, node, group);
+        map_put(&p->plan->sink_of, node, group);
         stage_set(p, node, k.stage);
         return true;
     }
@@ -199,11 +196,11 @@ static bool sink_try(Planner *p, const Node *node)
 /* The same elements of each example in another shape. */
 static bool view_try(Planner *p, const Node *node)
 {
-    LaneGroup *group = map_get(&p->member_of, node->arg);
+    LaneGroup *group = map_get(&p->plan->member_of, node->arg);
     if (!group || node->rank < 1 || !extent_equal(node->shape[0], group->examples)) return false;
     if (!extents_fixed(node->shape, node->rank, 0)) return false;
     vec_push(p->l->arena, &group->members, node);
-    map_put(&p->member_of, node, group);
+    map_put(&p->plan->member_of, node, group);
     stage_set(p, node, group->level);
     return true;
 }
@@ -216,7 +213,7 @@ static bool pieces_try(Planner *p, const Node *node)
     int stage = 0;
     for (int i = 0; i < node->n_pieces; i++) {
         const Node *part = node->pieces[i].part;
-        const LaneGroup *g = map_get(&p->member_of, part);
+        const LaneGroup *g = map_get(&p->plan->member_of, part);
         bool same = g && extent_equal(g->examples, node->shape[0]);
         int at = same ? stage_get(p, part) : available(p, part);
         if (at > stage) stage = at;
@@ -224,7 +221,7 @@ static bool pieces_try(Planner *p, const Node *node)
     }
     LaneGroup *group = group_at(p, node->shape[0], stage);
     vec_push(p->l->arena, &group->members, node);
-    map_put(&p->member_of, node, group);
+    map_put(&p->plan->member_of, node, group);
     stage_set(p, node, stage);
     return true;
 }
@@ -251,8 +248,8 @@ typedef struct Escape {
 
 static void escape(Planner *p, const Node *node)
 {
-    LaneGroup *g = map_get(&p->member_of, node);
-    while (g && node->kind == NODE_RESHAPE && map_get(&p->member_of, node->arg))
+    LaneGroup *g = map_get(&p->plan->member_of, node);
+    while (g && node->kind == NODE_RESHAPE && map_get(&p->plan->member_of, node->arg))
         node = node->arg;
     if (g) map_put(&g->escapes, node, g);
 }
@@ -261,13 +258,14 @@ static void escape_load(void *data, const Scalar *s)
 {
     Escape *e = data;
     if (s->kind != SCALAR_LOAD) return;
-    const LaneGroup *g = map_get(&e->p->member_of, s->node);
+    const LaneGroup *g = map_get(&e->p->plan->member_of, s->node);
     if (g && (g != e->reader || !load_aligned(&e->look, s))) escape(e->p, s->node);
 }
 
 static void escapes_find(Planner *p, const Node *node)
 {
-    const LaneGroup *member = map_get(&p->member_of, node), *sink = map_get(&p->sink_of, node);
+    const LaneGroup *member = map_get(&p->plan->member_of, node),
+                    *sink = map_get(&p->plan->sink_of, node);
     if (node->kind == NODE_COMP && (member || sink)) {
         Escape e = {.p = p, .reader = member ? member : sink};
         e.look = (Look){.p = p, .node = node};
@@ -279,7 +277,7 @@ static void escapes_find(Planner *p, const Node *node)
     }
     Nodes operands = node_operands(p->l->arena, node);
     for (int i = 0; i < operands.len; i++)
-        if (!member || map_get(&p->member_of, operands.data[i]) != member)
+        if (!member || map_get(&p->plan->member_of, operands.data[i]) != member)
             escape(p, operands.data[i]);
 }
 
@@ -291,11 +289,16 @@ int lanes_sink_iter(const LaneGroup *group, const Node *sink)
     return -1;
 }
 
+bool lanes_grouped(const LanePlan *plan, const Node *node)
+{
+    const LaneGroup *g = map_get(&plan->member_of, node);
+    if (!g) g = map_get(&plan->sink_of, node);
+    return g && g->kept;
+}
+
 bool lanes_aligned(const LanePlan *plan, const LaneGroup *group, const Scalar *load, int iter)
 {
-    if (map_get(&plan->group_of, load->node) != group || load->n_args < 1) return false;
-    for (int i = 0; i < group->sinks.len; i++)
-        if (group->sinks.data[i] == load->node) return false;
+    if (map_get(&plan->member_of, load->node) != group) return false;
     for (int a = 1; a < load->n_args; a++)
         if (load->args[a]->iters >> iter & 1) return false;
     return load->args[0]->kind == SCALAR_ITER && load->args[0]->iter == iter;
@@ -331,24 +334,17 @@ static void group_judge(LaneGroup *group)
 LanePlan *lanes_plan(Lowered *l, const Nodes *nodes)
 {
     LanePlan *plan = NEW(l->arena, LanePlan);
-    plan->group_of = map_new(l->arena);
+    plan->member_of = map_new(l->arena);
+    plan->sink_of = map_new(l->arena);
     plan->stage_of = map_new(l->arena);
     Planner p = {.l = l, .plan = plan};
-    p.member_of = map_new(l->arena);
-    p.sink_of = map_new(l->arena);
     for (int i = 0; i < nodes->len; i++)
         node_place(&p, nodes->data[i]);
     for (int i = 0; i < nodes->len; i++)
         escapes_find(&p, nodes->data[i]);
     for (int i = 0; i < l->n_roots; i++)
         escape(&p, l->roots[i]);
-    for (int i = 0; i < plan->groups.len; i++) {
-        LaneGroup *group = plan->groups.data[i];
-        group_judge(group);
-        for (int k = 0; group->kept && k < group->members.len; k++)
-            map_put(&plan->group_of, group->members.data[k], group);
-        for (int k = 0; group->kept && k < group->sinks.len; k++)
-            map_put(&plan->group_of, group->sinks.data[k], group);
-    }
+    for (int i = 0; i < plan->groups.len; i++)
+        group_judge(plan->groups.data[i]);
     return plan;
 }

@@ -236,7 +236,7 @@ static void lower_scatter(Lowered *l, const Node *node)
         body = &guard->body;
     }
     for (int axis = 0; axis < node->rank; axis++) { /* what falls outside is dropped */
-        Extent extent = node->shape[axis]; /* its size is of the place that is added to */
+        Extent extent = node->shape[axis];          /* its size is of the place that is added to */
         if (extent.size) extent.size = scalar_substitute(l->g, extent.size, node->position, axis);
         const Scalar *at = node->position[axis];
         if (range_within(scalar_range(at, node->iters, node->n_iters), extent)) continue;
@@ -352,6 +352,13 @@ static void lower_leaf(Lowered *l, const Node *node)
     }
 }
 
+void lower_buffer(Lowered *l, const Node *node)
+{
+    if (buffer_get(l, node)) return;
+    buffer_new(l, BUFFER_ARENA, node,
+               node->name ? node->name : arena_printf(l->arena, "t%u", (unsigned)node->id));
+}
+
 void lower_node(Lowered *l, const Node *node)
 {
     switch (node->kind) {
@@ -366,9 +373,7 @@ void lower_node(Lowered *l, const Node *node)
     case NODE_PIECES:
     case NODE_ORDER: break;
     }
-    if (!buffer_get(l, node))
-        buffer_new(l, BUFFER_ARENA, node,
-                   node->name ? node->name : arena_printf(l->arena, "t%u", (unsigned)node->id));
+    lower_buffer(l, node);
     if (node->kind == NODE_COMP) lower_comp(l, node);
     if (node->kind == NODE_SCATTER) lower_scatter(l, node);
     if (node->kind == NODE_PIECES) lower_pieces(l, node);
@@ -425,7 +430,8 @@ static void outputs_place(Lowered *l)
 {
     for (int k = 0; k < l->entry->outputs.len; k++) {
         const Node *node = l->roots[k];
-        if (node->kind == NODE_LEAF || node != lower_underlying(node) || buffer_get(l, node)) continue;
+        if (node->kind == NODE_LEAF || node != lower_underlying(node) || buffer_get(l, node))
+            continue;
         buffer_new(l, BUFFER_OUTPUT, node, output_name(l, k))->output = k;
     }
 }

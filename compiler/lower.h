@@ -6,6 +6,8 @@
 
 /* Makes the buffer of a node and the kernel that computes it. */
 void lower_node(Lowered *l, const Node *node);
+/* Gives a node work memory, unless it has a buffer. */
+void lower_buffer(Lowered *l, const Node *node);
 /* Begins the kernel that computes a node, which has a buffer. */
 Kernel *lower_kernel(Lowered *l, const Node *node);
 /* Adds the statements that reduce, over the node's reducing iterators; returns the result. */

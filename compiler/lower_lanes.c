@@ -14,8 +14,11 @@
 
 enum {
     CHUNKS = 16,
-    CHUNK_WORK = 100000,               /* operations from which on chunks pay */
-    CHUNK = 24, BLOCK, PLACE, FIRST_FREE /* variables; the nodes' iterators come before */
+    CHUNK_WORK = 100000, /* operations from which on chunks pay */
+    CHUNK = 24,
+    BLOCK,
+    PLACE,
+    FIRST_FREE /* variables; the nodes' iterators come before */
 };
 
 typedef struct Build {
@@ -26,7 +29,7 @@ typedef struct Build {
     Map arrays; /* from a member to its array: a node [features.., lanes] */
     Nodes sums; /* of the sinks: nodes [chunks, ..] */
     int64_t blocks, chunks;
-    bool whole; /* all blocks are full */
+    bool whole;         /* all blocks are full */
     const Node *reader; /* whose loads are being replaced */
     int iter;           /* its iterator over the examples */
 } Build;
@@ -34,7 +37,8 @@ typedef struct Build {
 static const Scalar *example_at(Build *b, const Scalar *lane)
 {
     Graph *g = b->l->g;
-    const Scalar *first = scalar_op2(g, OP_MUL, scalar_iter(g, BLOCK), scalar_int(g, b->group->lanes));
+    const Scalar *first =
+        scalar_op2(g, OP_MUL, scalar_iter(g, BLOCK), scalar_int(g, b->group->lanes));
     return scalar_op2(g, OP_ADD, first, lane);
 }
 
@@ -146,8 +150,8 @@ static void comp_add(Build *b, Block *block, const Node *node)
     const Scalar *body = body_of(b, node->body, 0, map, lane);
     const Scalar *guard = body_of(b, node->guard, 0, guard_map, lane);
     if (node->reduce != REDUCE_NONE) {
-        const Node *formula = graph_comp(g, node->reduce, node->rank, node->n_iters, iters, body,
-                                         guard, node->span);
+        const Node *formula =
+            graph_comp(g, node->reduce, node->rank, node->n_iters, iters, body, guard, node->span);
         map_put(&b->l->buffer_of, formula, buffer_get(b->l, array));
         if (formula->kind == NODE_COMP && contract_tiles(b->l, b->kernel, formula, block)) return;
         block = array_loops(b, block, array->shape, array->rank, node->span);
@@ -207,8 +211,7 @@ static void escape_add(Build *b, Block *block, const Node *node)
     subs[0] = example;
     for (int k = 1; k < node->rank; k++)
         subs[k] = scalar_iter(g, k - 1);
-    block_add(b->l, block,
-              stmt_store(b->l, node, subs, node->rank, scalar_load_at(g, array, 0)));
+    block_add(b->l, block, stmt_store(b->l, node, subs, node->rank, scalar_load_at(g, array, 0)));
 }
 
 static void member_add(Build *b, Block *block, const Node *node)
@@ -265,8 +268,8 @@ static void sink_add(Build *b, Block *block, const Node *sink, const Node *sums,
     const Scalar *lane = scalar_iter(g, last);
     const Scalar *body = body_of(b, sink->body, q, map, lane);
     const Scalar *guard = body_of(b, sink->guard, q, guard_map, lane);
-    const Node *formula = graph_comp(g, REDUCE_SUM, sink->rank, sink->n_iters, iters, body, guard,
-                                     sink->span);
+    const Node *formula =
+        graph_comp(g, REDUCE_SUM, sink->rank, sink->n_iters, iters, body, guard, sink->span);
     const Scalar *subs[MAX_RANK + 1];
     sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, subs);
     if (contract_dots(b->l, b->kernel, formula, sums, subs, block)) return;
@@ -305,9 +308,7 @@ static void sink_finish(Build *b, const Node *sink, const Node *sums)
 {
     Lowered *l = b->l;
     Graph *g = l->g;
-    if (!buffer_get(l, sink))
-        buffer_new(l, BUFFER_ARENA, sink,
-                   sink->name ? sink->name : arena_printf(l->arena, "t%u", (unsigned)sink->id));
+    lower_buffer(l, sink);
     Kernel *k = lower_kernel(l, sink);
     Block *block = array_loops(b, &k->body, sink->shape, sink->rank, sink->span);
     Extent iters[MAX_ITERS];
@@ -320,8 +321,9 @@ static void sink_finish(Build *b, const Node *sink, const Node *sums)
         value = sum_load(b, sums, scalar_int(g, 0), sink->rank, subs);
     else {
         value = sum_load(b, sums, scalar_iter(g, sink->rank), sink->rank, subs);
-        value = lower_reduction(l, block, graph_comp(g, REDUCE_SUM, sink->rank, sink->rank + 1,
-                                                     iters, value, NULL, sink->span));
+        value = lower_reduction(
+            l, block,
+            graph_comp(g, REDUCE_SUM, sink->rank, sink->rank + 1, iters, value, NULL, sink->span));
     }
     if (sink->reduce == REDUCE_MEAN) value = lower_mean(l, value, sink);
     array_store(b, block, sink, value);
@@ -358,8 +360,8 @@ static Stmt *blocks_loop(Build *b)
     const Scalar *lanes = scalar_int(g, b->group->lanes);
     if (b->group->examples.size) {
         const Scalar *more = scalar_int(g, b->group->lanes - 1);
-        extent.size = scalar_op2(
-            g, OP_IDIV, scalar_op2(g, OP_ADD, b->group->examples.size, more), lanes);
+        extent.size =
+            scalar_op2(g, OP_IDIV, scalar_op2(g, OP_ADD, b->group->examples.size, more), lanes);
     }
     Stmt *loop = stmt_loop(b->l, BLOCK, LOOP_SEQUENTIAL, extent, NO_SPAN);
     if (b->chunks == 1) return loop;
@@ -376,10 +378,7 @@ static void chunk_begin(Build *b, Block *block)
         const Node *member = b->group->members.data[i];
         const Node *array = array_new(b, member);
         if (member->kind != NODE_RESHAPE) block_add(l, block, stmt_local(l, array));
-        if (map_get(&b->group->escapes, member) && !buffer_get(l, member))
-            buffer_new(l, BUFFER_ARENA, member,
-                       member->name ? member->name
-                                    : arena_printf(l->arena, "t%u", (unsigned)member->id));
+        if (map_get(&b->group->escapes, member)) lower_buffer(l, member);
     }
     for (int i = 0; i < b->group->sinks.len; i++) {
         const Node *sink = b->group->sinks.data[i];

@@ -129,8 +129,7 @@ static void lower_stages(Lowered *l, const Nodes *nodes)
     LanePlan *plan = lanes_plan(l, nodes);
     for (int stage = 0; stage < plan->stages; stage++) {
         for (int i = 0; i < nodes->len; i++)
-            if (lanes_stage(plan, nodes->data[i]) == stage &&
-                !map_get(&plan->group_of, nodes->data[i]))
+            if (lanes_stage(plan, nodes->data[i]) == stage && !lanes_grouped(plan, nodes->data[i]))
                 lower_node(l, nodes->data[i]);
         for (int i = 0; i < plan->groups.len; i++)
             if (plan->groups.data[i]->kept && plan->groups.data[i]->level == stage)
