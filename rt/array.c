@@ -94,7 +94,7 @@ void nnd_array_free(NndArray *array)
     array->data = NULL;
 }
 
-static double array_get(const NndArray *array, int64_t i)
+double nnd_array_value(const NndArray *array, int64_t i)
 {
     switch (array->type) {
     case NND_REAL: return ((const float *)array->data)[i];
@@ -140,7 +140,7 @@ int nnd_array_convert(NndArray *array, NndType type, NndError *error)
     converted.type = type;
     if (nnd_array_alloc(&converted, error)) return 1;
     for (int64_t i = 0; i < size; i++) {
-        double value = array_get(array, i);
+        double value = nnd_array_value(array, i);
         if (type == NND_U8 && (value < 0 || value > 255)) {
             nnd_array_free(&converted);
             return nnd_error(error, "element %lld is %.0f, which is no u8 (0 to 255)", (long long)i,

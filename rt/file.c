@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -42,6 +43,16 @@ void nnd_file_write(NndFile *file, const void *data, size_t size)
     if (file->code != 0 || size == 0) return;
     errno = 0;
     if (fwrite(data, 1, size, file->file) != size) file->code = errno != 0 ? errno : EIO;
+}
+
+void nnd_file_print(NndFile *file, const char *format, ...)
+{
+    char text[1000];
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    if (n > 0) nnd_file_write(file, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 void nnd_file_abandon(NndFile *file)

@@ -1,16 +1,16 @@
-/* html.c -- report.html: a training in one file that needs nothing else. Curves of log.csv, reports,
- * settings and the program's text; charts are inline SVG, pictures PNG in base64.
+/* html.c -- report.html: a training in one file that needs nothing else. Curves of log.csv,
+ * reports, settings and the program's text; charts are inline SVG, pictures PNG in base64.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 
 enum { HTML_WIDE = 440, HTML_HIGH = 230, HTML_LEFT = 58, HTML_BOTTOM = 26, HTML_TOP = 12 };
 
 static const char html_style[] =
     "body{font:15px/1.5 system-ui,sans-serif;margin:2.5em auto;max-width:960px;padding:0 1em;"
-    "color:#1d2733;background:#fff}h1{font-size:1.6em;margin:0}h2{font-size:1.1em;margin:2em 0 .6em;"
+    "color:#1d2733;background:#fff}h1{font-size:1.6em;margin:0}h2{font-size:1.1em;margin:2em 0 "
+    ".6em;"
     "border-bottom:1px solid #d8dee6;padding-bottom:.2em}h3{font-size:.95em;margin:0 0 .3em}"
     ".sub{color:#66727f}.chart{display:inline-block;vertical-align:top;margin:0 1.4em 1.4em 0}"
     ".figure{display:inline-block;border:1px solid #d8dee6;border-radius:6px;padding:.5em 1.1em;"
@@ -19,19 +19,6 @@ static const char html_style[] =
     "border:1px solid #e3e8ee}th{color:#66727f;font-weight:500}pre{background:#f5f7f9;"
     "border-radius:6px;padding:1em;overflow:auto;font-size:13px;line-height:1.45}"
     "svg text{font:11px system-ui,sans-serif;fill:#66727f}img{image-rendering:pixelated}";
-
-static void html_print(NndFile *file, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void html_print(NndFile *file, const char *format, ...)
-{
-    char text[1000];
-    va_list list;
-    va_start(list, format);
-    int n = vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    if (n > 0) nnd_file_write(file, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
-}
 
 static void html_text(NndFile *file, const char *text)
 {
@@ -92,34 +79,35 @@ static Chart chart_range(const Points *points)
 
 static void chart_begin(NndFile *file, const Chart *chart, const char *title)
 {
-    html_print(file, "<div class=chart><h3>");
+    nnd_file_print(file, "<div class=chart><h3>");
     html_text(file, title);
-    html_print(file, "</h3><svg width=%d height=%d viewBox='0 0 %d %d'>", HTML_WIDE, HTML_HIGH,
-               HTML_WIDE, HTML_HIGH);
+    nnd_file_print(file, "</h3><svg width=%d height=%d viewBox='0 0 %d %d'>", HTML_WIDE, HTML_HIGH,
+                   HTML_WIDE, HTML_HIGH);
     for (int i = 0; i <= 4; i++) {
         double y = chart->low_y + (chart->high_y - chart->low_y) * i / 4, at = chart_y(chart, y);
         double x = chart->low_x + (chart->high_x - chart->low_x) * i / 4;
         if (i > 0 && chart->high_y <= chart->low_y) break;
-        html_print(file,
-                   "<line x1=%d x2=%d y1=%.1f y2=%.1f stroke='#e3e8ee'/>"
-                   "<text x=%d y=%.1f text-anchor=end>%.3g</text>",
-                   HTML_LEFT, HTML_WIDE - 12, at, at, HTML_LEFT - 6, at + 4, y);
-        html_print(file, "<text x=%.1f y=%d text-anchor=%s>%.4g</text>", chart_x(chart, x),
-                   HTML_HIGH - 8, i < 4 ? "middle" : "end", x);
+        nnd_file_print(file,
+                       "<line x1=%d x2=%d y1=%.1f y2=%.1f stroke='#e3e8ee'/>"
+                       "<text x=%d y=%.1f text-anchor=end>%.3g</text>",
+                       HTML_LEFT, HTML_WIDE - 12, at, at, HTML_LEFT - 6, at + 4, y);
+        nnd_file_print(file, "<text x=%.1f y=%d text-anchor=%s>%.4g</text>", chart_x(chart, x),
+                       HTML_HIGH - 8, i < 4 ? "middle" : "end", x);
     }
 }
 
 static void chart_line(NndFile *file, const Points *points, const Chart *chart, const char *title)
 {
     chart_begin(file, chart, title);
-    html_print(file, "<polyline fill=none stroke='#2563a8' stroke-width=1.8 points='");
+    nnd_file_print(file, "<polyline fill=none stroke='#2563a8' stroke-width=1.8 points='");
     for (int i = 0; i < points->count; i++)
-        html_print(file, "%.1f,%.1f ", chart_x(chart, points->x[i]), chart_y(chart, points->y[i]));
-    html_print(file, "'/>");
+        nnd_file_print(file, "%.1f,%.1f ", chart_x(chart, points->x[i]),
+                       chart_y(chart, points->y[i]));
+    nnd_file_print(file, "'/>");
     for (int i = 0; i < points->count && points->count < 40; i++)
-        html_print(file, "<circle r=2.2 fill='#2563a8' cx=%.1f cy=%.1f />",
-                   chart_x(chart, points->x[i]), chart_y(chart, points->y[i]));
-    html_print(file, "</svg></div>\n");
+        nnd_file_print(file, "<circle r=2.2 fill='#2563a8' cx=%.1f cy=%.1f />",
+                       chart_x(chart, points->x[i]), chart_y(chart, points->y[i]));
+    nnd_file_print(file, "</svg></div>\n");
 }
 
 static void chart_bars(NndFile *file, const Points *points, const char *title)
@@ -132,11 +120,11 @@ static void chart_bars(NndFile *file, const Points *points, const char *title)
     chart_begin(file, &chart, title);
     for (int i = 0; i < points->count; i++) {
         double left = chart_x(&chart, points->x[i] - half), top = chart_y(&chart, points->y[i]);
-        html_print(file, "<rect fill='#2563a8' x=%.1f y=%.1f width=%.1f height=%.1f />", left, top,
-                   fmax(0.5, chart_x(&chart, points->x[i] + half) - left - 1),
-                   chart_y(&chart, 0) - top);
+        nnd_file_print(file, "<rect fill='#2563a8' x=%.1f y=%.1f width=%.1f height=%.1f />", left,
+                       top, fmax(0.5, chart_x(&chart, points->x[i] + half) - left - 1),
+                       chart_y(&chart, 0) - top);
     }
-    html_print(file, "</svg></div>\n");
+    nnd_file_print(file, "</svg></div>\n");
 }
 
 /* ---- reports ---- */
@@ -181,29 +169,29 @@ static void html_table(NndFile *file, const NndArray *array, bool matrix, const 
 {
     int64_t columns = array->rank > 1 ? array->shape[1] : 1;
     if (columns > 40 || array->shape[0] > 100) return;
-    html_print(file, "<div class=chart><h3>");
+    nnd_file_print(file, "<div class=chart><h3>");
     html_text(file, name);
-    html_print(file, "</h3><table>");
+    nnd_file_print(file, "</h3><table>");
     if (matrix) {
-        html_print(file, "<tr><th>label \\ said</th>");
+        nnd_file_print(file, "<tr><th>label \\ said</th>");
         for (int64_t k = 0; k < columns; k++)
-            html_print(file, "<th>%lld</th>", (long long)k);
-        html_print(file, "</tr>");
+            nnd_file_print(file, "<th>%lld</th>", (long long)k);
+        nnd_file_print(file, "</tr>");
     }
     for (int64_t i = 0; i < array->shape[0]; i++) {
         double sum = 0;
         for (int64_t k = 0; k < columns; k++)
             sum += nnd_array_value(array, i * columns + k);
-        html_print(file, matrix ? "<tr><th>%lld</th>" : "<tr>", (long long)i);
+        nnd_file_print(file, matrix ? "<tr><th>%lld</th>" : "<tr>", (long long)i);
         for (int64_t k = 0; k < columns; k++) {
             double value = nnd_array_value(array, i * columns + k);
             double share = matrix && sum > 0 ? value / sum : 0;
-            html_print(file, "<td style='background:rgba(37,99,168,%.3f);color:%s'>%.5g</td>",
-                       0.9 * share, share > 0.5 ? "#fff" : "#1d2733", value);
+            nnd_file_print(file, "<td style='background:rgba(37,99,168,%.3f);color:%s'>%.5g</td>",
+                           0.9 * share, share > 0.5 ? "#fff" : "#1d2733", value);
         }
-        html_print(file, "</tr>");
+        nnd_file_print(file, "</tr>");
     }
-    html_print(file, "</table></div>\n");
+    nnd_file_print(file, "</table></div>\n");
 }
 
 static int html_image(NndFile *file, const NndArray *array, bool many, const char *name,
@@ -212,11 +200,11 @@ static int html_image(NndFile *file, const NndArray *array, bool many, const cha
     unsigned char *png;
     size_t size;
     if (nnd_png_sheet(array, many, &png, &size, error)) return 1;
-    html_print(file, "<div class=chart><h3>");
+    nnd_file_print(file, "<div class=chart><h3>");
     html_text(file, name);
-    html_print(file, "</h3><img width=%d alt='' src='data:image/png;base64,", HTML_WIDE);
+    nnd_file_print(file, "</h3><img width=%d alt='' src='data:image/png;base64,", HTML_WIDE);
     html_base64(file, png, size);
-    html_print(file, "'></div>\n");
+    nnd_file_print(file, "'></div>\n");
     free(png);
     return 0;
 }
@@ -227,11 +215,11 @@ static int html_reports(NndFile *file, const NndTrainInfo *train, const NndArray
     int failed = 0;
     for (int i = 0; i < train->report_count; i++)
         if (arrays[i].rank == 0) {
-            html_print(file, "<div class=figure><b>%.5g</b>", nnd_array_value(&arrays[i], 0));
+            nnd_file_print(file, "<div class=figure><b>%.5g</b>", nnd_array_value(&arrays[i], 0));
             html_text(file, train->report->finish->outputs[i].name);
-            html_print(file, "</div>");
+            nnd_file_print(file, "</div>");
         }
-    html_print(file, "\n<div>");
+    nnd_file_print(file, "\n<div>");
     for (int i = 0; i < train->report_count && !failed; i++) {
         const char *name = train->report->finish->outputs[i].name;
         NndDrawing drawing = train->reports[i].drawing;
@@ -244,7 +232,7 @@ static int html_reports(NndFile *file, const NndTrainInfo *train, const NndArray
         else if (arrays[i].rank <= 2 && !many)
             html_table(file, &arrays[i], drawing == NND_MATRIX, name);
     }
-    html_print(file, "</div>\n");
+    nnd_file_print(file, "</div>\n");
     return failed;
 }
 
@@ -309,14 +297,17 @@ static void html_settings(NndFile *file, const NndSession *session, const NndTra
     for (int i = 0; i < session->program->tensor_count; i++)
         if (session->program->tensors[i].kept == NND_PARAM)
             parameters += nnd_array_size(&session->tensors[i].array);
-    html_print(file, "<h2>Settings and time</h2><table><tr><th>parameters</th><td>%lld</td></tr>"
-                     "<tr><th>batch</th><td>%lld</td></tr>",
-               (long long)parameters, (long long)train->batch);
+    nnd_file_print(file,
+                   "<h2>Settings and time</h2><table><tr><th>parameters</th><td>%lld</td></tr>"
+                   "<tr><th>batch</th><td>%lld</td></tr>",
+                   (long long)parameters, (long long)train->batch);
     if (train->epochs > 0)
-        html_print(file, "<tr><th>epochs</th><td>%lld</td></tr>", (long long)train->epochs);
-    html_print(file, "<tr><th>steps done</th><td>%lld</td></tr>"
-                     "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr></table>\n",
-               (long long)steps, nnd_threads(), seconds);
+        nnd_file_print(file, "<tr><th>epochs</th><td>%lld</td></tr>", (long long)train->epochs);
+    nnd_file_print(
+        file,
+        "<tr><th>steps done</th><td>%lld</td></tr>"
+        "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr></table>\n",
+        (long long)steps, nnd_threads(), seconds);
 }
 
 int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *folder,
@@ -332,20 +323,21 @@ int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *f
     int failed = path == NULL || log == NULL ? nnd_error(error, "%s: cannot be read", folder)
                                              : nnd_file_create(&file, path, error);
     if (!failed) {
-        html_print(&file, "<!doctype html><html lang=en><meta charset=utf-8><title>%s</title>\n",
-                   train->name);
-        html_print(&file, "<style>");
+        nnd_file_print(&file,
+                       "<!doctype html><html lang=en><meta charset=utf-8><title>%s</title>\n",
+                       train->name);
+        nnd_file_print(&file, "<style>");
         nnd_file_write(&file, html_style, sizeof html_style - 1);
-        html_print(&file, "</style><h1>%s</h1><p class=sub>", train->name);
+        nnd_file_print(&file, "</style><h1>%s</h1><p class=sub>", train->name);
         html_text(&file, session->program->source);
-        html_print(&file, "</p>\n");
+        nnd_file_print(&file, "</p>\n");
         if (arrays != NULL) failed = html_reports(&file, train, arrays, error);
-        html_print(&file, "<h2>By step</h2>\n");
+        nnd_file_print(&file, "<h2>By step</h2>\n");
         if (!failed) failed = html_curves(&file, log, train->name, error);
         html_settings(&file, session, train, steps, seconds);
-        html_print(&file, "<h2>Program</h2><pre>");
+        nnd_file_print(&file, "<h2>Program</h2><pre>");
         html_text(&file, session->program->text);
-        html_print(&file, "</pre></html>\n");
+        nnd_file_print(&file, "</pre></html>\n");
         if (failed)
             nnd_file_abandon(&file);
         else

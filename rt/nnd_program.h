@@ -55,7 +55,8 @@ typedef struct NndPort { /* an input or output of an entry; the batch axis is no
     int rank;
     int64_t shape[NND_MAX_RANK];
     int set, field; /* input: data set and field, or NND_FILE and file, or NND_GIVEN */
-    int64_t most;   /* it holds the sizes of a bounded axis of another input, from 0 to this; else 0 */
+    int64_t
+        most; /* it holds the sizes of a bounded axis of another input, from 0 to this; else 0 */
     int sizes_of, axis; /* of which input, and which axis of its shape */
 } NndPort;
 
@@ -63,7 +64,7 @@ typedef struct NndEntry {
     NndRun *run;
     const NndPort *inputs, *outputs;
     int input_count, output_count;
-    int64_t batch; /* the largest batch it may be run on; 0: it has no batch axis */
+    int64_t batch;    /* the largest batch it may be run on; 0: it has no batch axis */
     const void *data; /* for run, where one function serves many entries */
 } NndEntry;
 
@@ -77,11 +78,11 @@ typedef struct NndStreamed {
 } NndStreamed;
 
 typedef struct NndFileInfo {
-    const char *kind, *path;          /* path as written in the program */
-    const char *place;                /* model.nnd:12 */
-    const char *const *columns;       /* csv, ends with NULL; or NULL */
+    const char *kind, *path;    /* path as written in the program */
+    const char *place;          /* model.nnd:12 */
+    const char *const *columns; /* csv, ends with NULL; or NULL */
     bool except;
-    NndType type;                     /* that the program was compiled for, with its shape */
+    NndType type; /* that the program was compiled for, with its shape */
     int rank;
     int64_t shape[NND_MAX_RANK];
 } NndFileInfo;
@@ -92,8 +93,8 @@ typedef struct NndFieldInfo {
     int rank; /* of one example */
     int64_t shape[NND_MAX_RANK];
     struct {
-        int file, made; /* number of a file, or of an output of `load`; -1: the other one */
-    } source[3];        /* in train, valid, test */
+        int file, made;      /* number of a file, or of an output of `load`; -1: the other one */
+    } source[3];             /* in train, valid, test */
     int sizes[NND_MAX_RANK]; /* 1 + the field with the sizes of the axis, or 0 if it is fixed */
 } NndFieldInfo;
 
@@ -103,17 +104,17 @@ typedef struct NndDataInfo {
     const char *name;
     const NndFieldInfo *fields;
     int field_count;
-    int64_t count[3];    /* examples in train, valid, test; -1: there is no such split */
-    bool drawn;          /* all examples stand under train, and fractions of them are drawn */
+    int64_t count[3]; /* examples in train, valid, test; -1: there is no such split */
+    bool drawn;       /* all examples stand under train, and fractions of them are drawn */
     double fractions[3];
 } NndDataInfo;
 
 typedef enum NndDrawing { /* how a report is shown */
-    NND_PLAIN,
-    NND_MATRIX, /* [rows, columns] of counts */
-    NND_CURVE,  /* [points, 2]: x and y in 0..1 */
-    NND_BARS,   /* [bars, 2]: middles and heights */
-    NND_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3] */
+                          NND_PLAIN,
+                          NND_MATRIX, /* [rows, columns] of counts */
+                          NND_CURVE,  /* [points, 2]: x and y in 0..1 */
+                          NND_BARS,   /* [bars, 2]: middles and heights */
+                          NND_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3] */
 } NndDrawing;
 
 typedef struct NndReportInfo {
@@ -122,7 +123,7 @@ typedef struct NndReportInfo {
 } NndReportInfo;
 
 typedef struct NndTrainInfo {
-    const char *name, *place; /* mlp, or mlp.pretrain, a phase of it; model.nnd:18 */
+    const char *name, *place;  /* mlp, or mlp.pretrain, a phase of it; model.nnd:18 */
     const char *const *losses; /* "model.nnd:21", one for each of the step's first outputs */
     const int *ran; /* for each loss, the output that says if it was computed; -1: always */
     int loss_count;
@@ -136,7 +137,7 @@ typedef struct NndTrainInfo {
     const NndEntry *step;
     const NndStreamed *fits;
     int fit_count;
-    const NndStreamed *report; /* or NULL; the reports are finish's first outputs */
+    const NndStreamed *report;    /* or NULL; the reports are finish's first outputs */
     const NndReportInfo *reports; /* of each of them */
     int report_count;
     int monitor; /* the output behind them that is to become small; -1: none */
@@ -179,14 +180,14 @@ typedef struct NndProgram {
 /* ---- program.c: the command line, the main function ------------------------------------------ */
 
 typedef struct NndOptions {
-    const char *verb;     /* "train", "eval" or "predict" */
-    const char *name;     /* predict: the model; NULL: not given */
-    const char *output;   /* -o: run folder of a training, .npy file of a prediction */
+    const char *verb;   /* "train", "eval" or "predict" */
+    const char *name;   /* predict: the model; NULL: not given */
+    const char *output; /* -o: run folder of a training, .npy file of a prediction */
     const char *weights, *input, *only, *trace, *data;
-    int64_t seed;         /* -1: the program's */
-    int threads;          /* 0: all */
+    int64_t seed; /* -1: the program's */
+    int threads;  /* 0: all */
     bool quiet, json, resume;
-    bool all;             /* predict: every model without inputs, a line each */
+    bool all; /* predict: every model without inputs, a line each */
 } NndOptions;
 
 typedef struct NndSplit { /* as it is used */
@@ -213,7 +214,7 @@ typedef struct NndSession {
     NndArray *files; /* data is NULL until a file is read */
     NndArray *made;  /* outputs of load */
     NndSet *sets;
-    char *folder;    /* the run folder */
+    char *folder; /* the run folder */
     NndError error;
 } NndSession;
 
@@ -237,8 +238,6 @@ void nnd_session_close(NndSession *session);
 int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
 /* An array for a port, with n examples if it is batched. */
 int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error);
-/* One element of an array, as a number. */
-double nnd_array_value(const NndArray *array, int64_t i);
 /* "FOLDER/name" in new memory (free); a copy of name if that is absolute; NULL without memory. */
 char *nnd_path_join(const char *folder, const char *name);
 
@@ -266,8 +265,8 @@ void nnd_feed_close(NndFeed *feed);
  * NULL, the ones from `offset` of each set's split. */
 void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
                    int64_t offset, int64_t n);
-/* After an entry failed on n examples (rows and offset as for nnd_feed_fill): finds the first one on
- * which it fails alone, and adds to the message which one that is. */
+/* After an entry failed on n examples (rows and offset as for nnd_feed_fill): finds the first one
+ * on which it fails alone, and adds to the message which one that is. */
 void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
                     int64_t offset, int64_t n, NndCall *call);
 /* Sets every kept tensor to its initial value, some of which may be read from files. */
@@ -298,7 +297,8 @@ int nnd_best_read(NndSession *session, NndBest *best, const char *path, const ch
 /* Puts the best weights into place. */
 void nnd_best_restore(NndSession *session, const NndBest *best);
 
-/* ---- results.c: reports as files --------------------------------------------------------------- */
+/* ---- results.c: reports as files ---------------------------------------------------------------
+ */
 
 /* Writes every report that is not a number as FOLDER/TRAIN.REPORT.csv, .png or .npy. */
 int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char *folder,
@@ -308,7 +308,8 @@ const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArra
 /* Whether a report has a leading axis of examples. */
 bool nnd_report_many(const NndTrainInfo *train, int report);
 
-/* ---- html.c: a training in one file --------------------------------------------------------------- */
+/* ---- html.c: a training in one file
+ * --------------------------------------------------------------- */
 
 /* Writes FOLDER/report.html (TRAIN.html where there are several train blocks) from log.csv and the
  * latest reports (or NULL), after so many steps and seconds. */

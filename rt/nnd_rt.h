@@ -55,6 +55,8 @@ int64_t nnd_array_size(const NndArray *array);
 /* Allocates array->data, filled with zeros, for its type, rank and shape. */
 int nnd_array_alloc(NndArray *array, NndError *error);
 void nnd_array_free(NndArray *array);
+/* One element of an array, as a number. */
+double nnd_array_value(const NndArray *array, int64_t i);
 /* Converts the elements in place (possibly to new memory): any type to any other whose values can
  * hold it; real to int, number to bool, and an int outside 0..255 to u8 are errors. */
 int nnd_array_convert(NndArray *array, NndType type, NndError *error);
@@ -82,8 +84,8 @@ typedef struct NndSourceOptions {
     int except_count;
     bool keep_axis;     /* csv: one column gives [n, 1], not [n] */
     char separator;     /* csv: 0 means a comma */
-    const char *tensor; /* npz, safetensors, hdf5: the name of the array in the file; raw: the type of
-                           the elements, "u8", "i16", "f32" */
+    const char *tensor; /* npz, safetensors, hdf5: the name of the array in the file; raw: the type
+                           of the elements, "u8", "i16", "f32" */
     int rank;           /* raw: of the shape; 0: one axis, of all that the file holds */
     int64_t shape[NND_MAX_RANK];
 } NndSourceOptions;
@@ -180,7 +182,8 @@ static inline NndBits nnd_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t
                                  uint32_t k1)
 {
     _Pragma("GCC unroll 10") /* -O2 leaves it a loop, and then makes no vectors around it */
-    for (int round = 0; round < 10; round++) {
+        for (int round = 0; round < 10; round++)
+    {
         uint64_t p0 = (uint64_t)0xD2511F53u * c0;
         uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
         uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
@@ -258,7 +261,8 @@ void nnd_permutation(uint64_t seed, uint64_t site, uint32_t set, uint32_t epoch,
 int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, int parts,
               int64_t *order, int64_t *start, NndError *error);
 
-/* Where a part of n examples ends whose fraction and those of the parts before it add up to this. */
+/* Where a part of n examples ends whose fraction and those of the parts before it add up to this.
+ */
 int64_t nnd_split_end(double before, int64_t n);
 
 /* The examples of one data set (or one part of it) in batches. A batch depends on (seed, set,
@@ -381,6 +385,8 @@ typedef struct NndFile {
 
 int nnd_file_create(NndFile *file, const char *path, NndError *error);
 void nnd_file_write(NndFile *file, const void *data, size_t size); /* commit reports failures */
+/* At most 999 characters. */
+void nnd_file_print(NndFile *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int nnd_file_commit(NndFile *file, NndError *error); /* sync, rename, sync the folder */
 void nnd_file_abandon(NndFile *file);                /* removes the temporary file */
 /* Makes the folder (not its parents); one that exists and can be written is fine. */
@@ -391,8 +397,8 @@ int nnd_folder_make(const char *path, NndError *error);
 /* A PNG file in new memory (free), from rows of pixels of 1 or 3 colours. */
 int nnd_png_encode(const unsigned char *pixels, int64_t rows, int64_t columns, int colours,
                    unsigned char **png, size_t *size, NndError *error);
-/* One picture, [rows, columns] or [rows, columns, 1 or 3], or a sheet of `many`, one for each element
- * of a leading axis. Reals from 0 to 1, bytes and ints from 0 to 255. */
+/* One picture, [rows, columns] or [rows, columns, 1 or 3], or a sheet of `many`, one for each
+ * element of a leading axis. Reals from 0 to 1, bytes and ints from 0 to 255. */
 int nnd_png_sheet(const NndArray *array, bool many, unsigned char **png, size_t *size,
                   NndError *error);
 
@@ -415,8 +421,8 @@ void nnd_progress_start(NndProgress *progress, FILE *out, bool quiet, int64_t ep
 /* Call after each batch; epoch and batch (from 0) are those just done. Cheap. */
 void nnd_progress_batch(NndProgress *progress, int64_t epoch, int64_t batch, int64_t examples,
                         double loss);
-/* Call after each epoch with the reports: "epoch 3/20  loss 0.1234  accuracy 0.981  12 s"; step: what
- * reports are counted by if not by epochs ("step 300  loss ..."), else -1. */
+/* Call after each epoch with the reports: "epoch 3/20  loss 0.1234  accuracy 0.981  12 s"; step:
+ * what reports are counted by if not by epochs ("step 300  loss ..."), else -1. */
 void nnd_progress_epoch(NndProgress *progress, int64_t epoch, int64_t step,
                         const char *const *names, const double *values, int count);
 void nnd_progress_stop(NndProgress *progress); /* ends a line that is being rewritten */
@@ -457,8 +463,8 @@ int nnd_runtime_init(int threads);
  * long, unless that is set already. Call first of all in main. */
 void nnd_threads_prepare(char **argv);
 int nnd_threads(void);
-/* For a library, whose caller may have OpenMP settings of its own: from now on the calling thread works
- * with so many threads (0: as many as before). Returns what to give to nnd_threads_leave. */
+/* For a library, whose caller may have OpenMP settings of its own: from now on the calling thread
+ * works with so many threads (0: as many as before). Returns what to give to nnd_threads_leave. */
 int nnd_threads_enter(int threads);
 void nnd_threads_leave(int before);
 double nnd_clock(void); /* monotonic seconds */

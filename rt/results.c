@@ -1,23 +1,9 @@
-/* results.c -- reports that are more than a number, as files of the run folder: matrices, curves and
- * bars as .csv, pictures as .png, values of every example and everything else as .npy. Each appears
- * whole or not at all. SPDX-License-Identifier: 0BSD */
+/* results.c -- reports that are more than a number, as files of the run folder: matrices, curves
+ * and bars as .csv, pictures as .png, values of every example and everything else as .npy. Each
+ * appears whole or not at all. SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
-
-static void file_print(NndFile *file, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void file_print(NndFile *file, const char *format, ...)
-{
-    char text[400];
-    va_list list;
-    va_start(list, format);
-    int n = vsnprintf(text, sizeof text, format, list);
-    va_end(list);
-    if (n > 0) nnd_file_write(file, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
-}
 
 /* A table with a line of names: those of the drawing, or numbers. */
 static int csv_write(const char *path, NndDrawing drawing, const NndArray *array, NndError *error)
@@ -28,18 +14,18 @@ static int csv_write(const char *path, NndDrawing drawing, const NndArray *array
     NndFile file;
     if (nnd_file_create(&file, path, error)) return 1;
     if (drawing == NND_CURVE || drawing == NND_BARS) {
-        file_print(&file, "%s", heads[drawing]);
+        nnd_file_print(&file, "%s", heads[drawing]);
     } else {
-        if (matrix) file_print(&file, "label,");
+        if (matrix) nnd_file_print(&file, "label,");
         for (int64_t k = 0; k < columns; k++)
-            file_print(&file, "%s%lld%s", matrix ? "said " : "c", (long long)k,
-                       k + 1 < columns ? "," : "\n");
+            nnd_file_print(&file, "%s%lld%s", matrix ? "said " : "c", (long long)k,
+                           k + 1 < columns ? "," : "\n");
     }
     for (int64_t i = 0; i < array->shape[0]; i++) {
-        if (matrix) file_print(&file, "%lld,", (long long)i);
+        if (matrix) nnd_file_print(&file, "%lld,", (long long)i);
         for (int64_t k = 0; k < columns; k++)
-            file_print(&file, "%.9g%s", nnd_array_value(array, i * columns + k),
-                       k + 1 < columns ? "," : "\n");
+            nnd_file_print(&file, "%.9g%s", nnd_array_value(array, i * columns + k),
+                           k + 1 < columns ? "," : "\n");
     }
     return nnd_file_commit(&file, error);
 }
@@ -84,12 +70,11 @@ int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char
         const NndArray *array = &arrays[i];
         const char *kind = nnd_result_kind(train, i, array);
         if (kind == NULL || nnd_array_size(array) == 0) continue;
-        snprintf(name, sizeof name, "%s.%s.%s", train->name,
-                 train->report->finish->outputs[i].name, kind);
+        snprintf(name, sizeof name, "%s.%s.%s", train->name, train->report->finish->outputs[i].name,
+                 kind);
         char *path = nnd_path_join(folder, name);
         if (path == NULL) return nnd_error(error, "out of memory");
-        failed = strcmp(kind, "png") == 0
-                     ? png_write(path, array, nnd_report_many(train, i), error)
+        failed = strcmp(kind, "png") == 0 ? png_write(path, array, nnd_report_many(train, i), error)
                  : strcmp(kind, "csv") == 0
                      ? csv_write(path, train->reports[i].drawing, array, error)
                      : nnd_npy_write(path, array, error);

@@ -16,18 +16,6 @@ char *nnd_path_join(const char *folder, const char *name)
     return path;
 }
 
-double nnd_array_value(const NndArray *array, int64_t i)
-{
-    switch (array->type) {
-    case NND_REAL: return ((const float *)array->data)[i];
-    case NND_INT: return ((const int32_t *)array->data)[i];
-    case NND_BOOL:
-    case NND_U8: return ((const uint8_t *)array->data)[i];
-    case NND_F64: return ((const double *)array->data)[i];
-    }
-    return 0;
-}
-
 int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error)
 {
     *array = (NndArray){.type = port->type, .rank = port->rank + port->batched};
