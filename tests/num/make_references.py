@@ -528,13 +528,18 @@ def attention(c):
     finish(c, results)
 
 
-def bounded(c):
+def sequences(c, features):
+    """Lengths, and five padded sequences as a parameter; what is read in predictions has NaN behind each end."""
     lengths = c.input("T", [6, 1, 0, 3, 5])
-    x = c.param("Input.x", c.normal(5, 6, 4))
-    # What is read in predictions has NaN behind each sequence's end.
+    x = c.param("Input.x", c.normal(5, 6, features))
     c.given["x"] = np.array(c.given["init/Input.x"])
     for n, row in zip(lengths, c.given["x"]):
         row[n:] = np.nan
+    return lengths, x
+
+
+def bounded(c):
+    lengths, x = sequences(c, 4)
     pool = c.dense("Pool.pool1.dense1", 4, 3)
     w = c.param("Window.window1.w", c.normal(3, 4, 3, scale=0.5))
     place = c.param("Window.window1.place", c.normal(6, 3, scale=0.5))
@@ -648,12 +653,7 @@ def recurrent(c):
 
 
 def recurrent_bounded(c):
-    lengths = c.input("T", [6, 1, 0, 3, 5])
-    x = c.param("Input.x", c.normal(5, 6, 2))
-    # What is read in predictions has NaN behind each sequence's end.
-    c.given["x"] = np.array(c.given["init/Input.x"])
-    for n, row in zip(lengths, c.given["x"]):
-        row[n:] = np.nan
+    lengths, x = sequences(c, 2)
     some = [i for i, n in enumerate(lengths) if n > 0]  # PyTorch packs no empty sequences
     packed = torch.nn.utils.rnn.pack_padded_sequence(
         x[some], torch.tensor([int(lengths[i]) for i in some]), batch_first=True,
