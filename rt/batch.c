@@ -35,11 +35,13 @@ int64_t nnd_split_end(double before, int64_t n)
 int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, int parts,
               int64_t *order, int64_t *start, NndError *error)
 {
+    static const char *const names[] = {"train", "valid", "test"};
     double sum = 0;
     for (int k = 0; k < parts; k++) {
         if (!(fractions[k] >= 0))
-            return nnd_error(error, "split: part %d is %g; a fraction of the examples is wanted",
-                             k + 1, fractions[k]);
+            return nnd_error(error,
+                             "split: the %s part is %g; a fraction of the examples is wanted",
+                             names[k], fractions[k]);
         sum += fractions[k];
     }
     if (sum > 1 + 1e-6)
@@ -52,7 +54,7 @@ int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, i
         before += fractions[k];
         start[k + 1] = k == parts - 1 && sum > 1 - 1e-6 ? n : nnd_split_end(before, n);
         if (fractions[k] > 0 && start[k + 1] == start[k])
-            return nnd_error(error, "split: part %d (%g of %lld examples) is empty", k + 1,
+            return nnd_error(error, "split: the %s part (%g of %lld examples) is empty", names[k],
                              fractions[k], (long long)n);
         qsort(order + start[k], (size_t)(start[k + 1] - start[k]), sizeof *order, batch_ascending);
     }

@@ -174,6 +174,22 @@ static const char *csv_name(const CsvReader *csv, int column)
     return csv->names + csv->name_start[column];
 }
 
+/* The columns' names, as many as there is room for. */
+static void csv_list_names(const CsvReader *csv, char *list, size_t room)
+{
+    const char more[] = ", ...";
+    size_t used = 0;
+    for (int i = 0; i < csv->columns; i++) {
+        size_t length = strlen(csv_name(csv, i)) + 2;
+        if (used + length + sizeof more > room) {
+            memcpy(list + used, more, sizeof more);
+            return;
+        }
+        used +=
+            (size_t)snprintf(list + used, room - used, "%s%s", i > 0 ? ", " : "", csv_name(csv, i));
+    }
+}
+
 static int csv_find(CsvReader *csv, const char *name, int *column)
 {
     int nearest = 0, distance = CSV_MAX_NAME, found = 0;
@@ -200,8 +216,10 @@ static int csv_find(CsvReader *csv, const char *name, int *column)
     if (distance <= 2 + (int)strlen(name) / 4)
         return nnd_error(csv->error, "%s:1: has no column \"%s\"; did you mean \"%s\"?", csv->path,
                          name, csv_name(csv, nearest));
-    return nnd_error(csv->error, "%s:1: has no column \"%s\"; its %d columns begin with \"%s\"",
-                     csv->path, name, csv->columns, csv_name(csv, 0));
+    char list[200];
+    csv_list_names(csv, list, sizeof list);
+    return nnd_error(csv->error, "%s:1: has no column \"%s\"; its columns are %s", csv->path, name,
+                     list);
 }
 
 static int csv_choose(CsvReader *csv, const NndSourceOptions *options)

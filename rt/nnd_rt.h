@@ -255,9 +255,9 @@ static inline double nnd_normal_f64(uint64_t seed, uint64_t site, uint32_t run, 
 void nnd_permutation(uint64_t seed, uint64_t site, uint32_t set, uint32_t epoch, int64_t n,
                      int64_t *out);
 
-/* Draws a split of n examples into `parts` disjoint parts by fractions that add up to at most 1
- * (within 1e-6, to all of them): part k is order[start[k]..start[k + 1]), ascending. start has
- * parts + 1 elements, order n. */
+/* Draws a split of n examples into `parts` disjoint parts (train, valid, test) by fractions that
+ * add up to at most 1 (within 1e-6, to all of them): part k is order[start[k]..start[k + 1]),
+ * ascending. start has parts + 1 elements, order n. */
 int nnd_split(uint64_t seed, uint32_t set, int64_t n, const double *fractions, int parts,
               int64_t *order, int64_t *start, NndError *error);
 

@@ -115,7 +115,11 @@ static void test_bad_columns(void)
     const NndSourceOptions all = {.except = twice, .except_count = 1};
     const NndSourceOptions none = {.columns = twice, .column_count = 0};
     CU_ASSERT(refuses("ash,alcohol\n1,2\n", &misspelt, "\"alcohl\"|did you mean \"alcohol\""));
-    CU_ASSERT(refuses("ash,alcohol\n1,2\n", &unknown, "\"zzzzzzzzzz\"|2 columns|\"ash\""));
+    CU_ASSERT(refuses("ash,alcohol\n1,2\n", &unknown, "\"zzzzzzzzzz\"|are ash, alcohol"));
+    char wide[600] = "column0";
+    for (int i = 1; i < 50; i++)
+        snprintf(wide + strlen(wide), sizeof wide - strlen(wide), ",column%d", i);
+    CU_ASSERT(refuses(wide, &unknown, "are column0, column1,|column19, ..."));
     CU_ASSERT(refuses("a,b,b\n1,2,3\n", &doubled, "\"b\"|2 times"));
     CU_ASSERT(refuses("ash;alcohol\n1;2\n", &misspelt, "semicolons"));
     CU_ASSERT(refuses("b\n1\n", &all, "no column is left"));

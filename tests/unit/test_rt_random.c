@@ -113,7 +113,7 @@ static void test_split(void)
     CU_ASSERT(start[1] == 25 && start[2] == 75);
     CU_ASSERT(files_says(nnd_split(3, 0, 9, over, 2, order, start, &error), &error, "1.1"));
     CU_ASSERT(files_says(nnd_split(3, 0, 9, negative, 2, order, start, &error), &error, "-0.1"));
-    CU_ASSERT(files_says(nnd_split(3, 0, 9, tiny, 2, order, start, &error), &error, "empty"));
+    CU_ASSERT(files_says(nnd_split(3, 0, 9, tiny, 2, order, start, &error), &error, "train"));
 }
 
 static void test_batches(void)
