@@ -228,7 +228,7 @@ void elaborate_train_block(Elab *e, const Definition *definition, Name identifie
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }
         if (diag_errors(e->context) == errors) elaborate_fits(e, &w, e->session);
-        if (diag_errors(e->context) == errors) elaborate_report(e, &w);
+        elaborate_report(e, &w); /* even so: its own errors are worth knowing */
     }
     e->train = NULL;
     e->session = NULL;
