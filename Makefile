@@ -1,6 +1,7 @@
 # nnd: one Makefile without recursion; everything built lands in $(BUILD).
 #   make            build nndc and the runtime library
 #   make deps       install what the build, the tests and the examples need (Debian packages)
+#   make deps-all   the same, and what tests programs for other architectures
 #   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
@@ -129,9 +130,12 @@ deps:
 	tools/deps.sh $(DEPS)
 	rm -f $(BUILD)/config.mk
 
+deps-all: DEPS += gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+deps-all: deps
+
 clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references bench demo deps clean
+.PHONY: all unit test test-all references bench demo deps deps-all clean
 .SECONDARY:

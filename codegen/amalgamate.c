@@ -4,14 +4,14 @@
 #include "amalgamate.h"
 #include "embedded.h"
 
-static const char *const headers[] = {"rt/no_zlib.h", "rt/nnd_rt.h", "rt/scalar.h",
+static const char *const headers[] = {"rt/no_zlib.h", "rt/isa.h", "rt/nnd_rt.h", "rt/scalar.h",
                                       "rt/nnd_program.h", "rt/nnd_host.h"};
 enum { HEADERS = sizeof headers / sizeof *headers };
 
 /* What a library needs; the rest is for programs with a main function, but for the last two. */
 static const char *const of_hosts[] = {
     "rt/array.c",  "rt/batch.c",  "rt/checkpoint.c",  "rt/decode.c",  "rt/file.c",    "rt/gemm.c",
-    "rt/json.c",   "rt/names.c",  "rt/safetensors.c", "rt/scalar.c",  "rt/session.c", "rt/state.c",
+    "rt/isa.c",    "rt/json.c",   "rt/names.c",  "rt/safetensors.c", "rt/scalar.c",  "rt/session.c", "rt/state.c",
     "rt/stream.c", "rt/thread.c", "rt/host.c",        "rt/host_run.c"};
 enum { OF_HOSTS = sizeof of_hosts / sizeof *of_hosts };
 
@@ -38,14 +38,25 @@ static bool declares(const char *line, size_t n)
     return false;
 }
 
-/* Adds a text without its lines `#include "..."`: what they name is in the file already. */
+static void add_file(StrBuf *out, const char *path, bool header);
+
+/* Adds a text without its lines `#include "..."`: what they name is in the file already, but for
+ * what is included several times (NAME_body.h), which takes their place. */
 static void add(StrBuf *out, const char *text, bool header)
 {
+    static const char include[] = "#include \"", body[] = "_body.h\"";
+    const size_t before = sizeof include - 1, behind = sizeof body - 1;
     while (*text) {
         size_t n = strcspn(text, "\n");
         size_t line = n + (text[n] == '\n');
-        if (header && declares(text, n)) str_add(out, "static ");
-        if (strncmp(text, "#include \"", 10) != 0) str_add_n(out, text, line);
+        if (strncmp(text, include, before) != 0) {
+            if (header && declares(text, n)) str_add(out, "static ");
+            str_add_n(out, text, line);
+        } else if (n > before + behind && !strncmp(text + n - behind, body, behind)) {
+            char path[64];
+            snprintf(path, sizeof path, "rt/%.*s", (int)(n - before - 1), text + before);
+            add_file(out, path, header);
+        }
         text += line;
     }
 }
@@ -63,12 +74,15 @@ const char *amalgamate(Arena *arena, RuntimePart part, const char *defines, cons
                   "#pragma GCC diagnostic ignored \"-Wunused-function\"\n");
     str_add(&out, defines);
     if (part == RUNTIME_HOST) str_add(&out, "#define NND_NO_ZLIB\n");
-    for (int h = part == RUNTIME_HOST ? 0 : 1; h < (part == RUNTIME_HOST ? HEADERS : HEADERS - 1);
-         h++)
+    str_add(&out, "#ifdef NND_NO_ZLIB\n");
+    add_file(&out, headers[0], false);
+    str_add(&out, "#endif\n");
+    for (int h = 1; h < (part == RUNTIME_HOST ? HEADERS : HEADERS - 1); h++)
         add_file(&out, headers[h], true);
     for (const EmbeddedFile *file = nnd_embedded; file->path; file++)
         if (part_has(part, file->path)) add(&out, file->text, false);
     add_file(&out, "rt/vmath.h", false);
+    add_file(&out, "rt/simd.h", false);
     add(&out, text, false);
     return str_text(&out);
 }

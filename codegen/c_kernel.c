@@ -362,8 +362,8 @@ static void print_gemm(CKernel *k, Stmt *s)
     const char *c = address(k, g->c, g->c_at);
     Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
     Text depth = c_loop_extent(k, g->k, s->span);
-    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
-             g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
+    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA);",
+             k->f64 ? "nnd_gemm_f64" : "nnd_gemm", g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
@@ -453,7 +453,7 @@ static CKernel kernel_text(Out *out, Lowered *l)
     CKernel k = {.l = l,
                  .out = out,
                  .arena = l->arena,
-                 .f64 = strcmp(l->options->real, "f64") == 0,
+                 .f64 = options_f64(l->options),
                  .buffer_name = map_new(l->arena),
                  .buffer_used = map_new(l->arena),
                  .uses = map_new(l->arena),

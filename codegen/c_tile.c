@@ -35,6 +35,12 @@ static void rows_close(CKernel *k, const Tile *t, Extent old)
     k->var_extent[t->row] = old;
 }
 
+/* "F16": the type of a column's vectors (simd.h). */
+static const char *vector_type(const CKernel *k, const Tile *t, int column)
+{
+    return arena_printf(k->arena, "%c%d", k->f64 ? 'D' : 'F', t->width[column]);
+}
+
 static int lanes_valid(const Tile *t, int lane, int width)
 {
     return t->lanes - lane < width ? t->lanes - lane : width;
@@ -55,30 +61,31 @@ static void dot_begin(CKernel *k, Tile *t)
 {
     for (int c = 0; c < t->n_columns; c++) {
         t->names[c] = c_name(k, "acc");
-        out_line(k->out, "V%d %s[%d];", t->width[c], t->names[c], t->rows);
+        out_line(k->out, "%s %s[%d];", vector_type(k, t, c), t->names[c], t->rows);
     }
     Extent old = rows_open(k, t);
     for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s[%s] = (V%d){0};", t->names[c], k->var_name[t->row], t->width[c]);
+        out_line(k->out, "%s[%s] = (%s){0};", t->names[c], k->var_name[t->row],
+                 vector_type(k, t, c));
     rows_close(k, t, old);
 }
 
 static void dot_add(CKernel *k, Tile *t)
 {
-    int names = k->taken.len, width = t->width[0];
-    const char *b[MAX_COLUMNS];
+    const char *b[MAX_COLUMNS], *type = vector_type(k, t, 0);
     for (int c = 0; c < t->n_columns; c++) {
         b[c] = c_name(k, "lanes");
         const Scalar *load = at_lane(k, t, t->b, c);
-        out_line(k->out, "const V%d %s = *(const U%d *)&%s;", width, b[c], width,
+        out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, b[c], type,
                  c_place(k, load->node, load->args).s);
     }
+    int names = k->taken.len; /* the vectors stay: there may be no loop around */
     Extent old = rows_open(k, t);
     const char *a = c_name(k, "factor"), *row = k->var_name[t->row];
-    out_line(k->out, "const V%d %s = *(const U%d *)&%s;", width, a, width,
+    out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, a, type,
              c_place(k, t->a->node, t->a->args).s);
     for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s[%s] = FMADD%d(%s, %s, %s[%s]);", t->names[c], row, width, a, b[c],
+        out_line(k->out, "%s[%s] = FMA(%s, %s, %s, %s[%s]);", t->names[c], row, type, a, b[c],
                  t->names[c], row);
     rows_close(k, t, old);
     k->taken.len = names;
@@ -88,8 +95,8 @@ static void dot_end(CKernel *k, Tile *t)
 {
     Extent old = rows_open(k, t);
     for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s += sum_lanes(%s[%s]);", column_place(k, t, c) + 1, t->names[c],
-                 k->var_name[t->row]);
+        out_line(k->out, "%s += SUM(%s, %s[%s]);", column_place(k, t, c) + 1, vector_type(k, t, c),
+                 t->names[c], k->var_name[t->row]);
     rows_close(k, t, old);
 }
 
@@ -103,19 +110,17 @@ void c_tile_begin(CKernel *k, Tile *t)
     }
     for (int c = 0; c < t->n_columns; c++) {
         t->names[c] = c_name(k, "acc");
-        out_line(k->out, "V%d %s[%d];", t->width[c], t->names[c], t->rows);
+        out_line(k->out, "%s %s[%d];", vector_type(k, t, c), t->names[c], t->rows);
     }
     Extent old = rows_open(k, t);
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        const char *acc = t->names[c], *row = k->var_name[t->row];
+        const char *acc = t->names[c], *row = k->var_name[t->row], *type = vector_type(k, t, c);
         int valid = lanes_valid(t, lane, t->width[c]);
-        if (!t->resume) out_line(k->out, "%s[%s] = (V%d){0};", acc, row, t->width[c]);
+        if (!t->resume) out_line(k->out, "%s[%s] = (%s){0};", acc, row, type);
         if (t->resume && valid < t->width[c])
-            out_line(k->out, "%s[%s] = (V%d){%s};", acc, row, t->width[c],
-                     lane_list(k, t, lane, valid));
+            out_line(k->out, "%s[%s] = (%s){%s};", acc, row, type, lane_list(k, t, lane, valid));
         if (t->resume && valid == t->width[c])
-            out_line(k->out, "%s[%s] = *(const U%d *)%s;", acc, row, t->width[c],
-                     column_place(k, t, lane));
+            out_line(k->out, "%s[%s] = LOAD(%s, %s);", acc, row, type, column_place(k, t, lane));
     }
     rows_close(k, t, old);
 }
@@ -126,22 +131,23 @@ void c_tile_add(CKernel *k, Tile *t)
         dot_add(k, t);
         return;
     }
-    int names = k->taken.len;
     const char *b[MAX_COLUMNS];
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         b[c] = c_name(k, "lanes");
         const Scalar *load = at_lane(k, t, t->b, lane);
-        out_line(k->out, "const V%d %s = *(const U%d *)&%s;", t->width[c], b[c], t->width[c],
+        const char *type = vector_type(k, t, c);
+        out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, b[c], type,
                  c_place(k, load->node, load->args).s);
     }
+    int names = k->taken.len;
     Extent old = rows_open(k, t);
     c_count(k, &t->a, 1);
     const char *a = c_name(k, "factor");
-    out_line(k->out, "const float %s = %s;", a, c_value(k, t->a).s);
+    out_line(k->out, "const %s %s = %s;", c_type(k, TYPE_REAL), a, c_value(k, t->a).s);
     for (int c = 0; c < t->n_columns; c++) {
-        const char *acc = t->names[c], *row = k->var_name[t->row];
-        out_line(k->out, "%s[%s] = FMA%d(%s, %s, %s[%s]);", acc, row, t->width[c], a, b[c], acc,
-                 row);
+        const char *acc = t->names[c], *row = k->var_name[t->row], *type = vector_type(k, t, c);
+        out_line(k->out, "%s[%s] = FMA(%s, SPLAT(%s, %s), %s, %s[%s]);", acc, row, type, type, a,
+                 b[c], acc, row);
     }
     rows_close(k, t, old);
     k->taken.len = names;
@@ -161,8 +167,8 @@ void c_tile_end(CKernel *k, Tile *t)
             for (int i = 0; i < valid; i++)
                 out_line(k->out, "%s = %s[%s][%d];", column_place(k, t, lane + i) + 1, acc, row, i);
         } else
-            out_line(k->out, "*(U%d *)%s = %s[%s];", t->width[c], column_place(k, t, lane), acc,
-                     row);
+            out_line(k->out, "STORE(%s, %s, %s[%s]);", vector_type(k, t, c),
+                     column_place(k, t, lane), acc, row);
     }
     rows_close(k, t, old);
 }

@@ -153,6 +153,30 @@ static void print_struct(Out *out, CProgram *c)
     out_blank(out);
 }
 
+/* ISA: what the machine that runs the program must have. Whoever compiles for another one than
+ * nndc would is told, or, where nothing was asked for, gets what is made of the vectors. */
+static void print_isa(Out *out, const Options *options)
+{
+    NndIsa isa = options_isa(options);
+    const NndIsaInfo *info = nnd_isa_info(isa);
+    if (isa == NND_ISA_NATIVE && *info->macro) {
+        out_directive(out, "#ifdef %s", info->macro);
+        out_directive(out, "#define ISA NND_ISA_%s", info->name);
+        out_directive(out, "#else");
+        out_directive(out, "#define ISA NND_ISA_NATIVE");
+        out_directive(out, "#endif");
+    } else {
+        if (*info->macro) {
+            out_directive(out, "#ifndef %s", info->macro);
+            out_directive(out, "#error \"written for %s: a C compiler for it is wanted%s%s\"",
+                          info->name, *info->flags ? ", with " : "", info->flags);
+            out_directive(out, "#endif");
+        }
+        out_directive(out, "#define ISA NND_ISA_%s", info->name);
+    }
+    out_blank(out);
+}
+
 void c_program_head(Out *out, CProgram *c)
 {
     static const char *const lines[] = {
@@ -165,6 +189,7 @@ void c_program_head(Out *out, CProgram *c)
         "#include \"nnd_rt.h\"",
         "#include \"scalar.h\"",
         "#include \"vmath.h\"",
+        "#include \"simd.h\"",
         "",
         "#ifdef _OPENMP",
         "#define THREADS _Pragma(\"omp parallel for schedule(static)\")",
@@ -184,45 +209,6 @@ void c_program_head(Out *out, CProgram *c)
         "#else",
         "#define CALLS",
         "#endif",
-        "",
-        "/* Vectors of 16, 8, 4 floats; U: anywhere in memory. FMA: a * b + c with one rounding. */",
-        "#define UNROLL _Pragma(\"GCC unroll 16\")",
-        "#define VECTOR(n)                                                                          \\",
-        "    typedef float V##n __attribute__((vector_size(4 * n)));                                \\",
-        "    typedef float U##n __attribute__((vector_size(4 * n), aligned(4), may_alias));",
-        "VECTOR(16)",
-        "VECTOR(8)",
-        "VECTOR(4)",
-        "#ifdef __FMA__",
-        "#include <immintrin.h>",
-        "#define FMA4(a, b, c) ((V4)_mm_fmadd_ps(_mm_set1_ps(a), (__m128)(b), (__m128)(c)))",
-        "#define FMA8(a, b, c) ((V8)_mm256_fmadd_ps(_mm256_set1_ps(a), (__m256)(b), (__m256)(c)))",
-        "#else",
-        "#define FMA4(a, b, c) ((a) * (b) + (c))",
-        "#define FMA8(a, b, c) ((a) * (b) + (c))",
-        "#endif",
-        "#ifdef __AVX512F__",
-        "#define FMA16(a, b, c) ((V16)_mm512_fmadd_ps(_mm512_set1_ps(a), (__m512)(b), (__m512)(c)))",
-        "#define FMADD16(a, b, c) ((V16)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))",
-        "#else",
-        "#define FMA16(a, b, c) ((a) * (b) + (c))",
-        "#define FMADD16(a, b, c) ((a) * (b) + (c))",
-        "#endif",
-        "",
-        "/* The sum of all lanes, by halves. */",
-        "static inline __attribute__((unused)) float sum_lanes(V16 v)",
-        "{",
-        "    union {",
-        "        V16 whole;",
-        "        V8 half[2];",
-        "    } a = {v};",
-        "    union {",
-        "        V8 whole;",
-        "        V4 half[2];",
-        "    } b = {a.half[0] + a.half[1]};",
-        "    const V4 c = b.half[0] + b.half[1];",
-        "    return (c[0] + c[2]) + (c[1] + c[3]);",
-        "}",
         "",
         "/* The first subscript that left its tensor, or size that does not fit: where it stands in the source. */",
         "struct Fault {",
@@ -252,6 +238,7 @@ void c_program_head(Out *out, CProgram *c)
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         out_directive(out, "%s", lines[i]);
+    print_isa(out, c->options);
     print_struct(out, c);
 }
 

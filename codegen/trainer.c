@@ -447,6 +447,7 @@ static void print_program(Trainer *t)
     out_line(&t->out, ".folder = %s,", quoted(t, d->folder));
     out_line(&t->out, ".text = program_text,");
     out_line(&t->out, ".real = %s,", type_text(d->real));
+    out_line(&t->out, ".isa = ISA,");
     out_line(&t->out, ".model_size = sizeof(struct Model),");
     print_member(t, "tensors", d->tensor_count);
     out_line(&t->out, ".tensor_count = %d,", d->tensor_count);

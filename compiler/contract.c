@@ -176,7 +176,7 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
     Contraction x;
     Axis m, n, k;
     Gemm gemm = {0};
-    if (strcmp(l->options->real, "f32") != 0 || !contraction_of(&x, node)) return false;
+    if (!contraction_of(&x, node)) return false;
     if (!axes_choose(&x, &m, &n, &k) || !gemm_strides(&m, &n, &k, &gemm)) return false;
     if (m.max * n.max * k.max < MIN_WORK || m.max < 2 || n.max < 2) return false;
     gemm.m = axis_extent(l, &m);

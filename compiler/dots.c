@@ -6,7 +6,7 @@
  * end the lanes of each are added up, always in the same order. */
 #include "kernel.h"
 
-enum { VECTOR = 16, MIN_ELEMENTS = 8 };
+enum { MIN_ELEMENTS = 8 };
 
 typedef struct Dots {
     Lowered *l;
@@ -31,13 +31,6 @@ static int longest(const Dots *d, int class)
     return best;
 }
 
-/* Rows that fit the registers beside one vector of each column. */
-static int rows_most(int columns)
-{
-    static const int most[] = {14, 14, 10, 8, 6};
-    return most[columns];
-}
-
 static void tile_add(Dots *d, Block *block, int64_t rows, const Scalar *row_at, int64_t columns,
                      const Scalar *column_at, int row, int column)
 {
@@ -51,7 +44,7 @@ static void tile_add(Dots *d, Block *block, int64_t rows, const Scalar *row_at, 
     tile->n_columns = (int)columns;
     tile->dot = tile->resume = true;
     for (int c = 0; c < columns; c++)
-        tile->width[c] = VECTOR;
+        tile->width[c] = target_lanes(l);
     tile->a = scalar_substitute(g, d->x.a.load, map, MAX_ITERS);
     tile->b = scalar_substitute(g, d->x.b.load, map, MAX_ITERS);
     tile->c = d->target;
@@ -60,7 +53,7 @@ static void tile_add(Dots *d, Block *block, int64_t rows, const Scalar *row_at, 
     Span span = d->x.node->span;
     block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, span));
     Stmt *loop = stmt_loop(l, d->last, LOOP_SEQUENTIAL, d->x.node->iters[d->last], span);
-    loop->step = VECTOR;
+    loop->step = target_lanes(l);
     block_add(l, block, loop);
     block_add(l, &loop->body, stmt_tile(l, STMT_TILE_ADD, tile, span));
     block_add(l, block, stmt_tile(l, STMT_TILE_END, tile, span));
@@ -98,7 +91,7 @@ static bool dots_choose(Dots *d, const Node *node)
     if (!contraction_of(&d->x, node) || node->n_iters != node->rank + 1) return false;
     d->last = node->rank;
     Extent along = node->iters[d->last];
-    if (along.size || along.max % VECTOR != 0) return false;
+    if (along.size || along.max % target_lanes(d->l) != 0) return false;
     if (d->x.a.stride[d->last] != 1 || d->x.b.stride[d->last] != 1) return false;
     d->row = longest(d, CLASS_M);
     if (d->row < 0) contraction_swap(&d->x);
@@ -113,7 +106,7 @@ bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *tar
                    const Scalar *const *subs, Block *body)
 {
     Dots d = {.l = l, .kernel = kernel, .target = target, .subs = subs};
-    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 4) return false;
+    if (kernel->n_vars > MAX_ITERS - 4) return false;
     if (!dots_choose(&d, node)) return false;
     int row = kernel->n_vars++, column = kernel->n_vars++;
     for (int i = 0; i < node->rank; i++) {
@@ -123,11 +116,11 @@ bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *tar
         body = &loop->body;
     }
     Parts columns[2], rows[2];
-    int n_columns = split_axis(extent_of(&d, d.column), MAX_COLUMNS, columns);
+    int n_columns = split_axis(extent_of(&d, d.column), target_columns(l), columns);
     for (int c = 0; c < n_columns; c++) {
         const Scalar *row_at, *column_at;
         Block *inner = split_loop(&d, body, d.column, &columns[c], &column_at);
-        int n_rows = split_axis(extent_of(&d, d.row), rows_most((int)columns[c].size), rows);
+        int n_rows = split_axis(extent_of(&d, d.row), target_rows(l, (int)columns[c].size), rows);
         for (int r = 0; r < n_rows; r++) {
             Block *block = split_loop(&d, inner, d.row, &rows[r], &row_at);
             tile_add(&d, block, rows[r].size, row_at, columns[c].size, column_at, row, column);

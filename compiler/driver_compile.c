@@ -3,6 +3,7 @@
  * not, its sources, which travel inside the compiler, become part of the trainer's text
  * (--amalgamate). */
 #include "driver.h"
+#include "kernel.h"
 #include "libraries.h"
 
 #include <dirent.h>
@@ -163,7 +164,10 @@ static bool words_compiler(Driver *driver, Words *words)
     words_add(driver, words, command);
     words_add(driver, words,
               "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
-              "-fno-math-errno -fno-trapping-math -march=native -mprefer-vector-width=512");
+              "-fno-math-errno -fno-trapping-math");
+    NndIsa isa = options_isa(&driver->options);
+    const NndIsaInfo *info = nnd_isa_info(isa);
+    words_add(driver, words, isa == NND_ISA_NATIVE ? info->native : info->flags);
     words_add(driver, words, driver->options.optimize > 0 ? "-O2" : "-O0");
     return true;
 }
@@ -192,6 +196,9 @@ static bool compile_failed(Driver *driver, const char *command, const char *sour
     diag_error(driver->context, NO_SPAN, "`%s` could not compile %s", command, source);
     if (status == 127)
         diag_hint(driver->context, "`--cc COMMAND` or $CC names another C compiler");
+    else if (!nnd_isa_here(options_isa(&driver->options)))
+        diag_hint(driver->context, "is that a compiler for %s? `--cc COMMAND` names another",
+                  nnd_isa_info(options_isa(&driver->options))->name);
     else if (strcmp(driver->options.blas, "none"))
         diag_hint(driver->context, "is OpenBLAS missing? `--blas=none` does without it");
     return false;

@@ -2,6 +2,7 @@
  * trainer, or, with --eval, by the reference evaluator in this process. */
 #include "describe.h"
 #include "driver.h"
+#include "kernel.h"
 #include "library.h"
 #include "reference.h"
 #include "trainer.h"
@@ -178,6 +179,17 @@ static bool has_data(Driver *driver, const Program *program)
     return !diag_errors(driver->context);
 }
 
+/* Whether what is compiled can run here. */
+static bool isa_here(Driver *driver)
+{
+    NndIsa isa = options_isa(&driver->options);
+    if (nnd_isa_here(isa)) return true;
+    diag_error(driver->context, NO_SPAN, "this machine has no %s", nnd_isa_info(isa)->name);
+    diag_hint(driver->context, "the best that it has is %s; `nndc build` makes programs for others",
+              nnd_isa_info(NND_ISA_NATIVE)->name);
+    return false;
+}
+
 static int run(Driver *driver)
 {
     Program *program = driver_program(driver);
@@ -192,6 +204,7 @@ static int run(Driver *driver)
     if (driver->options.eval) return run_reference(driver, program);
     DescribeOptions describe = {driver_stem(driver), source_folder(driver),
                                 !strcmp(driver->options.real, "f64")};
+    if (!isa_here(driver)) return STATUS_WRONG;
     if (train) return run_training(driver, program, &describe);
     return run_temporary(driver, program, &describe);
 }

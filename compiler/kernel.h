@@ -8,6 +8,7 @@
 #ifndef NND_KERNEL_H
 #define NND_KERNEL_H
 
+#include "nnd_rt.h"
 #include "options.h"
 #include "program.h"
 
@@ -71,7 +72,7 @@ typedef struct Gemm {
     const Scalar *accumulate; /* where it holds, added to C; NULL: never */
 } Gemm;
 
-enum { MAX_COLUMNS = 4 };
+enum { MAX_COLUMNS = 4, MAX_ROWS = 14 };
 
 /* A block of rows x lanes of a sum of products, held in vector registers. The variables row and
  * lane are bound by the tile's statements themselves. */
@@ -140,6 +141,18 @@ typedef struct Lowered {
     Map buffer_of;      /* from Node to Buffer */
     int64_t arena_size; /* bytes */
 } Lowered;
+
+/* --- target.c: the machine ---------------------------------------------------------------------- */
+
+/* What --isa says. */
+NndIsa options_isa(const Options *options);
+/* Whether reals are doubles. */
+bool options_f64(const Options *options);
+/* Reals in the widest vector. */
+int target_lanes(const Lowered *l);
+/* The most vectors side by side in a register tile; and the rows that fit beside so many. */
+int target_columns(const Lowered *l);
+int target_rows(const Lowered *l, int columns);
 
 /* --- kernel.c: small helpers ------------------------------------------------------------------ */
 

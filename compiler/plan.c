@@ -67,7 +67,7 @@ static int64_t type_size(const Lowered *l, ElemType type)
     case TYPE_BOOL:
     case TYPE_U8: return 1;
     case TYPE_INT: return 4;
-    case TYPE_REAL: return strcmp(l->options->real, "f64") == 0 ? 8 : 4;
+    case TYPE_REAL: return options_f64(l->options) ? 8 : 4;
     }
     return 8;
 }

@@ -16,9 +16,8 @@
 #include <stdlib.h>
 
 enum {
-    MIN_TILE_WORK = 4096,    /* multiplications below which plain loops are as good */
-    VECTOR = 16,             /* lanes of the widest vector */
-    RESIDENT = 512 * 1024,   /* bytes of operands that stay in the cache over a whole reduction */
+    MIN_TILE_WORK = 4096,     /* multiplications below which plain loops are as good */
+    RESIDENT = 512 * 1024,    /* bytes of operands that stay in the cache over a whole reduction */
     RESIDENT_OUT = 64 * 1024, /* elements of a result that stay there */
     CHUNKS = 8
 };
@@ -70,7 +69,7 @@ static void order_choose(Tiling *t)
 static void split_choose(Tiling *t)
 {
     const Node *node = t->x.node;
-    int64_t bytes = 4 * (node_max_elements(t->x.a.node) + node_max_elements(t->x.b.node));
+    int64_t bytes = (options_f64(t->l->options) ? 8 : 4) * (node_max_elements(t->x.a.node) + node_max_elements(t->x.b.node));
     t->split = -1;
     if (t->n_order < 2 || bytes <= RESIDENT || node_max_elements(node) > RESIDENT_OUT) return;
     int outer = t->order[0];
@@ -82,24 +81,18 @@ static void split_choose(Tiling *t)
 }
 
 /* Vectors that cover n lanes; returns how many lanes they cover. */
-static int columns_choose(Tile *tile, int64_t n)
+static int columns_choose(const Lowered *l, Tile *tile, int64_t n)
 {
     tile->n_columns = 0;
     int covered = 0;
-    while (covered < n && tile->n_columns < MAX_COLUMNS) {
-        int64_t rest = n - covered;
-        int width = rest > 8 ? VECTOR : rest > 4 ? 8 : 4;
+    while (covered < n && tile->n_columns < target_columns(l)) {
+        int width = target_lanes(l), least = options_f64(l->options) ? 2 : 4;
+        while (width > least && n - covered <= width / 2)
+            width /= 2;
         tile->width[tile->n_columns++] = width;
         covered += width;
     }
     return covered < n ? covered : (int)n;
-}
-
-/* Rows that fit the registers beside the vectors of b. */
-static int rows_most(int n_columns)
-{
-    static const int most[] = {14, 14, 14, 8, 6};
-    return most[n_columns];
 }
 
 /* --- building --------------------------------------------------------------------------------- */
@@ -161,30 +154,30 @@ static void rows_add(Tiling *t, Block *block, Tile shape, const Scalar *lane_at)
         tile_add(t, block, shape, NULL, lane_at);
         return;
     }
-    int64_t extent = extent_of(t, t->row), most = rows_most(shape.n_columns);
+    int64_t extent = extent_of(t, t->row), most = target_rows(t->l, shape.n_columns);
     int64_t tiles = (extent + most - 1) / most, rows = (extent + tiles - 1) / tiles;
     int64_t large = extent - tiles * (rows - 1); /* tiles of `rows`; the others have one less */
     row_blocks(t, block, shape, 0, large, (int)rows, lane_at);
     row_blocks(t, block, shape, large * rows, tiles - large, (int)rows - 1, lane_at);
 }
 
-/* Groups of at most four vectors along the lanes. */
+/* Groups of as many vectors along the lanes as a tile may have. */
 static void groups_add(Tiling *t, Block *block)
 {
     Graph *g = t->l->g;
     Tile shape = {.row = t->kernel->n_vars++, .lane = t->kernel->n_vars++};
     int64_t extent = extent_of(t, t->lane);
-    int64_t width = MAX_COLUMNS * VECTOR, groups = extent / width;
+    int64_t width = target_columns(t->l) * target_lanes(t->l), groups = extent / width;
     const Scalar *lane = scalar_iter(g, shape.lane);
     if (groups > 0) {
-        shape.lanes = columns_choose(&shape, width);
+        shape.lanes = columns_choose(t->l, &shape, width);
         const Scalar *start = scalar_op2(g, OP_MUL, scalar_iter(g, t->lane), scalar_int(g, width));
         Block *inside = block;
         if (groups > 1) inside = loop_add(t, block, t->lane, LOOP_PARALLEL, extent_fixed(groups));
         rows_add(t, inside, shape, groups > 1 ? scalar_op2(g, OP_ADD, start, lane) : lane);
     }
     if (extent % width == 0) return;
-    shape.lanes = columns_choose(&shape, extent % width);
+    shape.lanes = columns_choose(t->l, &shape, extent % width);
     rows_add(t, block, shape, scalar_op2(g, OP_ADD, lane, scalar_int(g, groups * width)));
 }
 
@@ -306,7 +299,7 @@ static bool tiling_choose(Tiling *t, const Node *node)
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
 {
     Tiling t = {.l = l, .kernel = kernel, .chunk = -1};
-    if (strcmp(l->options->real, "f32") != 0 || kernel->n_vars > MAX_ITERS - 5) return false;
+    if (kernel->n_vars > MAX_ITERS - 5) return false;
     if (!tiling_choose(&t, node)) return false;
     if (chunks_pay(&t)) {
         chunks_add(&t, body);

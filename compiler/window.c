@@ -162,6 +162,5 @@ static const Node *window_build(void *data, Rewrite *rewrite, const Node *node)
 
 void pass_window(Lowered *l)
 {
-    if (strcmp(l->options->real, "f32") != 0) return;
     graph_rewrite(l->g, l->roots, l->n_roots, window_build, l);
 }

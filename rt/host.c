@@ -31,7 +31,7 @@ NndHost *nnd_host_create(const NndProgram *program, uint64_t seed, int threads, 
         host->session.program = program;
         host->session.seed = seed;
         host->threads = threads;
-        if (!host_open(host)) return host;
+        if (!nnd_isa_check(program->isa, &host->session.error) && !host_open(host)) return host;
         error = host->session.error;
         text = error.text;
         nnd_host_free(host);

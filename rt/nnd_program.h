@@ -160,6 +160,7 @@ typedef struct NndProgram {
     const char *text;   /* of it */
     const char *folder; /* of the .nnd file: relative paths of data begin here */
     NndType real;       /* NND_REAL or NND_F64 */
+    NndIsa isa;         /* that the machine must have */
     size_t model_size;  /* bytes; 0: the runtime allocates each tensor */
     const NndTensorInfo *tensors;
     int tensor_count;

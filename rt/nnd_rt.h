@@ -16,6 +16,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "isa.h"
+
 /* ---- array.c: errors, memory, arrays ----------------------------------------------------- */
 
 typedef struct NndError {
@@ -469,13 +471,23 @@ int nnd_threads_enter(int threads);
 void nnd_threads_leave(int before);
 double nnd_clock(void); /* monotonic seconds */
 
+/* ---- isa.c: instruction sets (isa.h) ---------------------------------------------------------- */
+
+const NndIsaInfo *nnd_isa_info(NndIsa isa);
+bool nnd_isa_here(NndIsa isa); /* whether this machine has it */
+NndIsa nnd_isa_best(void);     /* that this machine has */
+int nnd_isa_check(NndIsa isa, NndError *error);
+
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */
 
 /* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], added to C if accumulate. ta: A is stored [k, m];
  * tb: B is stored [n, k]. lda, ldb, ldc: elements from one stored row to the next. k = 0 gives
  * zeros (or C as it was). The work is split by the shape alone: results do not depend on the
- * number of threads. With -DNND_BLAS by cblas_sgemm. */
+ * number of threads. isa: that the kernels may use. With -DNND_BLAS by cblas_sgemm, cblas_dgemm. */
 void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate);
+              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate, NndIsa isa);
+void nnd_gemm_f64(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
+                  const double *b, int64_t ldb, double *c, int64_t ldc, bool accumulate,
+                  NndIsa isa);
 
 #endif

@@ -4,7 +4,11 @@
 #include "nnd_rt.h"
 
 #include <stdlib.h>
+#ifdef NND_NO_ZLIB
+#include "no_zlib.h"
+#else
 #include <zlib.h>
+#endif
 
 static void png_word(unsigned char *at, uint32_t word)
 {
@@ -42,8 +46,8 @@ int nnd_png_encode(const unsigned char *pixels, int64_t rows, int64_t columns, i
         lines[(size_t)i * (line + 1)] = 0; /* no filter */
         memcpy(lines + (size_t)i * (line + 1) + 1, pixels + (size_t)i * line, line);
     }
-    bool good = lines != NULL && data != NULL && *png != NULL &&
-                compress2(data, &packed, lines, (uLong)plain, 6) == Z_OK;
+    bool memory = lines != NULL && data != NULL && *png != NULL;
+    bool good = memory && compress2(data, &packed, lines, (uLong)plain, 6) == Z_OK;
     if (good) {
         png_word(head, (uint32_t)columns);
         png_word(head + 4, (uint32_t)rows);
@@ -60,7 +64,7 @@ int nnd_png_encode(const unsigned char *pixels, int64_t rows, int64_t columns, i
     if (good) return 0;
     free(*png);
     *png = NULL;
-    return nnd_error(error, "out of memory");
+    return nnd_error(error, memory ? "the program was built without zlib" : "out of memory");
 }
 
 static unsigned char png_level(const NndArray *array, int64_t i)

@@ -257,6 +257,11 @@ int nnd_program_run(const NndProgram *program, const NndOptions *options)
 
 int nnd_program_main(const NndProgram *program, int argc, char **argv)
 {
+    NndError error;
+    if (nnd_isa_check(program->isa, &error)) {
+        fprintf(stderr, "error: %s\n", error.text);
+        return 1;
+    }
     nnd_threads_prepare(argv);
     NndOptions options = {.verb = "train", .seed = -1};
     int status = program_arguments(program, argc, argv, &options);

@@ -1,6 +1,7 @@
 """The trainer: results, files, resuming, signals, disks."""
 import json
 import os
+import platform
 import re
 import resource
 import shutil
@@ -437,6 +438,38 @@ def test_names_of_c_in_calls():
         if problem:
             return f"{name}: {problem}"
     return None
+
+
+def test_isa_foreign():
+    """An instruction set that this machine lacks is refused before anything is compiled or run; so is
+    a program made for it; and a C compiler that cannot make such code."""
+    work = program()
+    foreign = "avx2" if platform.machine() == "aarch64" else "neon"
+    compiler = common.nndc("build", "m.nnd", "--isa", foreign, "--blas=none", "-o", "p", cwd=work)
+    return must(common.nndc("train", "m.nnd", "--isa", foreign, cwd=work), 1,
+                f"error: this machine has no {foreign} ... hint: the best that it has is") or \
+        must(common.nndc("predict", "m.nnd", "Line", "--isa", foreign, cwd=work), 1, "this machine has no") or \
+        must(compiler, 1, f"is that a compiler for {foreign}? `--cc COMMAND` names another") or \
+        must(common.nndc("train", "m.nnd", "--isa=sse9", cwd=work), 2, "native|avx512")
+
+
+def test_isa_of_program():
+    """A program says at its start that the machine lacks what it was made for."""
+    work = program()
+    source = os.path.join(work, "m.c")
+    problem = must(common.nndc("build", "m.nnd", "--blas=none", "--isa=portable", "--amalgamate", "-o", source,
+                               cwd=work))
+    if problem:
+        return problem
+    foreign = "avx2" if platform.machine() == "aarch64" else "neon"
+    text = common.read(source).replace("#define ISA NND_ISA_portable",
+                                       f"#define ISA NND_ISA_{foreign}")
+    common.write(source, text)
+    compiler = os.environ.get("CC", "cc").split()
+    return must(common.run(*compiler, "-O1", "-std=c11", "-fopenmp", "-o", "p", "m.c", "-lz", "-lm",
+                           cwd=work)) or \
+        must(common.run("./p", cwd=work), 1,
+             f"error: the program was made for {foreign}, which this machine lacks")
 
 
 

@@ -1,5 +1,6 @@
 """Numerical references, tests/num/*/model.nnd (see tests/num/README.md): by the reference evaluator,
-by compiled C in both precisions, and by compiled C without a BLAS."""
+by compiled C in both precisions, by compiled C without a BLAS, and, where there are register tiles, by
+compiled C for each instruction set."""
 import glob
 import os
 import re
@@ -16,11 +17,20 @@ BACKENDS = {
     "c": ("f32", []),
     "c-noblas": ("f32", ["--blas=none"]),
 }
+# Instruction sets, by a few cases with register tiles, products and recurrences; every kind of tile
+# on every instruction set of this machine is in tests/unit/test_kernel_products.c.
+ISAS = ["avx2", "sse2", "neon"]
+TILED = ["attention", "cnn", "lstm", "mlp"]
+for isa in ISAS:
+    BACKENDS[isa] = ("f32", ["--blas=none", f"--isa={isa}"])
+BACKENDS["neon-f64"] = ("f64", ["--blas=none", "--real=f64", "--isa=neon"])
 
 
 def tests():
     for name in cases():
         for backend in BACKENDS:
+            if backend.split("-")[0] in ISAS and name not in TILED:
+                continue
             yield f"{name}:{backend}", lambda n=name, b=backend: run(n, b)
     yield "every-definition", every_definition
 
@@ -44,9 +54,12 @@ class Case:
         self.problems, self.deviations = [], {}
         self.program = None
         if backend != "eval":
-            self.program = os.path.join(self.work, "program")
-            check(common.nndc("build", "model.nnd", "-o", self.program, *self.flags,
-                              cwd=self.path))
+            self.program = [os.path.join(self.work, "program")]
+            if backend.startswith("neon"):
+                self.program = emulated(self.program[0], self.path, self.flags)
+            else:
+                check(common.nndc("build", "model.nnd", "-o", self.program[0], *self.flags,
+                                  cwd=self.path))
 
     def run(self):
         steps = [line for line in self.lines if line.startswith("# run: ")]
@@ -64,7 +77,7 @@ class Case:
     def call(self, verb, *arguments):
         shared = ["--weights", self.weights, "--quiet"]
         if self.program:
-            check(common.run(self.program, verb, *arguments, *shared, cwd=self.path))
+            check(common.run(*self.program, verb, *arguments, *shared, cwd=self.path))
         else:
             check(common.nndc(verb, "model.nnd", *arguments, *shared, *self.flags, cwd=self.path))
 
@@ -101,6 +114,19 @@ class Case:
                     for line in common.read(trace).split("\n")[1:] if line]
             got = [len(rows), len(rows[0])], [x for row in rows for x in row]
             self.compare(f"train {name}: loss", None, got, arrays.npy_read(losses), tolerance)
+
+
+def emulated(program, folder, flags):
+    """Builds for another architecture; returns the command that runs the program here."""
+    compiler, machine = "aarch64-linux-gnu-gcc", "qemu-aarch64"
+    if not shutil.which(compiler) or not shutil.which(machine):
+        raise common.Skip(f"{compiler} or {machine} is not installed")
+    check(common.nndc("build", "model.nnd", "-o", program + ".c", "--amalgamate", *flags,
+                      cwd=folder))
+    check(common.run(compiler, "-std=c11", "-O2", "-ffp-contract=off", "-fno-math-errno",
+                     "-fopenmp", "-static", "-DNND_NO_ZLIB", "-o", program, program + ".c", "-lm"))
+    return [machine, program]
+
 
 def references(name):
     """[(definition, models or none, text)] of a case's lines `# reference: DEFINITION in MODELS: TEXT`."""
@@ -165,8 +191,18 @@ def has_products(name):
     return "gemm(" in common.read(source)
 
 
+def has_isa(isa):
+    """Whether nndc would run programs for it here; it looks at that before it compiles them."""
+    result = common.nndc("train", "model.nnd", "--isa", isa, "--cc", "false",
+                         "-o", common.folder(), cwd=os.path.join(FOLDER, "sgd"))
+    return "this machine has no" not in result.err
+
+
 def run(name, backend):
     try:
+        isa = backend.split("-")[0]
+        if isa in ISAS and isa != "neon" and not has_isa(isa):
+            raise common.Skip(f"this machine has no {isa}")
         if backend == "c-noblas" and not has_products(name):
             return None
         case = Case(name, backend)

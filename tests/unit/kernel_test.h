@@ -124,33 +124,53 @@ static void refill(void)
         fill(leaves.data[i]);
 }
 
-/* Whether the entry gives the evaluator's results at all levels and in both precisions, for several
- * sizes of the batch. */
-static bool agrees_within(double tolerance, bool fault)
+static bool faulty; /* whether a fault is expected */
+
+/* Whether the entry gives the evaluator's results with these options, for several sizes of the
+ * batch; made: a text that must stand in its code, or NULL. */
+static bool agrees_in(const Options *options, const char *flags, double tolerance,
+                      const char *made)
+{
+    static const int sizes[] = {21, 0, 1, 16};
+    CEntry c = run_c_build(program, entry, options, flags);
+    bool good = !made || strstr(c.text, made);
+    for (int i = 0; i < 4 && good; i++) {
+        env.batch = sizes[i];
+        refill();
+        good = run_c_agrees(&c, &env, tolerance, faulty);
+        good = good && run_c_same_bits(&c);
+    }
+    if (!good)
+        fprintf(stderr, "at level %d, %s, %s\n", options->optimize, options->real,
+                options->isa ? options->isa : "native");
+    if (!good && getenv("RUN_C_SHOW")) fprintf(stderr, "%s\n", c.text);
+    run_c_free(&c);
+    return good;
+}
+
+static void end(void)
+{
+    for (int k = 0; k < env.leaves.cap; k++)
+        eval_array_free(env.leaves.slots[k].value);
+    context_free(context);
+}
+
+/* The same at all levels and in both precisions. */
+static inline bool agrees_within(double tolerance, bool fault)
 {
     static const struct {
         int level;
         const char *real, *flags;
     } ways[] = {{0, "f32", "-O1"}, {2, "f32", "-O2"}, {2, "f64", "-O2"}};
     bool good = true;
+    faulty = fault;
     for (int way = 0; way < 3 && good; way++) {
         bool f64 = strcmp(ways[way].real, "f64") == 0;
         Options options = {.optimize = ways[way].level, .blas = "none", .real = ways[way].real};
-        CEntry c = run_c_build(program, entry, &options, ways[way].flags);
-        static const int sizes[] = {21, 0, 1, 16};
-        for (int i = 0; i < 4 && good; i++) {
-            env.batch = sizes[i];
-            refill();
-            good = run_c_agrees(&c, &env, f64 ? 1e-11 : tolerance, fault);
-            good = good && run_c_same_bits(&c);
-        }
-        if (!good) fprintf(stderr, "at level %d, %s\n", ways[way].level, ways[way].real);
-        if (!good && getenv("RUN_C_SHOW")) fprintf(stderr, "%s\n", c.text);
-        run_c_free(&c);
+        good = agrees_in(&options, ways[way].flags, f64 ? 1e-11 : tolerance, NULL);
     }
-    for (int k = 0; k < env.leaves.cap; k++)
-        eval_array_free(env.leaves.slots[k].value);
-    context_free(context);
+    faulty = false;
+    end();
     return good;
 }
 

@@ -93,7 +93,7 @@ static void run_c_main(Out *out, CEntry *c, const Options *options)
 
 #define RUN_C_FLAGS                                                                                \
     "-std=c11 -D_POSIX_C_SOURCE=200809L -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes "    \
-    "-Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Werror -march=native "                 \
+    "-Wmissing-prototypes -Wwrite-strings -Wvla -Wformat=2 -Werror "                               \
     "-ffp-contract=off -fno-math-errno -fopenmp"
 
 /* Emits and compiles; flags: more of them for cc. */
@@ -112,15 +112,16 @@ static CEntry run_c_build(Program *program, Entry *entry, const Options *options
     if (fd < 0) return c;
     close(fd);
     char command[1024];
+    const NndIsaInfo *isa = nnd_isa_info(options_isa(options));
     snprintf(command, sizeof command, "cat > %s.c", c.path);
     FILE *f = popen(command, "w");
     if (!f) return c;
     fputs(c.text, f);
     pclose(f);
     snprintf(command, sizeof command,
-             "${CC:-cc} " RUN_C_FLAGS " %s -I" NND_ROOT "/rt -o %s.exe %s.c " NND_BUILD
+             "${CC:-cc} " RUN_C_FLAGS " %s %s -I" NND_ROOT "/rt -o %s.exe %s.c " NND_BUILD
              "/libnnd_rt.a -lz -lm",
-             flags, c.path, c.path);
+             options->isa ? isa->flags : isa->native, flags, c.path, c.path);
     c.built = system(command) == 0;
     if (!c.built) fprintf(stderr, "%s\n", c.text);
     return c;

@@ -1,14 +1,8 @@
 /* test_rt_gemm.c -- matrix products of many shapes against a triple loop in double, with operands
- * wider than the matrix, on every instruction set that the machine has, and equality of the bits
- * for every number of threads. Built twice: with the runtime's own kernels and with a BLAS. */
+ * wider than the matrix, of floats and doubles, on every instruction set that the machine has, and
+ * equality of the bits for every number of threads. Built twice: with the runtime's own kernels and
+ * with a BLAS. */
 #include "rt_files.h"
-
-/* The source itself, seeing only the first so many instruction sets. */
-static int seen = 3;
-#define __builtin_cpu_supports(name)                                                               \
-    (seen > (strcmp(name, "avx512f") == 0 ? 2 : 1) && __builtin_cpu_supports(name))
-#include "gemm.c"
-#undef __builtin_cpu_supports
 
 static float *filled(int64_t count, uint64_t site)
 {
@@ -18,40 +12,63 @@ static float *filled(int64_t count, uint64_t site)
     return values;
 }
 
-/* The largest error of a product, relative to what k roundings may add up to; 99 if an element
+static double *filled_f64(int64_t count, uint64_t site)
+{
+    double *values = nnd_alloc((size_t)count * sizeof *values);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = nnd_uniform_f64(1, site, 0, (uint32_t)i) - 0.5;
+    return values;
+}
+
+/* NAME: the largest error of a product, relative to what k roundings may add up to; 99 if an element
  * beside the matrix was changed. */
+#define PRODUCT_ERROR(NAME, REAL, FILLED, CALL, SUM, ROUNDING)                                     \
+    static double NAME(bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool accumulate,         \
+                       NndIsa isa)                                                                 \
+    {                                                                                              \
+        int64_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 5, ldc = n + 2;                       \
+        REAL *a = FILLED((ta ? k : m) * lda, 1), *b = FILLED((tb ? n : k) * ldb, 2);               \
+        REAL *c = FILLED(m * ldc, 3), *before = FILLED(m * ldc, 3);                                \
+        double worst = 0;                                                                          \
+        CALL(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate, isa);                            \
+        for (int64_t i = 0; i < m; i++) {                                                          \
+            for (int64_t j = 0; j < ldc; j++) {                                                    \
+                SUM sum = accumulate ? (SUM)before[i * ldc + j] : 0;                               \
+                for (int64_t l = 0; j < n && l < k; l++)                                           \
+                    sum += (SUM)a[ta ? l * lda + i : i * lda + l] *                                \
+                           (SUM)b[tb ? j * ldb + l : l * ldb + j];                                 \
+                if (j >= n && c[i * ldc + j] != before[i * ldc + j]) worst = 99;                   \
+                double error = fabs((double)((SUM)c[i * ldc + j] - sum)) /                         \
+                               (ROUNDING * (double)(k + 1));                                       \
+                if (j < n) worst = fmax(worst, error < 1 ? error : 99); /* NaN is no small error */ \
+            }                                                                                      \
+        }                                                                                          \
+        nnd_free(a);                                                                               \
+        nnd_free(b);                                                                               \
+        nnd_free(c);                                                                               \
+        nnd_free(before);                                                                          \
+        return worst;                                                                              \
+    }
+PRODUCT_ERROR(error_f32, float, filled, nnd_gemm, double, 1e-7)
+PRODUCT_ERROR(error_f64, double, filled_f64, nnd_gemm_f64, long double, 2e-16)
+
+/* Of all instruction sets that the machine has, and both types. */
 static double product_error(bool ta, bool tb, int64_t m, int64_t n, int64_t k, bool accumulate)
 {
-    int64_t lda = (ta ? m : k) + 3, ldb = (tb ? k : n) + 5, ldc = n + 2;
-    float *a = filled((ta ? k : m) * lda, 1), *b = filled((tb ? n : k) * ldb, 2);
-    float *c = filled(m * ldc, 3), *before = filled(m * ldc, 3);
     double worst = 0;
-    nnd_gemm(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
-    for (int64_t i = 0; i < m; i++) {
-        for (int64_t j = 0; j < ldc; j++) {
-            double sum = accumulate ? (double)before[i * ldc + j] : 0;
-            for (int64_t l = 0; j < n && l < k; l++)
-                sum += (double)a[ta ? l * lda + i : i * lda + l] *
-                       (double)b[tb ? j * ldb + l : l * ldb + j];
-            if (j >= n && c[i * ldc + j] != before[i * ldc + j]) worst = 99;
-            double error = fabs((double)c[i * ldc + j] - sum) / (1e-7 * (double)(k + 1));
-            if (j < n) worst = fmax(worst, error < 1 ? error : 99); /* a NaN is no small error */
+    for (NndIsa isa = 0; isa < NND_ISA_COUNT; isa++)
+        if (nnd_isa_here(isa)) {
+            worst = fmax(worst, error_f32(ta, tb, m, n, k, accumulate, isa));
+            worst = fmax(worst, error_f64(ta, tb, m, n, k, accumulate, isa));
         }
-    }
-    nnd_free(a);
-    nnd_free(b);
-    nnd_free(c);
-    nnd_free(before);
     return worst;
 }
 
 static void test_edges(void)
 {
-    for (seen = 1; seen <= 3; seen++)
-        for (int64_t m = 1; m <= 30; m++)
-            for (int64_t n = 1; n <= 70; n += 3)
-                CU_ASSERT(product_error(false, false, m, n, 5, true) < 1);
-    seen = 3;
+    for (int64_t m = 1; m <= 30; m++)
+        for (int64_t n = 1; n <= 70; n += 3)
+            CU_ASSERT(product_error(false, false, m, n, 5, true) < 1);
     for (int mode = 0; mode < 4; mode++) {
         CU_ASSERT(product_error(mode & 1, mode & 2, 113, 300, 500, false) < 1);
         CU_ASSERT(product_error(mode & 1, mode & 2, 250, 65, 1025, true) < 1);
@@ -64,10 +81,7 @@ static void test_shapes(void)
     for (int mode = 0; mode < 8; mode++)
         for (int i = 0; i < 125; i++) {
             int64_t m = sizes[i % 5], n = sizes[i / 5 % 5], k = sizes[i / 25];
-            double worst = 0;
-            for (seen = 1; seen <= 3; seen++)
-                worst = fmax(worst, product_error(mode & 1, mode & 2, m, n, k, mode & 4));
-            seen = 3;
+            double worst = product_error(mode & 1, mode & 2, m, n, k, mode & 4);
             CU_ASSERT(worst < 1);
             if (worst >= 1)
                 printf("\n    %lldx%lldx%lld mode %d: %g\n", (long long)m, (long long)n,
@@ -86,10 +100,10 @@ static void test_threads(void)
         for (int mode = 0; mode < 4; mode++) {
             bool ta = mode & 1, tb = mode & 2;
             nnd_runtime_init(1);
-            nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, one, n, false);
+            nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, one, n, false, NND_ISA_NATIVE);
             for (int threads = 2; threads <= 5; threads++) {
                 nnd_runtime_init(threads);
-                nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, many, n, false);
+                nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, many, n, false, NND_ISA_NATIVE);
                 CU_ASSERT_EQUAL(memcmp(one, many, (size_t)(m * n) * sizeof *one), 0);
             }
         }
@@ -105,13 +119,13 @@ static void test_threads(void)
 static void test_overwrites(void)
 {
     float a[] = {1, 2}, b[] = {3, 4}, c[] = {NAN, NAN};
-    nnd_gemm(false, false, 1, 1, 2, a, 2, b, 1, c, 1, false);
+    nnd_gemm(false, false, 1, 1, 2, a, 2, b, 1, c, 1, false, NND_ISA_NATIVE);
     CU_ASSERT_EQUAL(c[0], 11);
     CU_ASSERT(isnan(c[1]));
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, false);
+    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, false, NND_ISA_NATIVE);
     CU_ASSERT(c[0] == 0 && c[1] == 0);
     c[0] = 5;
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, true);
+    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, true, NND_ISA_NATIVE);
     CU_ASSERT_EQUAL(c[0], 5);
 }
 

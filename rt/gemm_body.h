@@ -1,0 +1,332 @@
+/* gemm_body.h -- matrix products of one type of number; gemm.c includes it once for each, with REAL,
+ * GEMM(name) for its own names, GEMM_CALL and GEMM_BLAS. SPDX-License-Identifier: 0BSD */
+
+/* k = 0: the sum over nothing. */
+static void GEMM(clear)(int64_t m, int64_t n, REAL *c, int64_t ldc)
+{
+    for (int64_t i = 0; i < m; i++)
+        memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+}
+
+#ifdef NND_BLAS
+
+void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
+              const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate, NndIsa isa)
+{
+    (void)isa;
+    if (m <= 0 || n <= 0) return;
+    if (k <= 0) {
+        if (!accumulate) GEMM(clear)(m, n, c, ldc);
+        return;
+    }
+    bool wide = n >= m;
+    int64_t extent = wide ? n : m;
+    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
+    int64_t parts = small ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
+    int64_t size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
+    parts = gemm_parts(extent, size);
+    GEMM_PARALLEL(parts > 1)
+    for (int64_t part = 0; part < parts; part++) {
+        int64_t at = part * size, here = gemm_min(size, extent - at);
+        int64_t row = wide ? 0 : at, column = wide ? at : 0;
+        GEMM_BLAS(GEMM_ROW_MAJOR, ta ? GEMM_TRANSPOSED : GEMM_PLAIN,
+                    tb ? GEMM_TRANSPOSED : GEMM_PLAIN, (int)(wide ? m : here),
+                    (int)(wide ? here : n), (int)k, 1, a + row * (ta ? 1 : lda), (int)lda,
+                    b + column * (tb ? ldb : 1), (int)ldb, accumulate ? 1 : 0,
+                    c + row * ldc + column, (int)ldc);
+    }
+}
+
+#else
+
+/* c[MR][..] = (add: c +) sum_k a[i * sam + k * sak] * b[k * sbk + ..], n terms. */
+typedef void GEMM(Tile)(int64_t n, const REAL *a, int64_t sam, int64_t sak, const REAL *b,
+                        int64_t sbk, REAL *c, int64_t ldc, bool add);
+
+typedef struct GEMM(Isa) {
+    int lanes, rows;                 /* of a vector; of the largest tile */
+    GEMM(Tile) *const (*tiles)[2]; /* [MR][vectors - 1] */
+} GEMM(Isa);
+
+/* clang-format off */
+#define GEMM_EACH(i, n) _Pragma("GCC unroll 32") for (int i = 0; i < (n); i++)
+#define GEMM_VECTOR(ISA, bytes)                                                                    \
+    typedef REAL GEMM(V_##ISA) __attribute__((vector_size(bytes)));                                \
+    typedef REAL GEMM(L_##ISA) __attribute__((vector_size(bytes), aligned(sizeof(REAL)), may_alias));
+#define GEMM_TILE(ISA, MR, NV)                                                                     \
+    static GEMM_TARGET_##ISA void GEMM(ISA##_##MR##x##NV)(                                         \
+        int64_t n, const REAL *a, int64_t sam, int64_t sak, const REAL *b, int64_t sbk,            \
+        REAL *c, int64_t ldc, bool add)                                                            \
+    {                                                                                              \
+        GEMM(V_##ISA) acc[MR][NV], bv[NV];                                                         \
+        enum { LANES = (int)(sizeof(bv[0]) / sizeof(REAL)) };                                      \
+        GEMM_EACH(i, MR) GEMM_EACH(j, NV) acc[i][j] = (GEMM(V_##ISA)){0};                          \
+        for (int64_t k = 0; k < n; k++) {                                                          \
+            GEMM_EACH(j, NV) __builtin_prefetch(b + (k + 6) * sbk + j * LANES);                    \
+            GEMM_EACH(j, NV) bv[j] = *(const GEMM(L_##ISA) *)(b + k * sbk + j * LANES);            \
+            GEMM_EACH(i, MR) {                                                                     \
+                GEMM(V_##ISA) av = a[i * sam + k * sak] - (GEMM(V_##ISA)){0};                      \
+                GEMM_EACH(j, NV) acc[i][j] = GEMM_FMA_##ISA(av, bv[j], acc[i][j]);                 \
+            }                                                                                      \
+        }                                                                                          \
+        if (add) GEMM_EACH(i, MR) GEMM_EACH(j, NV)                                                 \
+            acc[i][j] += *(const GEMM(L_##ISA) *)(c + i * ldc + j * LANES);                        \
+        GEMM_EACH(i, MR) GEMM_EACH(j, NV) *(GEMM(L_##ISA) *)(c + i * ldc + j * LANES) = acc[i][j]; \
+    }
+#define GEMM_TILES(ISA, MR) GEMM_TILE(ISA, MR, 1) GEMM_TILE(ISA, MR, 2)
+#define GEMM_ROW(ISA, MR)   {GEMM(ISA##_##MR##x1), GEMM(ISA##_##MR##x2)}
+#define GEMM_TILES_6(ISA)                                                                          \
+    GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
+    GEMM_TILES(ISA, 6)                                                                             \
+    static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {{NULL, NULL}, GEMM_ROWS_6(ISA)};            \
+    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 6, GEMM(ISA##_tiles)};
+#define GEMM_ROWS_6(ISA)                                                                           \
+    GEMM_ROW(ISA, 1), GEMM_ROW(ISA, 2), GEMM_ROW(ISA, 3), GEMM_ROW(ISA, 4), GEMM_ROW(ISA, 5),      \
+        GEMM_ROW(ISA, 6)
+#define GEMM_TILES_14(ISA)                                                                         \
+    GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
+    GEMM_TILES(ISA, 6) GEMM_TILES(ISA, 7) GEMM_TILES(ISA, 8) GEMM_TILES(ISA, 9)                    \
+    GEMM_TILES(ISA, 10) GEMM_TILES(ISA, 11) GEMM_TILES(ISA, 12) GEMM_TILES(ISA, 13)                \
+    GEMM_TILES(ISA, 14)                                                                            \
+    static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {                                            \
+        {NULL, NULL}, GEMM_ROWS_6(ISA), GEMM_ROW(ISA, 7), GEMM_ROW(ISA, 8), GEMM_ROW(ISA, 9),      \
+        GEMM_ROW(ISA, 10), GEMM_ROW(ISA, 11), GEMM_ROW(ISA, 12), GEMM_ROW(ISA, 13),                \
+        GEMM_ROW(ISA, 14)};                                                                        \
+    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 14,                  \
+                                        GEMM(ISA##_tiles)};
+
+GEMM_VECTOR(any, 16)
+#if defined(__aarch64__) && defined(GEMM_F64)
+#define GEMM_FMA_any(a, b, acc) ((GEMM(V_any))vfmaq_f64((float64x2_t)(acc), (float64x2_t)(a), (float64x2_t)(b)))
+#elif defined(__aarch64__)
+#define GEMM_FMA_any(a, b, acc) ((GEMM(V_any))vfmaq_f32((float32x4_t)(acc), (float32x4_t)(a), (float32x4_t)(b)))
+#else
+#define GEMM_FMA_any(a, b, acc) ((acc) + (a) * (b))
+#endif
+#if defined(__aarch64__)
+GEMM_TILES_14(any)
+#else
+GEMM_TILES_6(any)
+#endif
+#if defined(__x86_64__)
+#ifdef GEMM_F64
+#define GEMM_FMA_avx2(a, b, acc)   ((GEMM(V_avx2))_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(acc)))
+#define GEMM_FMA_avx512(a, b, acc) ((GEMM(V_avx512))_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(acc)))
+#else
+#define GEMM_FMA_avx2(a, b, acc)   ((GEMM(V_avx2))_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(acc)))
+#define GEMM_FMA_avx512(a, b, acc) ((GEMM(V_avx512))_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(acc)))
+#endif
+GEMM_VECTOR(avx2, 32)
+GEMM_TILES_6(avx2)
+GEMM_VECTOR(avx512, 64)
+GEMM_TILES_14(avx512)
+#endif
+/* clang-format on */
+
+/* Four numbers anywhere in memory, for packing. */
+typedef REAL GEMM(V_four) __attribute__((vector_size(4 * sizeof(REAL))));
+typedef REAL GEMM(L_four) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+#define GEMM_GET(p)    (*(const GEMM(L_four) *)(p))
+#define GEMM_PUT(p, v) (*(GEMM(L_four) *)(p) = (v))
+#ifdef __clang__
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef GEMM_INT GEMM(Mask) __attribute__((vector_size(4 * sizeof(REAL))));
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (GEMM(Mask)){i, j, k, l})
+#endif
+
+static const GEMM(Isa) *GEMM(isa)(NndIsa isa)
+{
+    if (isa == NND_ISA_NATIVE) isa = nnd_isa_best();
+#if defined(__x86_64__)
+    if (isa == NND_ISA_avx512) return &GEMM(avx512);
+    if (isa == NND_ISA_avx2) return &GEMM(avx2);
+#endif
+    return &GEMM(any);
+}
+
+/* The product, or one block of it: operands as strides, (i, k) of A at i * sam + k * sak. */
+typedef struct GEMM(Task) {
+    const GEMM(Isa) *isa;
+    int64_t m, n, k;
+    const REAL *a, *b;
+    int64_t sam, sak, sbk, sbn;
+    REAL *c;
+    int64_t ldc;
+    bool accumulate;
+    int64_t tiles; /* the rows are split evenly among them */
+} GEMM(Task);
+
+enum { GEMM(DEPTH) = GEMM_KC / (int)sizeof(REAL) };
+
+/* to[0 .. n) = from[0 .. n): short runs, by vectors of four of which the last two may overlap. */
+static inline void GEMM(copy)(REAL *to, const REAL *from, int64_t n)
+{
+    if (n < 4) {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = from[i];
+        return;
+    }
+    for (int64_t i = 0; i + 4 < n; i += 4)
+        GEMM_PUT(to + i, GEMM_GET(from + i));
+    GEMM_PUT(to + n - 4, GEMM_GET(from + n - 4));
+}
+
+/* to[k * width + j] = from[j * step + k] for four j and four k. */
+static inline void GEMM(transpose)(REAL *to, int64_t width, const REAL *from, int64_t step)
+{
+    const GEMM(V_four) a = GEMM_GET(from), b = GEMM_GET(from + step);
+    const GEMM(V_four) c = GEMM_GET(from + 2 * step), d = GEMM_GET(from + 3 * step);
+    const GEMM(V_four) ab = GEMM_PICK(a, b, 0, 4, 1, 5), cd = GEMM_PICK(c, d, 0, 4, 1, 5);
+    const GEMM(V_four) ab2 = GEMM_PICK(a, b, 2, 6, 3, 7), cd2 = GEMM_PICK(c, d, 2, 6, 3, 7);
+    GEMM_PUT(to, GEMM_PICK(ab, cd, 0, 1, 4, 5));
+    GEMM_PUT(to + width, GEMM_PICK(ab, cd, 2, 3, 6, 7));
+    GEMM_PUT(to + 2 * width, GEMM_PICK(ab2, cd2, 0, 1, 4, 5));
+    GEMM_PUT(to + 3 * width, GEMM_PICK(ab2, cd2, 2, 3, 6, 7));
+}
+
+/* packed[k][width] = b(k, column + j), zeros beyond the columns there are. */
+static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t column, int64_t width,
+                        int64_t columns, REAL *packed)
+{
+    const REAL *b = t->b + k0 * t->sbk + column * t->sbn;
+    int64_t whole_j = t->sbk == 1 ? columns / 4 * 4 : 0, whole_k = t->sbk == 1 ? kc / 4 * 4 : 0;
+    for (int64_t k = 0; k < whole_k; k += 4)
+        for (int64_t j = 0; j < whole_j; j += 4)
+            GEMM(transpose)(packed + k * width + j, width, b + j * t->sbn + k, t->sbn);
+    for (int64_t k = 0; k < kc; k++) {
+        REAL *to = packed + k * width;
+        int64_t done = k < whole_k ? whole_j : 0;
+        if (t->sbn == 1) {
+            GEMM(copy)(to, b + k * t->sbk, columns);
+            done = columns;
+        }
+        for (int64_t j = done; j < width; j++)
+            to[j] = j < columns ? b[k * t->sbk + j * t->sbn] : 0;
+    }
+}
+
+/* packed[first row of the tile * kc + k * rows + i] = a(row + i, k) for all tiles. */
+static void GEMM(pack_a)(const GEMM(Task) *t, int64_t k0, int64_t kc, REAL *packed)
+{
+    for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
+        int64_t rows = t->m * (tile + 1) / t->tiles - row;
+        REAL *to = packed + row * kc;
+        const REAL *from = t->a + row * t->sam + k0 * t->sak;
+        for (int64_t k = 0; k < kc; k++)
+            GEMM(copy)(to + k * rows, from + k * t->sak, rows);
+        row += rows;
+    }
+}
+
+/* All row tiles of one panel of `columns` columns; b, sbk: the panel, packed or not. */
+static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool packed, const REAL *b,
+                       int64_t sbk, int64_t column, int64_t columns, bool add)
+{
+    int lanes = t->isa->lanes, vectors = columns > lanes ? 2 : 1;
+    bool edge = columns < vectors * lanes;
+    for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
+        int64_t rows = t->m * (tile + 1) / t->tiles - row;
+        GEMM(Tile) *run = t->isa->tiles[rows][vectors - 1];
+        const REAL *ta = packed ? a + row * kc : a + row * t->sam;
+        int64_t sam = packed ? 1 : t->sam, sak = packed ? rows : t->sak;
+        REAL *c = t->c + row * t->ldc + column;
+        if (!edge) {
+            run(kc, ta, sam, sak, b, sbk, c, t->ldc, add);
+        } else {
+            REAL square[GEMM_MAX_ROWS * GEMM_MAX_WIDTH];
+            run(kc, ta, sam, sak, b, sbk, square, vectors * lanes, false);
+            for (int64_t i = 0; i < rows; i++)
+                for (int64_t j = 0; j < columns; j++) {
+                    REAL sum = square[i * vectors * lanes + j];
+                    c[i * t->ldc + j] = add ? sum + c[i * t->ldc + j] : sum;
+                }
+        }
+        row += rows;
+    }
+}
+
+/* One block, at most GEMM_MC rows if A is packed. */
+static void GEMM(block)(const GEMM(Task) *t)
+{
+    REAL packed_a[GEMM_MC * GEMM(DEPTH)], packed_b[GEMM(DEPTH) * GEMM_MAX_WIDTH];
+    int64_t blocks = gemm_parts(t->k, GEMM(DEPTH)), width = 2 * t->isa->lanes;
+    bool pack_a = t->sak != 1;
+    for (int64_t block = 0; block < blocks; block++) {
+        int64_t k0 = t->k * block / blocks, kc = t->k * (block + 1) / blocks - k0;
+        bool add = block > 0 || t->accumulate;
+        if (pack_a) GEMM(pack_a)(t, k0, kc, packed_a);
+        const REAL *a = pack_a ? packed_a : t->a + k0;
+        for (int64_t column = 0; column < t->n; column += width) {
+            int64_t columns = gemm_min(width, t->n - column);
+            int64_t padded = columns > t->isa->lanes ? width : t->isa->lanes;
+            bool pack_b = t->sbn != 1 || columns < padded;
+            if (pack_b) GEMM(pack_b)(t, k0, kc, column, padded, columns, packed_b);
+            const REAL *b = pack_b ? packed_b : t->b + k0 * t->sbk + column;
+            GEMM(panel)(t, kc, a, pack_a, b, pack_b ? padded : t->sbk, column, columns, add);
+        }
+    }
+}
+
+void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
+              const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate, NndIsa isa)
+{
+    if (m <= 0 || n <= 0) return;
+    if (k <= 0) {
+        if (!accumulate) GEMM(clear)(m, n, c, ldc);
+        return;
+    }
+    GEMM(Task) all = {.isa = GEMM(isa)(isa), .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
+    all.accumulate = accumulate;
+    all.sam = ta ? 1 : lda;
+    all.sak = ta ? lda : 1;
+    all.sbk = tb ? 1 : ldb;
+    all.sbn = tb ? ldb : 1;
+    /* more rows where columns of B are packed for each block of them */
+    int64_t row_parts = gemm_parts(m, all.sak == 1 && all.sbn != 1 ? 2 * GEMM_MC : GEMM_MC);
+    int64_t most = row_parts * gemm_parts(n, 256) >= 8 ? 256 : 128;
+    int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
+    int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
+    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
+    (void)small;
+    GEMM_PARALLEL(!small && parts > 1)
+    for (int64_t part = 0; part < parts; part++) {
+        GEMM(Task) t = all;
+        int64_t i = part / column_parts, column = part % column_parts * width;
+        int64_t row = m * i / row_parts;
+        t.m = m * (i + 1) / row_parts - row;
+        t.n = gemm_min(width, n - column);
+        t.a += row * t.sam;
+        t.b += column * t.sbn;
+        t.c += row * ldc + column;
+        t.tiles = gemm_parts(t.m, t.isa->rows);
+        GEMM(block)(&t);
+    }
+}
+
+
+#undef GEMM_EACH
+#undef GEMM_VECTOR
+#undef GEMM_TILE
+#undef GEMM_TILES
+#undef GEMM_ROW
+#undef GEMM_TILES_6
+#undef GEMM_ROWS_6
+#undef GEMM_TILES_14
+#undef GEMM_FMA_any
+#if defined(__x86_64__)
+#undef GEMM_FMA_avx2
+#undef GEMM_FMA_avx512
+#endif
+#undef GEMM_GET
+#undef GEMM_PUT
+#undef GEMM_PICK
+
+#endif /* NND_BLAS */
+
+#undef REAL
+#undef GEMM
+#undef GEMM_CALL
+#undef GEMM_BLAS
+#undef GEMM_INT
+#undef GEMM_F64

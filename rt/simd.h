@@ -1,0 +1,77 @@
+/* simd.h -- vectors for the register tiles of emitted code: F16, F8, F4 of floats, D8, D4, D2 of
+ * doubles. Compilers split what is wider than the machine's; only a fused multiply-add, which they
+ * have no operator for, is written per instruction set. SPDX-License-Identifier: 0BSD */
+#ifndef NND_SIMD_H
+#define NND_SIMD_H
+
+#define UNROLL _Pragma("GCC unroll 16")
+
+/* T_LOOSE: anywhere in memory. */
+#define NND_VECTOR(T, type, lanes)                                                                 \
+    typedef type T __attribute__((vector_size(sizeof(type) * (lanes))));                           \
+    typedef type T##_LOOSE                                                                         \
+        __attribute__((vector_size(sizeof(type) * (lanes)), aligned(sizeof(type)), may_alias));
+NND_VECTOR(F16, float, 16)
+NND_VECTOR(F8, float, 8)
+NND_VECTOR(F4, float, 4)
+NND_VECTOR(D8, double, 8)
+NND_VECTOR(D4, double, 4)
+NND_VECTOR(D2, double, 2)
+
+#define LOAD(T, p)      (*(const T##_LOOSE *)(p))
+#define STORE(T, p, v)  (*(T##_LOOSE *)(p) = (v))
+#define SPLAT(T, x)     ((x) - (T){0}) /* exact, and no subtraction is left of it */
+#define FMA(T, a, b, c) FMA_##T(a, b, c)
+#define SUM(T, v)       SUM_##T(v)
+
+/* a * b + c, with one rounding where the instruction set has such a thing. */
+#ifdef __FMA__
+#include <immintrin.h>
+#define FMA_F4(a, b, c) ((F4)_mm_fmadd_ps((__m128)(a), (__m128)(b), (__m128)(c)))
+#define FMA_D2(a, b, c) ((D2)_mm_fmadd_pd((__m128d)(a), (__m128d)(b), (__m128d)(c)))
+#define FMA_F8(a, b, c) ((F8)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
+#define FMA_D4(a, b, c) ((D4)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#define FMA_F4(a, b, c) ((F4)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
+#define FMA_D2(a, b, c) ((D2)vfmaq_f64((float64x2_t)(c), (float64x2_t)(a), (float64x2_t)(b)))
+#define FMA_F8(a, b, c) ((a) * (b) + (c))
+#define FMA_D4(a, b, c) ((a) * (b) + (c))
+#else
+#define FMA_F4(a, b, c) ((a) * (b) + (c))
+#define FMA_D2(a, b, c) ((a) * (b) + (c))
+#define FMA_F8(a, b, c) ((a) * (b) + (c))
+#define FMA_D4(a, b, c) ((a) * (b) + (c))
+#endif
+#ifdef __AVX512F__
+#define FMA_F16(a, b, c) ((F16)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
+#define FMA_D8(a, b, c)  ((D8)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
+#else
+#define FMA_F16(a, b, c) ((a) * (b) + (c))
+#define FMA_D8(a, b, c)  ((a) * (b) + (c))
+#endif
+
+/* The sum of all lanes, by halves. */
+#define NND_SUM(T, type, HALF)                                                                     \
+    static inline __attribute__((unused)) type SUM_##T(T v)                                        \
+    {                                                                                              \
+        union {                                                                                    \
+            T whole;                                                                               \
+            HALF half[2];                                                                          \
+        } a = {v};                                                                                 \
+        return SUM_##HALF(a.half[0] + a.half[1]);                                                  \
+    }
+static inline __attribute__((unused)) float SUM_F4(F4 v)
+{
+    return (v[0] + v[2]) + (v[1] + v[3]);
+}
+static inline __attribute__((unused)) double SUM_D2(D2 v)
+{
+    return v[0] + v[1];
+}
+NND_SUM(F8, float, F4)
+NND_SUM(D4, double, D2)
+NND_SUM(F16, float, F8)
+NND_SUM(D8, double, D4)
+
+#endif
