@@ -7,6 +7,7 @@
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
 #   make references compare every definition of the library with an independent framework
 #   make bench      step times of tests/bench; make bench PEERS=torch,... BENCH=DIR: beside other tools
+#   make bench-gemm matrix products: shares of the machine's limit; ISA=avx2 REAL=f64 T="64x64x64:nt"
 #   make demo       train examples/mnist_mlp and print its test accuracy
 BUILD   ?= build
 CC      ?= gcc
@@ -123,6 +124,17 @@ references: all
 bench: all
 	tests/bench/run --build $(BUILD) $(if $(PEERS),--peers $(PEERS) --bench "$(BENCH)") $(T)
 
+# OpenBLAS is measured beside the runtime's own kernels, which libnnd_rt.a has without it.
+ISA    ?= native
+REAL   ?= f32
+ROUNDS ?= 5
+$(BUILD)/bench_gemm: tests/bench/gemm.c $(BUILD)/libnnd_rt.a
+	$(CC) $(CPPFLAGS) $(CFLAGS) -march=native -mprefer-vector-width=512 -ffp-contract=off -o $@ \
+	    $^ $(LDFLAGS) -lopenblas $(LDLIBS)
+
+bench-gemm: $(BUILD)/bench_gemm
+	OMP_NUM_THREADS=1 $(BUILD)/bench_gemm $(ISA) $(ROUNDS) $(REAL) $(T)
+
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
 
@@ -137,5 +149,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references bench demo deps deps-all clean
+.PHONY: all unit test test-all references bench bench-gemm demo deps deps-all clean
 .SECONDARY:

@@ -7,7 +7,7 @@
  * registers only then; rows are split evenly among tiles, so every MR up to the largest exists. A
  * is packed only if transposed; B only if transposed or at the right edge. The instruction set is
  * the caller's, or the best there is. gemm_body.h has all that depends on the type. With -DNND_BLAS
- * the blocks go to cblas_sgemm and cblas_dgemm.
+ * products go to cblas_sgemm and cblas_dgemm where these are faster.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
@@ -24,7 +24,12 @@ enum {
     GEMM_MC = 112,       /* rows of a block of packed A */
     GEMM_KC = 1536,      /* bytes of the depth of a block */
     GEMM_MAX_WIDTH = 32, /* of the widest tile, and its rows */
-    GEMM_MAX_ROWS = 14
+    GEMM_MAX_ROWS = 14,
+    GEMM_NC = 256,
+    GEMM_PAD = 16,
+    GEMM_FAR = 4096,
+    GEMM_MOST_ROWS = 448,
+    GEMM_PACK_ROWS = 224
 };
 
 static int64_t gemm_parts(int64_t extent, int64_t most)
@@ -45,6 +50,15 @@ void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, c
                  int lda, const double *b, int ldb, double beta, double *c, int ldc);
 
 enum { GEMM_ROW_MAJOR = 101, GEMM_PLAIN = 111, GEMM_TRANSPOSED = 112, GEMM_MOST_PARTS = 8 };
+
+/* Whether OpenBLAS was measured to be faster (docs/benchmarks.md): small or large in every
+ * direction, A transposed, narrower than a vector of so many bytes; and if the kernels have to do
+ * without AVX, which OpenBLAS looks for itself. */
+static bool gemm_blas_wins(bool ta, int64_t m, int64_t n, int64_t k, int64_t bytes)
+{
+    bool small = m * n * k <= 96 * 96 * 96, large = m >= 768 && n >= 768 && k >= 768;
+    return bytes < 32 || small || large || ta || n < bytes / 4;
+}
 
 #endif
 

@@ -10,15 +10,9 @@ static void GEMM(clear)(int64_t m, int64_t n, REAL *c, int64_t ldc)
 
 #ifdef NND_BLAS
 
-void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
-              const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate, NndIsa isa)
+static void GEMM(blas)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
+                       const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate)
 {
-    (void)isa;
-    if (m <= 0 || n <= 0) return;
-    if (k <= 0) {
-        if (!accumulate) GEMM(clear)(m, n, c, ldc);
-        return;
-    }
     bool wide = n >= m;
     int64_t extent = wide ? n : m;
     bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
@@ -37,15 +31,19 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
     }
 }
 
-#else
+#endif
 
 /* c[MR][..] = (add: c +) sum_k a[i * sam + k * sak] * b[k * sbk + ..], n terms. */
 typedef void GEMM(Tile)(int64_t n, const REAL *a, int64_t sam, int64_t sak, const REAL *b,
                         int64_t sbk, REAL *c, int64_t ldc, bool add);
 
+/* to[k][..] = b[k * sbk + ..], two vectors each. */
+typedef void GEMM(Copy)(int64_t n, const REAL *b, int64_t sbk, REAL *to);
+
 typedef struct GEMM(Isa) {
     int lanes, rows;                 /* of a vector; of the largest tile */
     GEMM(Tile) *const (*tiles)[2]; /* [MR][vectors - 1] */
+    GEMM(Copy) *copy;
 } GEMM(Isa);
 
 /* clang-format off */
@@ -61,6 +59,7 @@ typedef struct GEMM(Isa) {
         GEMM(V_##ISA) acc[MR][NV], bv[NV];                                                         \
         enum { LANES = (int)(sizeof(bv[0]) / sizeof(REAL)) };                                      \
         GEMM_EACH(i, MR) GEMM_EACH(j, NV) acc[i][j] = (GEMM(V_##ISA)){0};                          \
+        GEMM_EACH(i, MR) GEMM_EACH(j, NV) __builtin_prefetch(c + i * ldc + j * LANES, 1);          \
         for (int64_t k = 0; k < n; k++) {                                                          \
             GEMM_EACH(j, NV) __builtin_prefetch(b + (k + 6) * sbk + j * LANES);                    \
             GEMM_EACH(j, NV) bv[j] = *(const GEMM(L_##ISA) *)(b + k * sbk + j * LANES);            \
@@ -73,13 +72,23 @@ typedef struct GEMM(Isa) {
             acc[i][j] += *(const GEMM(L_##ISA) *)(c + i * ldc + j * LANES);                        \
         GEMM_EACH(i, MR) GEMM_EACH(j, NV) *(GEMM(L_##ISA) *)(c + i * ldc + j * LANES) = acc[i][j]; \
     }
+#define GEMM_COPY(ISA)                                                                             \
+    static GEMM_TARGET_##ISA void GEMM(ISA##_copy)(int64_t n, const REAL *b, int64_t sbk, REAL *to) \
+    {                                                                                              \
+        enum { LANES = (int)(sizeof(GEMM(V_##ISA)) / sizeof(REAL)) };                              \
+        for (int64_t k = 0; k < n; k++, b += sbk, to += 2 * LANES)                                 \
+            GEMM_EACH(j, 2) {                                                                      \
+                __builtin_prefetch(b + 12 * sbk + j * LANES);                                      \
+                *(GEMM(L_##ISA) *)(to + j * LANES) = *(const GEMM(L_##ISA) *)(b + j * LANES);      \
+            }                                                                                      \
+    }
 #define GEMM_TILES(ISA, MR) GEMM_TILE(ISA, MR, 1) GEMM_TILE(ISA, MR, 2)
 #define GEMM_ROW(ISA, MR)   {GEMM(ISA##_##MR##x1), GEMM(ISA##_##MR##x2)}
 #define GEMM_TILES_6(ISA)                                                                          \
     GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
-    GEMM_TILES(ISA, 6)                                                                             \
+    GEMM_TILES(ISA, 6) GEMM_COPY(ISA)                                                              \
     static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {{NULL, NULL}, GEMM_ROWS_6(ISA)};            \
-    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 6, GEMM(ISA##_tiles)};
+    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 6, GEMM(ISA##_tiles), GEMM(ISA##_copy)};
 #define GEMM_ROWS_6(ISA)                                                                           \
     GEMM_ROW(ISA, 1), GEMM_ROW(ISA, 2), GEMM_ROW(ISA, 3), GEMM_ROW(ISA, 4), GEMM_ROW(ISA, 5),      \
         GEMM_ROW(ISA, 6)
@@ -87,13 +96,13 @@ typedef struct GEMM(Isa) {
     GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
     GEMM_TILES(ISA, 6) GEMM_TILES(ISA, 7) GEMM_TILES(ISA, 8) GEMM_TILES(ISA, 9)                    \
     GEMM_TILES(ISA, 10) GEMM_TILES(ISA, 11) GEMM_TILES(ISA, 12) GEMM_TILES(ISA, 13)                \
-    GEMM_TILES(ISA, 14)                                                                            \
+    GEMM_TILES(ISA, 14) GEMM_COPY(ISA)                                                             \
     static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {                                            \
         {NULL, NULL}, GEMM_ROWS_6(ISA), GEMM_ROW(ISA, 7), GEMM_ROW(ISA, 8), GEMM_ROW(ISA, 9),      \
         GEMM_ROW(ISA, 10), GEMM_ROW(ISA, 11), GEMM_ROW(ISA, 12), GEMM_ROW(ISA, 13),                \
         GEMM_ROW(ISA, 14)};                                                                        \
     static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 14,                  \
-                                        GEMM(ISA##_tiles)};
+                                        GEMM(ISA##_tiles), GEMM(ISA##_copy)};
 
 GEMM_VECTOR(any, 16)
 #if defined(__aarch64__) && defined(GEMM_F64)
@@ -153,7 +162,7 @@ typedef struct GEMM(Task) {
     int64_t sam, sak, sbk, sbn;
     REAL *c;
     int64_t ldc;
-    bool accumulate;
+    bool accumulate, pack_b, turned; /* turned: (i, j) of C at i + j * ldc */
     int64_t tiles; /* the rows are split evenly among them */
 } GEMM(Task);
 
@@ -190,6 +199,10 @@ static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t co
                         int64_t columns, REAL *packed)
 {
     const REAL *b = t->b + k0 * t->sbk + column * t->sbn;
+    if (t->sbn == 1 && columns == 2 * t->isa->lanes) {
+        t->isa->copy(kc, b, t->sbk, packed);
+        return;
+    }
     int64_t whole_j = t->sbk == 1 ? columns / 4 * 4 : 0, whole_k = t->sbk == 1 ? kc / 4 * 4 : 0;
     for (int64_t k = 0; k < whole_k; k += 4)
         for (int64_t j = 0; j < whole_j; j += 4)
@@ -206,16 +219,27 @@ static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t co
     }
 }
 
-/* packed[first row of the tile * kc + k * rows + i] = a(row + i, k) for all tiles. */
+/* packed[first row of the tile * kc + k * rows + i] = a(row + i, k) for all tiles; rows of A that
+ * are contiguous stay so, but not at distances that make them share a set of the cache. */
 static void GEMM(pack_a)(const GEMM(Task) *t, int64_t k0, int64_t kc, REAL *packed)
 {
-    for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
-        int64_t rows = t->m * (tile + 1) / t->tiles - row;
-        REAL *to = packed + row * kc;
-        const REAL *from = t->a + row * t->sam + k0 * t->sak;
-        for (int64_t k = 0; k < kc; k++)
-            GEMM(copy)(to + k * rows, from + k * t->sak, rows);
-        row += rows;
+    if (t->sak == 1) {
+        for (int64_t i = 0; i < t->m; i++)
+            memcpy(packed + i * (kc + GEMM_PAD), t->a + i * t->sam + k0, (size_t)kc * sizeof(REAL));
+        return;
+    }
+    int64_t few = t->m / t->tiles, more = t->m % t->tiles; /* tiles of few + 1 rows, then of few */
+    for (int64_t k = 0; k < kc; k++) {
+        const REAL *from = t->a + (k0 + k) * t->sak;
+        REAL *to = packed;
+        for (int64_t i = 0; i < t->m; i += 64 / (int64_t)sizeof(REAL))
+            __builtin_prefetch(from + 8 * t->sak + i);
+        for (int64_t tile = 0; tile < t->tiles; tile++) {
+            int64_t rows = few + (tile < more);
+            GEMM(copy)(to + k * rows, from, rows);
+            to += rows * kc;
+            from += rows;
+        }
     }
 }
 
@@ -224,48 +248,81 @@ static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool pac
                        int64_t sbk, int64_t column, int64_t columns, bool add)
 {
     int lanes = t->isa->lanes, vectors = columns > lanes ? 2 : 1;
-    bool edge = columns < vectors * lanes;
+    bool edge = columns < vectors * lanes || t->turned;
+    int64_t few = t->m / t->tiles, more = t->m % t->tiles;
     for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
-        int64_t rows = t->m * (tile + 1) / t->tiles - row;
+        int64_t rows = few + (tile < more);
         GEMM(Tile) *run = t->isa->tiles[rows][vectors - 1];
-        const REAL *ta = packed ? a + row * kc : a + row * t->sam;
-        int64_t sam = packed ? 1 : t->sam, sak = packed ? rows : t->sak;
-        REAL *c = t->c + row * t->ldc + column;
+        bool turned = packed && t->sak != 1; /* by tiles; else rows as they were */
+        int64_t sam = turned ? 1 : packed ? kc + GEMM_PAD : t->sam, sak = turned ? rows : 1;
+        const REAL *ta = a + row * (turned ? kc : sam);
+        REAL *c = t->c + (t->turned ? column * t->ldc + row : row * t->ldc + column);
         if (!edge) {
             run(kc, ta, sam, sak, b, sbk, c, t->ldc, add);
         } else {
             REAL square[GEMM_MAX_ROWS * GEMM_MAX_WIDTH];
             run(kc, ta, sam, sak, b, sbk, square, vectors * lanes, false);
-            for (int64_t i = 0; i < rows; i++)
-                for (int64_t j = 0; j < columns; j++) {
-                    REAL sum = square[i * vectors * lanes + j];
-                    c[i * t->ldc + j] = add ? sum + c[i * t->ldc + j] : sum;
-                }
+            for (int64_t j = 0; t->turned && j < columns; j++)
+                for (int64_t i = 0; i < rows; i++)
+                    c[j * t->ldc + i] =
+                        square[i * vectors * lanes + j] + (add ? c[j * t->ldc + i] : 0);
+            for (int64_t i = 0; !t->turned && i < rows; i++) {
+                REAL *sum = square + i * vectors * lanes, *to = c + i * t->ldc;
+                for (int64_t j = 0; add && j < columns; j++)
+                    sum[j] += to[j];
+                GEMM(copy)(to, sum, columns);
+            }
         }
         row += rows;
     }
 }
 
-/* One block, at most GEMM_MC rows if A is packed. */
+/* One part. Of each block of its depth, B is packed once, if it is, and A by blocks of rows. */
 static void GEMM(block)(const GEMM(Task) *t)
 {
-    REAL packed_a[GEMM_MC * GEMM(DEPTH)], packed_b[GEMM(DEPTH) * GEMM_MAX_WIDTH];
+    REAL packed_a[GEMM_MC * (GEMM(DEPTH) + GEMM_PAD)], packed_b[GEMM(DEPTH) * GEMM_NC];
     int64_t blocks = gemm_parts(t->k, GEMM(DEPTH)), width = 2 * t->isa->lanes;
-    bool pack_a = t->sak != 1;
+    int64_t row_blocks = gemm_parts(t->m, GEMM_MC);
+    bool pack_a = t->sak != 1 || (t->sam * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t->n >= 128);
     for (int64_t block = 0; block < blocks; block++) {
         int64_t k0 = t->k * block / blocks, kc = t->k * (block + 1) / blocks - k0;
-        bool add = block > 0 || t->accumulate;
-        if (pack_a) GEMM(pack_a)(t, k0, kc, packed_a);
-        const REAL *a = pack_a ? packed_a : t->a + k0;
-        for (int64_t column = 0; column < t->n; column += width) {
-            int64_t columns = gemm_min(width, t->n - column);
-            int64_t padded = columns > t->isa->lanes ? width : t->isa->lanes;
-            bool pack_b = t->sbn != 1 || columns < padded;
-            if (pack_b) GEMM(pack_b)(t, k0, kc, column, padded, columns, packed_b);
-            const REAL *b = pack_b ? packed_b : t->b + k0 * t->sbk + column;
-            GEMM(panel)(t, kc, a, pack_a, b, pack_b ? padded : t->sbk, column, columns, add);
+        for (int64_t i = 0; i < row_blocks; i++) {
+            GEMM(Task) rows = *t;
+            int64_t row = t->m * i / row_blocks;
+            rows.m = t->m * (i + 1) / row_blocks - row;
+            rows.tiles = gemm_parts(rows.m, t->isa->rows);
+            rows.a += row * t->sam;
+            rows.c += row * (t->turned ? 1 : t->ldc);
+            if (pack_a) GEMM(pack_a)(&rows, k0, kc, packed_a);
+            const REAL *a = pack_a ? packed_a : rows.a + k0;
+            for (int64_t column = 0; column < t->n; column += width) {
+                int64_t columns = gemm_min(width, t->n - column);
+                int64_t padded = columns > t->isa->lanes ? width : t->isa->lanes;
+                bool pack_b = t->pack_b || columns < padded;
+                REAL *to = packed_b + column * kc;
+                if (pack_b && i == 0) GEMM(pack_b)(t, k0, kc, column, padded, columns, to);
+                const REAL *b = pack_b ? to : t->b + k0 * t->sbk + column;
+                GEMM(panel)(&rows, kc, a, pack_a, b, pack_b ? padded : t->sbk, column, columns,
+                            block > 0 || t->accumulate);
+            }
         }
     }
+}
+
+static void GEMM(part)(const GEMM(Task) *all, int64_t part, int64_t width, int64_t column_parts,
+                       int64_t row_parts)
+{
+    GEMM(Task) t = *all;
+    int64_t i = part / column_parts, column = part % column_parts * width;
+    int64_t row = all->m * i / row_parts;
+    t.m = all->m * (i + 1) / row_parts - row;
+    t.n = gemm_min(width, all->n - column);
+    t.a += row * t.sam;
+    t.b += column * t.sbn;
+    t.c += t.turned ? column * t.ldc + row : row * t.ldc + column;
+    bool far = t.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t.m > 3 * t.isa->rows;
+    t.pack_b = t.sbn != 1 || far || t.m > GEMM_PACK_ROWS;
+    GEMM(block)(&t);
 }
 
 void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
@@ -276,31 +333,45 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
         if (!accumulate) GEMM(clear)(m, n, c, ldc);
         return;
     }
-    GEMM(Task) all = {.isa = GEMM(isa)(isa), .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
+#ifdef NND_BLAS
+    if (gemm_blas_wins(ta, m, n, k, GEMM(isa)(isa)->lanes * (int64_t)sizeof(REAL))) {
+        GEMM(blas)(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
+        return;
+    }
+#endif
+    GEMM(Task) all = {.isa = GEMM(isa)(isa), .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
     all.accumulate = accumulate;
     all.sam = ta ? 1 : lda;
     all.sak = ta ? lda : 1;
     all.sbk = tb ? 1 : ldb;
     all.sbn = tb ? ldb : 1;
-    /* more rows where columns of B are packed for each block of them */
-    int64_t row_parts = gemm_parts(m, all.sak == 1 && all.sbn != 1 ? 2 * GEMM_MC : GEMM_MC);
-    int64_t most = row_parts * gemm_parts(n, 256) >= 8 ? 256 : 128;
+    int64_t lanes = all.isa->lanes;
+    if (ta && m >= 2 * lanes && 3 * gemm_parts(n, lanes) * lanes >= 4 * n) {
+        /* the lanes of a narrow C would be idle: its rows, which A has side by side, are columns */
+        all = (GEMM(Task)){.isa = all.isa, .m = n, .n = m, .k = k, .a = b, .b = a, .c = c};
+        all.ldc = ldc;
+        all.accumulate = accumulate;
+        all.turned = true;
+        all.sam = tb ? ldb : 1;
+        all.sak = tb ? 1 : ldb;
+        all.sbk = lda;
+        all.sbn = 1;
+        m = all.m;
+        n = all.n;
+    }
+    int64_t row_parts = gemm_parts(m, GEMM_MOST_ROWS);
+    int64_t most = row_parts * gemm_parts(n, GEMM_NC) >= 8 ? GEMM_NC : GEMM_NC / 2;
     int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
     bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
-    (void)small;
-    GEMM_PARALLEL(!small && parts > 1)
+    if (small || parts == 1) {
+        for (int64_t part = 0; part < parts; part++)
+            GEMM(part)(&all, part, width, column_parts, row_parts);
+        return;
+    }
+    GEMM_PARALLEL(true)
     for (int64_t part = 0; part < parts; part++) {
-        GEMM(Task) t = all;
-        int64_t i = part / column_parts, column = part % column_parts * width;
-        int64_t row = m * i / row_parts;
-        t.m = m * (i + 1) / row_parts - row;
-        t.n = gemm_min(width, n - column);
-        t.a += row * t.sam;
-        t.b += column * t.sbn;
-        t.c += row * ldc + column;
-        t.tiles = gemm_parts(t.m, t.isa->rows);
-        GEMM(block)(&t);
+        GEMM(part)(&all, part, width, column_parts, row_parts);
     }
 }
 
@@ -321,8 +392,6 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
 #undef GEMM_GET
 #undef GEMM_PUT
 #undef GEMM_PICK
-
-#endif /* NND_BLAS */
 
 #undef REAL
 #undef GEMM
