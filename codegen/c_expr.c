@@ -211,9 +211,22 @@ static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
                    c_wrap(k, c_extent(k, e), PREC_ADD));
 }
 
+const char *c_inside(CKernel *k, const Scalar *load, int var)
+{
+    StrBuf cond = str_new(k->arena);
+    for (int i = 0; i < load->n_args; i++)
+        if ((load->args[i]->iters >> var & 1) && !c_subscript_safe(k, load->node, load->args, i))
+            return NULL;
+    for (int i = 0; i < load->n_args; i++)
+        inside_conditions(k, &cond, load, i);
+    return str_text(&cond)[0] ? str_text(&cond) : NULL;
+}
+
 static Text load_text(CKernel *k, const Scalar *s)
 {
     if (!s->outside) return c_checked_place(k, s->node, s->args, true, s->span);
+    if (s == k->known_inside) return c_checked_place(k, s->node, s->args, false, s->span);
+    if (s == k->known_outside) return c_value(k, s->outside);
     StrBuf cond = str_new(k->arena);
     for (int i = 0; i < s->n_args; i++)
         inside_conditions(k, &cond, s, i);

@@ -194,6 +194,55 @@ static bool loop_is_vector(CKernel *k, Stmt *s)
     return x.simple;
 }
 
+typedef struct Border {
+    CKernel *k;
+    int var;
+    const Scalar *load;
+    const char *inside;
+} Border;
+
+static void border_scalar(void *data, const Scalar *s)
+{
+    Border *b = data;
+    if (b->load || s->kind != SCALAR_LOAD || !s->outside || s->n_args == 0) return;
+    b->inside = c_inside(b->k, s, b->var);
+    if (b->inside) b->load = s;
+}
+
+static void border_ref(void *data, const Scalar **s)
+{
+    scalar_visit(*s, border_scalar, data);
+}
+
+static void border_stmt(void *data, Stmt *s)
+{
+    stmt_scalars(s, border_ref, data);
+}
+
+/* A load that for a whole loop is inside its tensor or outside (a copy with a border): the loop is
+ * written for either case, for compilers make no vector code of loads that depend on a condition. */
+static const Scalar *border_find(CKernel *k, Stmt *loop, const char **inside)
+{
+    Border b = {.k = k, .var = loop->var};
+    block_visit(&loop->body, border_stmt, &b);
+    *inside = b.inside;
+    return b.load;
+}
+
+static void print_loop_text(CKernel *k, Stmt *s, const char *begin, const char *end)
+{
+    const char *var = k->var_name[s->var];
+    if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
+    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
+    if (s->step == 1)
+        out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
+    else
+        out_open(k->out, "for (long %s = %s; %s < %s; %s += %lld) {", var, begin, var, end, var,
+                 (long long)s->step);
+    print_scope(k, &s->body);
+    out_close(k->out, "}");
+}
+
 static void print_loop(CKernel *k, Stmt *s)
 {
     Nodes reads = {0}, writes = {0};
@@ -208,17 +257,22 @@ static void print_loop(CKernel *k, Stmt *s)
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
     int names = k->taken.len; /* bounds are declared around the loop */
     hoist(k, s, &writes);
-    const char *var = k->var_name[s->var];
     Extent outer = range_set(k, s->var, s->extent);
-    if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
-    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
-    if (s->step == 1)
-        out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
-    else
-        out_open(k->out, "for (long %s = %s; %s < %s; %s += %lld) {", var, begin, var, end, var,
-                 (long long)s->step);
-    print_scope(k, &s->body);
-    out_close(k->out, "}");
+    const char *inside = NULL;
+    const Scalar *border = loop_is_vector(k, s) ? border_find(k, s, &inside) : NULL;
+    if (border) {
+        out_open(k->out, "if (%s) {", inside);
+        k->known_inside = border;
+        print_loop_text(k, s, begin, end);
+        k->known_inside = NULL;
+        out_close(k->out, "} else {");
+        k->out->indent++;
+        k->known_outside = border;
+        print_loop_text(k, s, begin, end);
+        k->known_outside = NULL;
+        out_close(k->out, "}");
+    } else
+        print_loop_text(k, s, begin, end);
     range_set(k, s->var, outer);
     if (k->named.len > scope) k->named.len = scope;
     k->taken.len = names;

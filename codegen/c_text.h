@@ -40,6 +40,7 @@ typedef struct CKernel {
     Map buffer_used;         /* the buffers that stand in the text */
     VEC(Named) named;        /* in scope */
     Map uses;                /* of the statement at hand: from Scalar to how often */
+    const Scalar *known_inside, *known_outside; /* loads of which that is known here, or NULL */
     Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
     int n_temps;
     bool lazy; /* inside a branch: what may fail must not be moved out */
@@ -69,6 +70,9 @@ Text c_extent(CKernel *k, Extent e);
 const char *c_buffer(CKernel *k, const Node *node);
 /* The same for a loop: a size that may not fit is checked first, in a line of its own. */
 Text c_loop_extent(CKernel *k, Extent e, Span span);
+/* The condition under which a load with an `outside` stays inside its tensor, if it is the same for
+ * all values of the variable; NULL if it is not, or there is none. */
+const char *c_inside(CKernel *k, const Scalar *load, int var);
 /* Gives the value a name: prints its declaration, unless it is a name or a number already. */
 const char *c_bind(CKernel *k, const Scalar *s, const char *wanted);
 /* Whether s holds a subscript that is checked when running. */
