@@ -204,9 +204,14 @@ static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t co
         return;
     }
     int64_t whole_j = t->sbk == 1 ? columns / 4 * 4 : 0, whole_k = t->sbk == 1 ? kc / 4 * 4 : 0;
-    for (int64_t k = 0; k < whole_k; k += 4)
-        for (int64_t j = 0; j < whole_j; j += 4)
-            GEMM(transpose)(packed + k * width + j, width, b + j * t->sbn + k, t->sbn);
+    const int64_t line = 64 / (int64_t)sizeof(REAL); /* of the cache, used up before the next */
+    for (int64_t first = 0; first < whole_k; first += line)
+        for (int64_t j = 0; j < whole_j; j += 4) {
+            for (int64_t i = 0; i < 4; i++)
+                __builtin_prefetch(b + (j + i) * t->sbn + first + 2 * line);
+            for (int64_t k = first; k < whole_k && k < first + line; k += 4)
+                GEMM(transpose)(packed + k * width + j, width, b + j * t->sbn + k, t->sbn);
+        }
     for (int64_t k = 0; k < kc; k++) {
         REAL *to = packed + k * width;
         int64_t done = k < whole_k ? whole_j : 0;
@@ -359,8 +364,12 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
         m = all.m;
         n = all.n;
     }
-    int64_t row_parts = gemm_parts(m, GEMM_MOST_ROWS);
-    int64_t most = row_parts * gemm_parts(n, GEMM_NC) >= 8 ? GEMM_NC : GEMM_NC / 2;
+    /* what is packed for a part is packed again for its neighbours: parts are long where B is,
+     * and wide where A is */
+    bool far = all.sbn != 1 || all.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0;
+    int64_t row_parts = gemm_parts(m, all.sak == 1 || far ? GEMM_MOST_ROWS : GEMM_MC);
+    bool wide = all.sak != 1 || row_parts * gemm_parts(n, GEMM_NC) >= 8;
+    int64_t most = wide ? GEMM_NC : GEMM_NC / 2;
     int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
     bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
