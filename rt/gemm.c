@@ -5,8 +5,8 @@
  * Own kernels (BLIS, van Zee and van de Geijn 2015): a register tile of MR rows by one or two
  * vectors, one function per (MR, vectors) with literal bounds, since compilers keep accumulators in
  * registers only then; rows are split evenly among tiles, so every MR up to the largest exists. A
- * is packed only if transposed; B only if transposed or at the right edge. The instruction set is
- * the caller's, or the best there is. gemm_body.h has all that depends on the type. With -DNND_BLAS
+ * is packed if transposed, B if transposed, at the right edge or used by many rows; either if its
+ * rows would share a set of the cache. The instruction set is the caller's, or the best there is. gemm_body.h has all that depends on the type. With -DNND_BLAS
  * products go to cblas_sgemm and cblas_dgemm where these are faster.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
@@ -21,15 +21,15 @@
 
 enum {
     GEMM_SMALL = 100000, /* multiplications not worth a second thread */
-    GEMM_MC = 112,       /* rows of a block of packed A */
-    GEMM_KC = 1536,      /* bytes of the depth of a block */
-    GEMM_MAX_WIDTH = 32, /* of the widest tile, and its rows */
+    GEMM_MAX_WIDTH = 32,  /* of the widest tile, and its rows */
     GEMM_MAX_ROWS = 14,
-    GEMM_NC = 256,
-    GEMM_PAD = 16,
-    GEMM_FAR = 4096,
+    GEMM_MC = 112,        /* rows of a block of packed A */
+    GEMM_KC = 1536,       /* bytes of the depth of a block */
+    GEMM_NC = 256,        /* columns of a part of C, at most, and its rows */
     GEMM_MOST_ROWS = 448,
-    GEMM_PACK_ROWS = 224
+    GEMM_PACK_ROWS = 224, /* from which on it pays to pack B */
+    GEMM_FAR = 4096,      /* bytes: rows at multiples of it share a set of the cache */
+    GEMM_PAD = 16         /* elements that bring such rows apart */
 };
 
 static int64_t gemm_parts(int64_t extent, int64_t most)
@@ -51,13 +51,14 @@ void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, c
 
 enum { GEMM_ROW_MAJOR = 101, GEMM_PLAIN = 111, GEMM_TRANSPOSED = 112, GEMM_MOST_PARTS = 8 };
 
-/* Whether OpenBLAS was measured to be faster (docs/benchmarks.md): small or large in every
- * direction, A transposed, narrower than a vector of so many bytes; and if the kernels have to do
- * without AVX, which OpenBLAS looks for itself. */
-static bool gemm_blas_wins(bool ta, int64_t m, int64_t n, int64_t k, int64_t bytes)
+/* Whether OpenBLAS was measured to be faster (docs/benchmarks.md): for small and large products, for
+ * results that leave lanes of one or two vectors idle; and where the own kernels have to do without
+ * AVX, which OpenBLAS looks for itself. */
+static bool gemm_blas_wins(int64_t m, int64_t n, int64_t k, int64_t lanes, size_t size)
 {
-    bool small = m * n * k <= 96 * 96 * 96, large = m >= 768 && n >= 768 && k >= 768;
-    return bytes < 32 || small || large || ta || n < bytes / 4;
+    double work = (double)m * (double)n * (double)k;
+    bool narrow = n < 2 * lanes && n % lanes != 0;
+    return work <= 96 * 96 * 96 || work >= 1 << 28 || narrow || lanes * (int64_t)size < 32;
 }
 
 #endif
@@ -81,7 +82,6 @@ static bool gemm_blas_wins(bool ta, int64_t m, int64_t n, int64_t k, int64_t byt
 #define GEMM(x)   gemm_f32_##x
 #define GEMM_CALL nnd_gemm
 #define GEMM_BLAS cblas_sgemm
-#define GEMM_INT  int32_t
 #include "gemm_body.h"
 
 #define REAL      double
@@ -89,7 +89,6 @@ static bool gemm_blas_wins(bool ta, int64_t m, int64_t n, int64_t k, int64_t byt
 #define GEMM(x)   gemm_f64_##x
 #define GEMM_CALL nnd_gemm_f64
 #define GEMM_BLAS cblas_dgemm
-#define GEMM_INT  int64_t
 #include "gemm_body.h"
 
 #undef GEMM_TARGET_any

@@ -134,15 +134,10 @@ GEMM_TILES_14(avx512)
 
 /* Four numbers anywhere in memory, for packing. */
 typedef REAL GEMM(V_four) __attribute__((vector_size(4 * sizeof(REAL))));
-typedef REAL GEMM(L_four) __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
+typedef REAL GEMM(L_four)
+    __attribute__((vector_size(4 * sizeof(REAL)), aligned(sizeof(REAL)), may_alias));
 #define GEMM_GET(p)    (*(const GEMM(L_four) *)(p))
 #define GEMM_PUT(p, v) (*(GEMM(L_four) *)(p) = (v))
-#ifdef __clang__
-#define GEMM_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-typedef GEMM_INT GEMM(Mask) __attribute__((vector_size(4 * sizeof(REAL))));
-#define GEMM_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (GEMM(Mask)){i, j, k, l})
-#endif
 
 static const GEMM(Isa) *GEMM(isa)(NndIsa isa)
 {
@@ -181,7 +176,23 @@ static inline void GEMM(copy)(REAL *to, const REAL *from, int64_t n)
     GEMM_PUT(to + n - 4, GEMM_GET(from + n - 4));
 }
 
-/* to[k * width + j] = from[j * step + k] for four j and four k. */
+/* to[k * width + j] = from[j * step + k] for SQUARE values of j and of k: as many as registers of 16
+ * bytes hold. */
+enum { GEMM(SQUARE) = 16 / (int)sizeof(REAL) };
+#ifdef GEMM_F64
+static inline void GEMM(transpose)(REAL *to, int64_t width, const REAL *from, int64_t step)
+{
+    const GEMM(V_any) a = *(const GEMM(L_any) *)from, b = *(const GEMM(L_any) *)(from + step);
+    *(GEMM(L_any) *)to = (GEMM(V_any)){a[0], b[0]};
+    *(GEMM(L_any) *)(to + width) = (GEMM(V_any)){a[1], b[1]};
+}
+#else
+#ifdef __clang__
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int32_t GEMM(Mask) __attribute__((vector_size(16)));
+#define GEMM_PICK(a, b, i, j, k, l) __builtin_shuffle(a, b, (GEMM(Mask)){i, j, k, l})
+#endif
 static inline void GEMM(transpose)(REAL *to, int64_t width, const REAL *from, int64_t step)
 {
     const GEMM(V_four) a = GEMM_GET(from), b = GEMM_GET(from + step);
@@ -193,6 +204,7 @@ static inline void GEMM(transpose)(REAL *to, int64_t width, const REAL *from, in
     GEMM_PUT(to + 2 * width, GEMM_PICK(ab2, cd2, 0, 1, 4, 5));
     GEMM_PUT(to + 3 * width, GEMM_PICK(ab2, cd2, 2, 3, 6, 7));
 }
+#endif
 
 /* packed[k][width] = b(k, column + j), zeros beyond the columns there are. */
 static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t column, int64_t width,
@@ -203,13 +215,15 @@ static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t co
         t->isa->copy(kc, b, t->sbk, packed);
         return;
     }
-    int64_t whole_j = t->sbk == 1 ? columns / 4 * 4 : 0, whole_k = t->sbk == 1 ? kc / 4 * 4 : 0;
+    const int64_t square = GEMM(SQUARE);
+    int64_t whole_j = t->sbk == 1 ? columns / square * square : 0;
+    int64_t whole_k = t->sbk == 1 ? kc / square * square : 0;
     const int64_t line = 64 / (int64_t)sizeof(REAL); /* of the cache, used up before the next */
     for (int64_t first = 0; first < whole_k; first += line)
-        for (int64_t j = 0; j < whole_j; j += 4) {
-            for (int64_t i = 0; i < 4; i++)
+        for (int64_t j = 0; j < whole_j; j += square) {
+            for (int64_t i = 0; i < square; i++)
                 __builtin_prefetch(b + (j + i) * t->sbn + first + 2 * line);
-            for (int64_t k = first; k < whole_k && k < first + line; k += 4)
+            for (int64_t k = first; k < whole_k && k < first + line; k += square)
                 GEMM(transpose)(packed + k * width + j, width, b + j * t->sbn + k, t->sbn);
         }
     for (int64_t k = 0; k < kc; k++) {
@@ -314,6 +328,7 @@ static void GEMM(block)(const GEMM(Task) *t)
     }
 }
 
+/* One part of the product: rows `part / column_parts`, columns the rest. */
 static void GEMM(part)(const GEMM(Task) *all, int64_t part, int64_t width, int64_t column_parts,
                        int64_t row_parts)
 {
@@ -339,12 +354,13 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
         return;
     }
 #ifdef NND_BLAS
-    if (gemm_blas_wins(ta, m, n, k, GEMM(isa)(isa)->lanes * (int64_t)sizeof(REAL))) {
+    if (gemm_blas_wins(m, n, k, GEMM(isa)(isa)->lanes, sizeof(REAL))) {
         GEMM(blas)(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
         return;
     }
 #endif
-    GEMM(Task) all = {.isa = GEMM(isa)(isa), .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
+    GEMM(Task) all = {.isa = GEMM(isa)(isa), .m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
+    all.ldc = ldc;
     all.accumulate = accumulate;
     all.sam = ta ? 1 : lda;
     all.sak = ta ? lda : 1;
@@ -384,7 +400,6 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
     }
 }
 
-
 #undef GEMM_EACH
 #undef GEMM_VECTOR
 #undef GEMM_TILE
@@ -400,11 +415,12 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
 #endif
 #undef GEMM_GET
 #undef GEMM_PUT
+#ifndef GEMM_F64
 #undef GEMM_PICK
+#endif
 
 #undef REAL
 #undef GEMM
 #undef GEMM_CALL
 #undef GEMM_BLAS
-#undef GEMM_INT
 #undef GEMM_F64
