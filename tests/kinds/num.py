@@ -19,17 +19,21 @@ BACKENDS = {
 }
 # Instruction sets, by a few cases with register tiles, products and recurrences; every kind of tile
 # on every instruction set of this machine is in tests/unit/test_kernel_products.c.
-ISAS = ["avx2", "sse2", "neon"]
-TILED = ["attention", "cnn", "lstm", "mlp"]
+ISAS = {
+    "avx2": ["attention", "cnn", "lstm", "mlp"],
+    "sse2": ["attention", "cnn", "lstm", "mlp"],
+    "neon": ["attention", "cnn"],
+    "neon-f64": ["cnn", "mlp"],
+}
 for isa in ISAS:
-    BACKENDS[isa] = ("f32", ["--blas=none", f"--isa={isa}"])
-BACKENDS["neon-f64"] = ("f64", ["--blas=none", "--real=f64", "--isa=neon"])
+    real = "f64" if isa.endswith("-f64") else "f32"
+    BACKENDS[isa] = (real, ["--blas=none", f"--real={real}", f"--isa={isa.split('-')[0]}"])
 
 
 def tests():
     for name in cases():
         for backend in BACKENDS:
-            if backend.split("-")[0] in ISAS and name not in TILED:
+            if name not in ISAS.get(backend, [name]):
                 continue
             yield f"{name}:{backend}", lambda n=name, b=backend: run(n, b)
     yield "every-definition", every_definition
@@ -200,9 +204,8 @@ def has_isa(isa):
 
 def run(name, backend):
     try:
-        isa = backend.split("-")[0]
-        if isa in ISAS and isa != "neon" and not has_isa(isa):
-            raise common.Skip(f"this machine has no {isa}")
+        if backend in ("avx2", "sse2") and not has_isa(backend):
+            raise common.Skip(f"this machine has no {backend}")
         if backend == "c-noblas" and not has_products(name):
             return None
         case = Case(name, backend)
