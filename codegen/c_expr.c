@@ -41,7 +41,7 @@ static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
         "unix",     "linux",
-        "fault",    "seed",   "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
+        "fault",    "seed",   "pool",    "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
         "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
         "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)

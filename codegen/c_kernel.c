@@ -194,8 +194,30 @@ static bool loop_is_vector(CKernel *k, Stmt *s)
     return x.simple;
 }
 
+void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end)
+{
+    Nodes reads = {0}, writes = {0};
+    stmt_accesses(k->l, s, &reads, &writes);
+    hoist(k, s, &writes);
+    const char *var = k->var_name[s->var];
+    Extent outer = range_set(k, s->var, s->extent);
+    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
+    if (s->step == 1)
+        out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
+    else
+        out_open(k->out, "for (long %s = %s; %s < %s; %s += %lld) {", var, begin, var, end, var,
+                 (long long)s->step);
+    print_scope(k, &s->body);
+    out_close(k->out, "}");
+    range_set(k, s->var, outer);
+}
+
 static void print_loop(CKernel *k, Stmt *s)
 {
+    if (s->loop == LOOP_THREADS && !k->divided) {
+        c_parallel(k, s);
+        return;
+    }
     Nodes reads = {0}, writes = {0};
     stmt_accesses(k->l, s, &reads, &writes);
     names_forget(k, &writes);
@@ -207,19 +229,7 @@ static void print_loop(CKernel *k, Stmt *s)
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
     int names = k->taken.len; /* bounds are declared around the loop */
-    hoist(k, s, &writes);
-    const char *var = k->var_name[s->var];
-    Extent outer = range_set(k, s->var, s->extent);
-    if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
-    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
-    if (s->step == 1)
-        out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
-    else
-        out_open(k->out, "for (long %s = %s; %s < %s; %s += %lld) {", var, begin, var, end, var,
-                 (long long)s->step);
-    print_scope(k, &s->body);
-    out_close(k->out, "}");
-    range_set(k, s->var, outer);
+    c_loop(k, s, begin, end);
     if (k->named.len > scope) k->named.len = scope;
     k->taken.len = names;
 }
@@ -362,8 +372,9 @@ static void print_gemm(CKernel *k, Stmt *s)
     const char *c = address(k, g->c, g->c_at);
     Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
     Text depth = c_loop_extent(k, g->k, s->span);
-    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
-             g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
+    if (!k->divided) k->uses_pool = true;
+    out_line(k->out, "nnd_gemm(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s);",
+             k->divided ? "NULL" : "pool", g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
              c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
@@ -438,14 +449,34 @@ static void variables_name(CKernel *k)
     }
 }
 
-static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
+const char *c_parameters_text(const CKernel *k, const CFunction *f)
 {
-    (void)k;
-    if (str_text(out)[0]) str_add(out, ", ");
-    if (!p->buffer || buffer_is_number(p->buffer))
-        str_printf(out, "%s%s", p->type, p->name);
-    else
-        str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
+    StrBuf out = str_new(k->arena);
+    for (int i = 0; i < f->parameters.len; i++) {
+        const CParameter *p = &f->parameters.data[i];
+        const char *comma = i ? ", " : "", *space = strchr(p->type, '*') ? "" : " ";
+        if (p->buffer && !c_by_value(p->buffer))
+            str_printf(&out, "%s%s%s *restrict %s", comma, p->written ? "" : "const ", p->type,
+                       p->name);
+        else
+            str_printf(&out, "%s%s%s%s", comma, p->type, space, p->name);
+    }
+    return str_text(&out);
+}
+
+void c_parameters_rest(const CKernel *k, CFunction *f)
+{
+    CParameter seed = {.name = "seed", .type = "uint64_t"};
+    CParameter fault = {.name = "fault", .type = "struct Fault *"};
+    CParameter pool = {.name = "pool", .type = "NndPool *"};
+    if (k->uses_seed) vec_push(k->arena, &f->parameters, seed);
+    for (int i = 0; i < k->sites.len; i++) {
+        const Site *site = &k->sites.data[i];
+        CParameter p = {.name = site->name, .type = "uint64_t", .site = site};
+        vec_push(k->arena, &f->parameters, p);
+    }
+    if (k->uses_fault) vec_push(k->arena, &f->parameters, fault);
+    if (k->uses_pool) vec_push(k->arena, &f->parameters, pool);
 }
 
 static CKernel kernel_text(Out *out, Lowered *l)
@@ -475,6 +506,8 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
     CKernel k = kernel_text(&body, l);
     k.kernel = kernel;
     k.anonymous = anonymous;
+    k.function = f;
+    k.parts = out_new(arena);
     parameters_collect(&k, f);
     variables_name(&k);
     print_block(&k, &kernel->body);
@@ -483,23 +516,10 @@ static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const
         if (map_get(&k.buffer_used, f->parameters.data[i].buffer))
             f->parameters.data[used++] = f->parameters.data[i];
     f->parameters.len = used;
-    CParameter seed = {.name = "seed", .type = "uint64_t "};
-    CParameter fault = {.name = "fault", .type = "struct Fault *"};
-    if (k.uses_seed) vec_push(arena, &f->parameters, seed);
-    for (int i = 0; i < k.sites.len; i++) {
-        const Site *site = &k.sites.data[i];
-        CParameter p = {.name = site->name, .type = "uint64_t ", .site = site};
-        vec_push(arena, &f->parameters, p);
-    }
-    if (k.uses_fault) vec_push(arena, &f->parameters, fault);
-    StrBuf head = str_new(arena);
-    for (int i = 0; i < f->parameters.len; i++) {
-        CParameter *p = &f->parameters.data[i];
-        if (p->buffer && buffer_is_number(p->buffer))
-            p->type = arena_printf(arena, "%s ", p->type);
-        parameter_text(&k, &head, p);
-    }
-    out_line(out, "static void %s(%s)", name, str_text(&head)[0] ? str_text(&head) : "void");
+    c_parameters_rest(&k, f);
+    const char *head = c_parameters_text(&k, f);
+    str_add(&out->text, str_text(&k.parts.text));
+    out_line(out, "static void %s(%s)", name, *head ? head : "void");
     out_line(out, "{");
     str_add(&out->text, str_text(&body.text));
     out_line(out, "}");

@@ -44,9 +44,31 @@ typedef struct CKernel {
     int n_temps;
     bool lazy; /* inside a branch: what may fail must not be moved out */
     bool anonymous; /* names that do not depend on the tensors, to find equal kernels */
-    bool uses_fault, uses_seed;
+    bool uses_fault, uses_seed, uses_pool;
     VEC(Site) sites; /* of the draws in the text */
+    struct CFunction *function;
+    Out parts;    /* the text of its divided loops, which stands before it */
+    int n_parts;
+    bool divided; /* this is one of them */
 } CKernel;
+
+/* A parameter of a kernel's function. */
+typedef struct CParameter {
+    const Buffer *buffer; /* NULL: not a buffer */
+    const Site *site;     /* of a draw; NULL: not a draw */
+    bool written;
+    const char *name, *type;
+} CParameter;
+/* Whether C has it as a number, not as an array. */
+static inline bool c_by_value(const Buffer *b)
+{
+    return buffer_is_number(b) || (b->kind == BUFFER_LOCAL && b->node->rank == 0);
+}
+
+typedef struct CFunction {
+    const char *name;
+    VEC(CParameter) parameters;
+} CFunction;
 
 /* --- c_expr.c --------------------------------------------------------------------------------- */
 
@@ -103,18 +125,7 @@ void c_tile_end(CKernel *k, Tile *t);
 
 /* --- c_kernel.c ------------------------------------------------------------------------------- */
 
-/* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how
- * the entry calls each buffer. */
-typedef struct CParameter {
-    const Buffer *buffer; /* NULL: not a buffer */
-    const Site *site;     /* of a draw; NULL: not a draw */
-    bool written;
-    const char *name, *type;
-} CParameter;
-typedef struct CFunction {
-    const char *name;
-    VEC(CParameter) parameters;
-} CFunction;
+/* The function of a kernel, named `name`. */
 CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name);
 /* The size of an extent in a function that is no kernel; name: what it calls a buffer there. */
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
@@ -122,5 +133,16 @@ const char *c_outer_extent(Out *out, Lowered *l, Extent e,
 /* A text that is the same for kernels that are equal but for the tensors they are called with, and the
  * parameters in the same order as those of c_kernel. */
 CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key);
+/* A loop from begin to end, with what is the same in all iterations before it. */
+void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end);
+/* Adds what is not a tensor: seed, sites, fault and pool, as far as the text uses them. */
+void c_parameters_rest(const CKernel *k, CFunction *f);
+/* "float x, const int *restrict y" */
+const char *c_parameters_text(const CKernel *k, const CFunction *f);
+
+/* --- c_parallel.c ----------------------------------------------------------------------------- */
+
+/* A loop that is divided among threads. */
+void c_parallel(CKernel *k, Stmt *s);
 
 #endif

@@ -44,9 +44,9 @@ static const char *member_name(CProgram *c, const char *wanted)
         bool taken = false;
         for (int i = 0; i < c->members.len; i++)
             taken = taken || strcmp(c->members.data[i].name, name) == 0;
-        static const char *const fixed[] = {"batch", "total", "offset", "step",
-                                            "epoch", "seed",  "fault",  "arena"};
-        for (int i = 0; i < 8; i++)
+        static const char *const fixed[] = {"batch", "total", "offset", "step", "epoch",
+                                            "seed",  "fault", "pool",   "arena"};
+        for (int i = 0; i < 9; i++)
             taken = taken || strcmp(fixed[i], name) == 0;
         if (!taken) return name;
         name = arena_printf(c->arena, "%s_%d", base, n);
@@ -147,6 +147,7 @@ static void print_struct(Out *out, CProgram *c)
     out_line(out, "int32_t batch, total, offset, step, epoch;");
     out_line(out, "uint64_t seed;");
     out_line(out, "struct Fault fault;");
+    out_line(out, "NndPool *pool; /* the threads */");
     out_line(out, "_Alignas(64) unsigned char arena[%lld]; /* vectors may read beyond */",
              (long long)(c->arena_size + 64));
     out_close(out, "};");
@@ -166,15 +167,14 @@ void c_program_head(Out *out, CProgram *c)
         "#include \"scalar.h\"",
         "#include \"vmath.h\"",
         "",
-        "#ifdef _OPENMP",
-        "#define THREADS _Pragma(\"omp parallel for schedule(static)\")",
-        "#define SIMD    _Pragma(\"omp simd\")",
-        "#define ONE     _Pragma(\"omp critical\")",
-        "#else",
-        "#define THREADS",
-        "#define SIMD",
-        "#define ONE",
+        "/* Iterations that are independent of each other (-fopenmp-simd). */",
+        "#define SIMD _Pragma(\"omp simd\")",
+        "#if defined(__GNUC__) && !defined(__clang__)",
+        "#pragma GCC diagnostic ignored \"-Wunknown-pragmas\"",
         "#endif",
+        "",
+        "/* A part of a loop that threads divide among them (nnd_parallel). */",
+        "#define PART __attribute__((noinline, unused))",
         "",
         "/* A list of calls gains nothing from an optimiser, which takes long where it is. */",
         "#ifdef __clang__",
@@ -228,15 +228,20 @@ void c_program_head(Out *out, CProgram *c)
         "struct Fault {",
         "    const char *place;",
         "    long value, bound;",
-        "    int is_size;",
+        "    int is_size, is_set;",
         "};",
+        "",
+        "/* Several threads may do so at once. */",
+        "static inline __attribute__((unused)) void fault_set(struct Fault *fault, struct Fault found)",
+        "{",
+        "    if (!__atomic_exchange_n(&fault->is_set, 1, __ATOMIC_RELAXED)) *fault = found;",
+        "}",
         "",
         "static inline __attribute__((unused)) long checked(long value, long bound, const char *place,",
         "                                                   struct Fault *fault)",
         "{",
         "    if (value >= 0 && value < bound) return value;",
-        "    ONE",
-        "    if (!fault->place) *fault = (struct Fault){place, value, bound, 0};",
+        "    fault_set(fault, (struct Fault){place, value, bound, 0, 1});",
         "    return 0;",
         "}",
         "",
@@ -244,8 +249,7 @@ void c_program_head(Out *out, CProgram *c)
         "                                                 struct Fault *fault)",
         "{",
         "    if (value >= 0 && value <= bound) return value;",
-        "    ONE",
-        "    if (!fault->place) *fault = (struct Fault){place, value, bound, 1};",
+        "    fault_set(fault, (struct Fault){place, value, bound, 1, 1});",
         "    return 0;",
         "}",
         "",
@@ -357,8 +361,8 @@ static const char *argument(EntryText *t, const CParameter *p)
     if (p->buffer) return entry_buffer(t, p->buffer);
     if (p->site) /* a number of its own for each call */
         return arena_printf(t->c->arena, "UINT64_C(0x%016llx)", (unsigned long long)p->site->site);
-    return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
-                        struct_name(t->c, t->l));
+    return arena_printf(t->c->arena, "%s%s->%s", strcmp(p->name, "fault") ? "" : "&",
+                        struct_name(t->c, t->l), p->name);
 }
 
 /* The memory plan, as pointers into the arena. */

@@ -471,9 +471,9 @@ static void header_begin(Library *l)
         "threads.",
         " * Nothing is printed, and no setting of the process is changed.",
         " *",
-        " *     cc host.c lib$.a -fopenmp -lm      or, without our static library, for any "
+        " *     cc host.c lib$.a -pthread -lm      or, without our static library, for any "
         "machine:",
-        " *     cc -O2 -fopenmp -ffp-contract=off -fno-math-errno host.c $.c -lm",
+        " *     cc -O2 -pthread -fopenmp-simd -ffp-contract=off -fno-math-errno host.c $.c -lm",
         " */"};
     const char *upper = l->upper;
     out_directive(&l->header,

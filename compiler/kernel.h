@@ -234,6 +234,22 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
                    const Scalar *const *subs, Block *body);
 
+/* --- cost.c ----------------------------------------------------------------------------------- */
+
+enum { COST_POWERS = 3 };
+
+/* Nanoseconds, ns[0] + ns[1] size + ns[2] size^2. */
+typedef struct Cost {
+    double ns[COST_POWERS];
+    const Scalar *size; /* one of the numbers of the run, or NULL */
+    int64_t most;       /* of the size */
+} Cost;
+
+/* Of one iteration of the loop on one thread, on average. */
+Cost cost_iteration(const Lowered *l, const Stmt *loop);
+/* At the largest size. */
+double cost_most(const Cost *cost);
+
 /* --- pipeline.c: the passes (passes.def) ------------------------------------------------------ */
 
 enum {

@@ -10,15 +10,12 @@
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
-#ifdef _OPENMP
-#define GEMM_TEXT(...) #__VA_ARGS__
-#define GEMM_PARALLEL(condition)                                                                   \
-    _Pragma(GEMM_TEXT(omp parallel for schedule(dynamic, 1) if (condition)))
-#else
-#define GEMM_PARALLEL(condition)
-#endif
+/* Nanoseconds of one multiplication, about: what decides how many threads are worth it. */
+static const double gemm_cost = 0.015;
 
-enum { GEMM_SMALL = 100000 /* multiplications not worth a second thread */ };
+#ifdef NND_BLAS
+enum { GEMM_SMALL = 100000 /* multiplications that are not cut into parts */ };
+#endif
 
 static int64_t gemm_parts(int64_t extent, int64_t most)
 {
@@ -44,30 +41,46 @@ void cblas_sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, co
 
 enum { GEMM_ROW_MAJOR = 101, GEMM_PLAIN = 111, GEMM_TRANSPOSED = 112, GEMM_MOST_PARTS = 8 };
 
-void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
+typedef struct GemmTask {
+    bool ta, tb, wide; /* wide: cut along n, not m */
+    int64_t m, n, k, size;
+    const float *a, *b;
+    int64_t lda, ldb, ldc;
+    float *c;
+    bool accumulate;
+} GemmTask;
+
+static void gemm_run(const void *data, int64_t begin, int64_t end)
+{
+    const GemmTask *t = data;
+    for (int64_t part = begin; part < end; part++) {
+        int64_t at = part * t->size, here = gemm_min(t->size, (t->wide ? t->n : t->m) - at);
+        int64_t row = t->wide ? 0 : at, column = t->wide ? at : 0;
+        cblas_sgemm(GEMM_ROW_MAJOR, t->ta ? GEMM_TRANSPOSED : GEMM_PLAIN,
+                    t->tb ? GEMM_TRANSPOSED : GEMM_PLAIN, (int)(t->wide ? t->m : here),
+                    (int)(t->wide ? here : t->n), (int)t->k, 1.0f,
+                    t->a + row * (t->ta ? 1 : t->lda), (int)t->lda,
+                    t->b + column * (t->tb ? t->ldb : 1), (int)t->ldb, t->accumulate ? 1.0f : 0.0f,
+                    t->c + row * t->ldc + column, (int)t->ldc);
+    }
+}
+
+void nnd_gemm(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
+              int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
         if (!accumulate) gemm_clear(m, n, c, ldc);
         return;
     }
-    bool wide = n >= m;
-    int64_t extent = wide ? n : m;
-    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
-    int64_t parts = small ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
-    int64_t size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
-    parts = gemm_parts(extent, size);
-    GEMM_PARALLEL(parts > 1)
-    for (int64_t part = 0; part < parts; part++) {
-        int64_t at = part * size, here = gemm_min(size, extent - at);
-        int64_t row = wide ? 0 : at, column = wide ? at : 0;
-        cblas_sgemm(GEMM_ROW_MAJOR, ta ? GEMM_TRANSPOSED : GEMM_PLAIN,
-                    tb ? GEMM_TRANSPOSED : GEMM_PLAIN, (int)(wide ? m : here),
-                    (int)(wide ? here : n), (int)k, 1.0f, a + row * (ta ? 1 : lda), (int)lda,
-                    b + column * (tb ? ldb : 1), (int)ldb, accumulate ? 1.0f : 0.0f,
-                    c + row * ldc + column, (int)ldc);
-    }
+    GemmTask task = {.ta = ta, .tb = tb, .wide = n >= m, .m = m, .n = n, .k = k, .a = a, .b = b,
+                     .lda = lda, .ldb = ldb, .ldc = ldc, .c = c, .accumulate = accumulate};
+    int64_t extent = task.wide ? n : m;
+    double work = (double)m * (double)n * (double)k;
+    int64_t parts = work < GEMM_SMALL ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
+    task.size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
+    parts = gemm_parts(extent, task.size);
+    nnd_parallel(pool, gemm_run, &task, parts, work * gemm_cost / (double)parts);
 }
 
 #else
@@ -181,7 +194,8 @@ typedef struct GemmTask {
     float *c;
     int64_t ldc;
     bool accumulate;
-    int64_t tiles; /* the rows are split evenly among them */
+    int64_t tiles;                              /* the rows are split evenly among them */
+    int64_t row_parts, column_parts, width; /* of the product: its blocks */
 } GemmTask;
 
 /* to[0 .. n) = from[0 .. n): short runs, by vectors of four of which the last two may overlap. */
@@ -302,40 +316,45 @@ static void gemm_block(const GemmTask *t)
     }
 }
 
-void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
+static void gemm_run(const void *data, int64_t begin, int64_t end)
+{
+    const GemmTask *all = data;
+    for (int64_t part = begin; part < end; part++) {
+        GemmTask t = *all;
+        int64_t i = part / all->column_parts, column = part % all->column_parts * all->width;
+        int64_t row = all->m * i / all->row_parts;
+        t.m = all->m * (i + 1) / all->row_parts - row;
+        t.n = gemm_min(all->width, all->n - column);
+        t.a += row * t.sam;
+        t.b += column * t.sbn;
+        t.c += row * t.ldc + column;
+        t.tiles = gemm_parts(t.m, t.isa->rows);
+        gemm_block(&t);
+    }
+}
+
+void nnd_gemm(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
+              int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
         if (!accumulate) gemm_clear(m, n, c, ldc);
         return;
     }
-    GemmTask all = {.isa = gemm_isa(), .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
+    GemmTask all = {.isa = gemm_isa(), .m = m, .n = n, .k = k, .a = a, .b = b, .c = c, .ldc = ldc};
     all.accumulate = accumulate;
     all.sam = ta ? 1 : lda;
     all.sak = ta ? lda : 1;
     all.sbk = tb ? 1 : ldb;
     all.sbn = tb ? ldb : 1;
     /* more rows where columns of B are packed for each block of them */
-    int64_t row_parts = gemm_parts(m, all.sak == 1 && all.sbn != 1 ? 2 * GEMM_MC : GEMM_MC);
-    int64_t most = row_parts * gemm_parts(n, 256) >= 8 ? 256 : 128;
-    int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
-    int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
-    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
-    (void)small;
-    GEMM_PARALLEL(!small && parts > 1)
-    for (int64_t part = 0; part < parts; part++) {
-        GemmTask t = all;
-        int64_t i = part / column_parts, column = part % column_parts * width;
-        int64_t row = m * i / row_parts;
-        t.m = m * (i + 1) / row_parts - row;
-        t.n = gemm_min(width, n - column);
-        t.a += row * t.sam;
-        t.b += column * t.sbn;
-        t.c += row * ldc + column;
-        t.tiles = gemm_parts(t.m, t.isa->rows);
-        gemm_block(&t);
-    }
+    all.row_parts = gemm_parts(m, all.sak == 1 && all.sbn != 1 ? 2 * GEMM_MC : GEMM_MC);
+    int64_t most = all.row_parts * gemm_parts(n, 256) >= 8 ? 256 : 128;
+    all.width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
+    all.column_parts = gemm_parts(n, all.width);
+    int64_t parts = all.row_parts * all.column_parts;
+    double work = (double)m * (double)n * (double)k;
+    nnd_parallel(pool, gemm_run, &all, parts, work * gemm_cost / (double)parts);
 }
 
 #undef GEMM_PICK
@@ -367,8 +386,3 @@ void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
 #endif
 
 #endif /* NND_BLAS */
-
-#undef GEMM_PARALLEL
-#ifdef _OPENMP
-#undef GEMM_TEXT
-#endif

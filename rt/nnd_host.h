@@ -31,7 +31,6 @@ typedef struct NndHostEntry { /* an entry that has been called, with memory of i
 
 typedef struct NndHost {
     NndSession session;
-    int threads;
     int64_t *steps;   /* made so far, of each train block */
     bool *fitted;     /* whether the fits of each train block have values */
     int last;         /* the train block that made the last step */

@@ -239,7 +239,6 @@ static int program_verb(NndSession *session)
 int nnd_program_run(const NndProgram *program, const NndOptions *options)
 {
     NndSession session = {.program = program, .options = *options};
-    nnd_runtime_init(options->threads);
     session.seed = session_seed(program, options);
     int status = nnd_session_open(&session) ? 1 : program_verb(&session);
     if (session.error.text[0] != 0) {
@@ -257,7 +256,6 @@ int nnd_program_run(const NndProgram *program, const NndOptions *options)
 
 int nnd_program_main(const NndProgram *program, int argc, char **argv)
 {
-    nnd_threads_prepare(argv);
     NndOptions options = {.verb = "train", .seed = -1};
     int status = program_arguments(program, argc, argv, &options);
     if (status) return status < 0 ? 0 : status;

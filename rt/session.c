@@ -46,6 +46,7 @@ int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call)
     call->entry = entry;
     call->tensors = session->data;
     call->model = session->model;
+    call->pool = session->pool;
     call->error = &session->error;
     return entry->run(call);
 }
@@ -60,7 +61,8 @@ int nnd_session_open(NndSession *session)
     session->files = calloc((size_t)program->file_count + 1, sizeof *session->files);
     session->sets = calloc((size_t)program->data_count + 1, sizeof *session->sets);
     session->folder = malloc(strlen(program->name) + 5);
-    if (session->tensors == NULL || session->saved == NULL || session->data == NULL ||
+    session->pool = nnd_pool_new(session->options.threads);
+    if (session->pool == NULL || session->tensors == NULL || session->saved == NULL || session->data == NULL ||
         session->files == NULL || session->sets == NULL || session->folder == NULL)
         return nnd_error(&session->error, "out of memory");
     sprintf(session->folder, "%s.run", program->name);
@@ -92,6 +94,7 @@ void nnd_session_close(NndSession *session)
     bool own = session->tensors != NULL && session->model == NULL;
     for (int i = 0; own && i < session->program->tensor_count; i++)
         nnd_array_free(&session->tensors[i].array);
+    nnd_pool_free(session->pool);
     nnd_free(session->model);
     free(session->tensors);
     free(session->saved);

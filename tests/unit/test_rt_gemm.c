@@ -26,7 +26,7 @@ static double product_error(bool ta, bool tb, int64_t m, int64_t n, int64_t k, b
     float *a = filled((ta ? k : m) * lda, 1), *b = filled((tb ? n : k) * ldb, 2);
     float *c = filled(m * ldc, 3), *before = filled(m * ldc, 3);
     double worst = 0;
-    nnd_gemm(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
+    nnd_gemm(NULL, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
     for (int64_t i = 0; i < m; i++) {
         for (int64_t j = 0; j < ldc; j++) {
             double sum = accumulate ? (double)before[i * ldc + j] : 0;
@@ -85,11 +85,14 @@ static void test_threads(void)
         float *many = filled(m * n, 4);
         for (int mode = 0; mode < 4; mode++) {
             bool ta = mode & 1, tb = mode & 2;
-            nnd_runtime_init(1);
-            nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, one, n, false);
-            for (int threads = 2; threads <= 5; threads++) {
-                nnd_runtime_init(threads);
-                nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, many, n, false);
+            for (int threads = 1; threads <= 5; threads++) {
+                float *c = threads == 1 ? one : many;
+                NndPool *pool = nnd_pool_new(threads);
+                CU_ASSERT_PTR_NOT_NULL_FATAL(pool);
+                nnd_pool_eager(pool);
+                nnd_gemm(pool, ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, c, n, false);
+                nnd_pool_free(pool);
+                if (threads == 1) continue;
                 CU_ASSERT_EQUAL(memcmp(one, many, (size_t)(m * n) * sizeof *one), 0);
             }
         }
@@ -98,20 +101,19 @@ static void test_threads(void)
         nnd_free(one);
         nnd_free(many);
     }
-    nnd_runtime_init(1);
 }
 
 /* Without accumulate, what C held does not matter, be it NaN. */
 static void test_overwrites(void)
 {
     float a[] = {1, 2}, b[] = {3, 4}, c[] = {NAN, NAN};
-    nnd_gemm(false, false, 1, 1, 2, a, 2, b, 1, c, 1, false);
+    nnd_gemm(NULL, false, false, 1, 1, 2, a, 2, b, 1, c, 1, false);
     CU_ASSERT_EQUAL(c[0], 11);
     CU_ASSERT(isnan(c[1]));
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, false);
+    nnd_gemm(NULL, false, false, 1, 2, 0, a, 1, b, 2, c, 2, false);
     CU_ASSERT(c[0] == 0 && c[1] == 0);
     c[0] = 5;
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, true);
+    nnd_gemm(NULL, false, false, 1, 2, 0, a, 1, b, 2, c, 2, true);
     CU_ASSERT_EQUAL(c[0], 5);
 }
 
