@@ -106,6 +106,21 @@ def test_train_seed():
     return None if a == b and a != c else f"{a}\n{b}\n{c}"
 
 
+def test_train_threads():
+    """A model whose loops are worth several threads ends on the same bytes with any number of them."""
+    work = program("model M(x: [40]) -> [4] = dense(x, 300, relu) |> dense(200, tanh) |> dense(4)\n"
+                   "data d { train { x[n < 300, i < 40] = randn(); y[n < 300] = n % 4 } }\n"
+                   "train t on d {\n    batch: 64\n    epochs: 6\n"
+                   "    minimize mean(cross_entropy(M(x), y)) using adam(0.01)\n}\n")
+    found = set()
+    for threads in ("1", "2", "3", "8"):
+        result = common.nndc("train", "m.nnd", "-o", threads, "--quiet", "--threads", threads, cwd=work)
+        if result.status:
+            return result.text()
+        found.add(common.listing(os.path.join(work, threads))["checkpoint.safetensors"])
+    return None if len(found) == 1 else f"{len(found)} different results"
+
+
 def test_train_reference_agrees():
     """The reference evaluator and compiled C end on the same parameters, but for rounding."""
     work = program()
