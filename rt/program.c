@@ -31,7 +31,7 @@ static const ProgramOption program_options[] = {
      "where relative paths of data files begin"},
     {"--seed", PROGRAM_NUMBER, offsetof(NndOptions, seed), "N", "seed of all random numbers"},
     {"--threads", PROGRAM_NUMBER, offsetof(NndOptions, threads), "N",
-     "number of threads; 0: as many as there are cores"},
+     "number of threads; 0: NND_THREADS, or as many as there are cores"},
     {"--trace", PROGRAM_TEXT, offsetof(NndOptions, trace), "FILE.csv",
      "train: write the time and losses of every step"},
     {"--all", PROGRAM_FLAG, offsetof(NndOptions, all), "",
