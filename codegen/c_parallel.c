@@ -1,10 +1,10 @@
 /* c_parallel.c -- a loop that is divided among threads (rt/pool.c), as a function of its own.
  *
- * A loop of the kernel NAME becomes NAME_part, which does a range of its iterations; a struct of what
- * that needs of the kernel: tensors, numbers, local variables from before the loop; NAME_task, which
- * takes them out of the struct; and in the kernel a call of nnd_parallel. Arguments are parameters
- * again, since compilers believe `restrict` there only. What is the same in all iterations is computed
- * by every part for itself. */
+ * A loop of the kernel NAME becomes NAME_part, which does a range of its iterations; a struct of
+ * what that needs of the kernel: tensors, numbers, local variables from before the loop; NAME_task,
+ * which takes them out of the struct; and in the kernel a call of nnd_parallel. Arguments are
+ * parameters again, since compilers believe `restrict` there only. What is the same in all
+ * iterations is computed by every part for itself. */
 #include "c_text.h"
 
 #include <assert.h>
@@ -30,8 +30,7 @@ static Buffers locals_declared(const CKernel *k)
     Buffers locals = {0};
     for (int i = 0; i < k->l->buffers.len; i++) {
         Buffer *b = k->l->buffers.data[i];
-        if (b->kind == BUFFER_LOCAL && map_get(&k->buffer_name, b))
-            vec_push(k->arena, &locals, b);
+        if (b->kind == BUFFER_LOCAL && map_get(&k->buffer_name, b)) vec_push(k->arena, &locals, b);
     }
     return locals;
 }
@@ -50,8 +49,10 @@ static CFunction part_parameters(CKernel *k, const CKernel *inner, const Stmt *s
     }
     for (int i = 0; i < locals->len; i++) {
         const Buffer *b = locals->data[i];
-        CParameter p = {.buffer = b, .written = nodes_hold(k, &writes, b),
-                        .name = map_get(&k->buffer_name, b), .type = c_type(k, b->type)};
+        CParameter p = {.buffer = b,
+                        .written = nodes_hold(k, &writes, b),
+                        .name = map_get(&k->buffer_name, b),
+                        .type = c_type(k, b->type)};
         assert(!part_uses(inner, b) || !p.written || !c_by_value(b));
         if (part_uses(inner, b)) vec_push(k->arena, &f.parameters, p);
     }
@@ -89,7 +90,10 @@ static void print_struct(Out *out, const char *name, const CFunction *part)
         const CParameter *p = &part->parameters.data[i];
         bool pointer = p->buffer && !c_by_value(p->buffer);
         out_line(out, "%s%s%s%s;", pointer && !p->written ? "const " : "", p->type,
-                 pointer ? " *" : strchr(p->type, '*') ? "" : " ", p->name);
+                 pointer                ? " *"
+                 : strchr(p->type, '*') ? ""
+                                        : " ",
+                 p->name);
     }
     out_close(out, "};");
     out_blank(out);

@@ -1,8 +1,8 @@
 /* cost.c -- how long a statement takes on one thread, about.
  *
- * Nanoseconds on a machine with wide vectors, whose data are in the second level of cache: it is wrong
- * by a factor of two or three now and then, which is enough to tell what is worth a second thread from
- * what is not. A loop whose size is the batch's counts as often as it runs then. */
+ * Nanoseconds on a machine with wide vectors, whose data are in the second level of cache: it is
+ * wrong by a factor of two or three now and then, which is enough to tell what is worth a second
+ * thread from what is not. A loop whose size is the batch's counts as often as it runs then. */
 #include "kernel.h"
 
 /* Of one operation alone, and of one lane of a vector. */
@@ -81,8 +81,8 @@ static void cost_alone(Costs *c, Stmt *s)
     stmt_scalars(s, cost_ref, c);
     if (s->kind == STMT_STORE) c->sum += cost_of[c->lanes].store;
     if (s->kind == STMT_GEMM)
-        c->sum = (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max *
-                 cost_product;
+        c->sum =
+            (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max * cost_product;
     if (s->tile) c->sum = s->tile->rows * s->tile->n_columns * cost_fma;
 }
 

@@ -73,8 +73,19 @@ void nnd_gemm(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, 
         if (!accumulate) gemm_clear(m, n, c, ldc);
         return;
     }
-    GemmTask task = {.ta = ta, .tb = tb, .wide = n >= m, .m = m, .n = n, .k = k, .a = a, .b = b,
-                     .lda = lda, .ldb = ldb, .ldc = ldc, .c = c, .accumulate = accumulate};
+    GemmTask task = {.ta = ta,
+                     .tb = tb,
+                     .wide = n >= m,
+                     .m = m,
+                     .n = n,
+                     .k = k,
+                     .a = a,
+                     .b = b,
+                     .lda = lda,
+                     .ldb = ldb,
+                     .ldc = ldc,
+                     .c = c,
+                     .accumulate = accumulate};
     int64_t extent = task.wide ? n : m;
     double work = (double)m * (double)n * (double)k;
     int64_t parts = work < GEMM_SMALL ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
@@ -194,7 +205,7 @@ typedef struct GemmTask {
     float *c;
     int64_t ldc;
     bool accumulate;
-    int64_t tiles;                              /* the rows are split evenly among them */
+    int64_t tiles;                          /* the rows are split evenly among them */
     int64_t row_parts, column_parts, width; /* of the product: its blocks */
 } GemmTask;
 

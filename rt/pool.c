@@ -1,21 +1,21 @@
 /* pool.c -- loops divided among threads that stay.
  *
- * A region is one loop: a function that does a range of its iterations, which are independent of each
- * other. It is cut into pieces, and each thread has a run of neighbouring ones to begin with, the same
- * whenever the loop comes again, so that a core finds its part in its cache; whoever is done goes on
- * with what others have not begun. So a thread that the system gives to another process delays a
- * region by one piece at most, and if none comes, the caller does everything by itself. No result
- * depends on who does what.
+ * A region is one loop: a function that does a range of its iterations, which are independent of
+ * each other. It is cut into pieces, and each thread has a run of neighbouring ones to begin with,
+ * the same whenever the loop comes again, so that a core finds its part in its cache; whoever is
+ * done goes on with what others have not begun. So a thread that the system gives to another
+ * process delays a region by one piece at most, and if none comes, the caller does everything by
+ * itself. No result depends on who does what.
  *
  * A worker that has nothing to do looks out for the next region for a while, which costs far less
- * than sleeping and being woken (0.3 us against 50), and then sleeps, since somebody else may want the
- * core. A region opens and closes by one counter, odd while it is open; a worker is inside between
- * adding one to `inside` and taking it off, and stays only if it sees the region open after the
- * former, while the caller closes it and then waits for `inside` to be 0: one of the two always sees
- * the other (Dekker 1965).
+ * than sleeping and being woken (0.3 us against 50), and then sleeps, since somebody else may want
+ * the core. A region opens and closes by one counter, odd while it is open; a worker is inside
+ * between adding one to `inside` and taking it off, and stays only if it sees the region open after
+ * the former, while the caller closes it and then waits for `inside` to be 0: one of the two always
+ * sees the other (Dekker 1965).
  *
- * Work that is not worth the others' attention is done by the caller alone: the compiler says how long
- * an iteration takes, and the constants below what attention costs.
+ * Work that is not worth the others' attention is done by the caller alone: the compiler says how
+ * long an iteration takes, and the constants below what attention costs.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
@@ -31,17 +31,17 @@ extern void openblas_set_num_threads(int threads) __attribute__((weak));
 #endif
 
 enum {
-    POOL_LINE = 64,    /* bytes that only one core may have for writing */
-    POOL_PIECES = 4,   /* of each thread in a region */
+    POOL_LINE = 64,  /* bytes that only one core may have for writing */
+    POOL_PIECES = 4, /* of each thread in a region */
     POOL_STACK = 8 << 20
 };
 
 /* Nanoseconds. */
 enum {
-    POOL_WORTH = 5000,       /* a region that takes as long alone gains from threads that are awake */
-    POOL_PIECE = 1000,       /* a piece takes as long at least */
-    POOL_LOOK_OUT = 50000,   /* so long threads that wait do not sleep */
-    POOL_WAKE = 100000,      /* such regions together are worth waking up the others ... */
+    POOL_WORTH = 5000,     /* a region that takes as long alone gains from threads that are awake */
+    POOL_PIECE = 1000,     /* a piece takes as long at least */
+    POOL_LOOK_OUT = 50000, /* so long threads that wait do not sleep */
+    POOL_WAKE = 100000,    /* such regions together are worth waking up the others ... */
     POOL_WAKE_MOST = 6400000 /* ... or as many, where waking them up has not paid before */
 };
 
@@ -57,13 +57,13 @@ typedef struct PoolWorker {
 } PoolWorker;
 
 struct NndPool {
-    int threads;     /* wanted, with the caller's */
-    int started;     /* workers */
-    pid_t process;   /* in which they run: a fork does not have them */
-    double slept;    /* work that was done alone while the others slept */
-    double shared;   /* work that was shared since they were woken up */
-    double wake;     /* what is worth waking them up now */
-    double least;    /* a loop takes as long, whatever is said */
+    int threads;   /* wanted, with the caller's */
+    int started;   /* workers */
+    pid_t process; /* in which they run: a fork does not have them */
+    double slept;  /* work that was done alone while the others slept */
+    double shared; /* work that was shared since they were woken up */
+    double wake;   /* what is worth waking them up now */
+    double least;  /* a loop takes as long, whatever is said */
     PoolWorker *workers;
     PoolRun *runs;
     atomic_flag busy; /* somebody's region is open: others', and those inside of it, run alone */
@@ -163,7 +163,8 @@ static void pool_forget(NndPool *pool)
     pthread_cond_init(&pool->left, NULL);
 }
 
-/* Signals are for the threads of the program. With fewer threads than wanted the pool works, too. */
+/* Signals are for the threads of the program. With fewer threads than wanted the pool works, too.
+ */
 static void pool_start(NndPool *pool)
 {
     sigset_t all, before;
@@ -196,7 +197,9 @@ static int pool_cores(void)
     while (status != NULL && fgets(line, sizeof line, status) != NULL) {
         if (strncmp(line, "Cpus_allowed:", 13) != 0) continue;
         for (const char *c = line + 13; *c != 0; c++) {
-            int digit = *c >= '0' && *c <= '9' ? *c - '0' : *c >= 'a' && *c <= 'f' ? *c - 'a' + 10 : 0;
+            int digit = *c >= '0' && *c <= '9'   ? *c - '0'
+                        : *c >= 'a' && *c <= 'f' ? *c - 'a' + 10
+                                                 : 0;
             cores += __builtin_popcount((unsigned)digit);
         }
     }

@@ -46,7 +46,8 @@ int main(void)
     for (int i = 0; i < CALLERS; i++)
         pthread_join(threads[i], NULL);
     for (int i = 0; i < CALLERS; i++)
-        bad += callers[i].failed || memcmp(callers[i].loss, callers[0].loss, sizeof callers[i].loss) ||
+        bad += callers[i].failed ||
+               memcmp(callers[i].loss, callers[0].loss, sizeof callers[i].loss) ||
                memcmp(callers[i].out, callers[0].out, sizeof callers[i].out);
     printf("%d of %d differ\n", bad, CALLERS);
     return bad != 0;

@@ -1,5 +1,5 @@
-/* test_rt_pool.c -- loops divided among threads: every iteration once, whatever the number of threads,
- * of iterations and what is going on besides. To be built with -fsanitize=thread, too. */
+/* test_rt_pool.c -- loops divided among threads: every iteration once, whatever the number of
+ * threads, of iterations and what is going on besides. To be built with -fsanitize=thread, too. */
 #include "rt_files.h"
 
 #include <pthread.h>
