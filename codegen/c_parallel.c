@@ -88,12 +88,10 @@ static void print_struct(Out *out, const char *name, const CFunction *part)
     out_open(out, "struct %s {", name);
     for (int i = 0; i < part->parameters.len; i++) {
         const CParameter *p = &part->parameters.data[i];
-        bool pointer = p->buffer && !c_by_value(p->buffer);
-        out_line(out, "%s%s%s%s;", pointer && !p->written ? "const " : "", p->type,
-                 pointer                ? " *"
-                 : strchr(p->type, '*') ? ""
-                                        : " ",
-                 p->name);
+        if (p->buffer && !c_by_value(p->buffer))
+            out_line(out, "%s%s *%s;", p->written ? "" : "const ", p->type, p->name);
+        else
+            out_line(out, "%s%s%s;", p->type, strchr(p->type, '*') ? "" : " ", p->name);
     }
     out_close(out, "};");
     out_blank(out);

@@ -202,7 +202,7 @@ static const Common common[] = {
      "return ($_ctx *)nnd_host_create(&program, seed, threads, message, size);",
      "A new context, whose parameters have their initial values, drawn with the seed. threads: of "
      "every "
-     "later call; 0 for as many as there are cores. NULL if there is no memory; then a text of at "
+     "later call; 0 for NND_THREADS of the environment or as many as there are cores. NULL if there is no memory; then a text of at "
      "most "
      "size - 1 characters is in message, unless that is NULL."},
     {"void", "free", "$_ctx *ctx", "nnd_host_free((NndHost *)ctx);",

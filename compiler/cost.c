@@ -17,7 +17,6 @@ typedef struct Costs {
     const Stmt *outer; /* the loop, one iteration of which is asked for */
     bool lanes;        /* inside of vector code */
     double sum;
-    Cost *cost;
 } Costs;
 
 static void cost_scalar(void *data, const Scalar *s)
@@ -26,10 +25,12 @@ static void cost_scalar(void *data, const Scalar *s)
     if (s->kind == SCALAR_DRAW) c->sum += cost_of[c->lanes].draw;
     if (s->kind == SCALAR_LOAD && s->node->rank > 0) c->sum += cost_of[c->lanes].load;
     if (s->kind != SCALAR_OP) return;
-    bool real = op_table[s->op].result == RESULT_REAL;
-    c->sum += s->op == OP_DIV ? cost_of[c->lanes].divide
-              : real          ? cost_of[c->lanes].function
-                              : cost_of[c->lanes].plain;
+    if (s->op == OP_DIV)
+        c->sum += cost_of[c->lanes].divide;
+    else if (op_table[s->op].result == RESULT_REAL)
+        c->sum += cost_of[c->lanes].function;
+    else
+        c->sum += cost_of[c->lanes].plain;
 }
 
 static void cost_ref(void *data, const Scalar **s)
