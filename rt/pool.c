@@ -61,7 +61,7 @@ struct NndPool {
     int started;   /* workers */
     pid_t process; /* in which they run: a fork does not have them */
     double slept;  /* work that was done alone while the others slept */
-    double shared; /* work that was shared since they were woken up */
+    double helped; /* work that others have done since they were woken up */
     double wake;   /* what is worth waking them up now */
     double least;  /* a loop takes as long, whatever is said */
     PoolWorker *workers;
@@ -92,9 +92,11 @@ static inline void pool_pause(void)
 
 /* ---- what all threads do ---- */
 
-/* Does pieces of the region, those of its own run first, until all have been begun. */
-static void pool_work(NndPool *pool, int self)
+/* Does pieces of the region, those of its own run first, until all have been begun; returns how
+ * many. */
+static int64_t pool_work(NndPool *pool, int self)
 {
+    int64_t done = 0;
     for (int k = 0; k < pool->threads; k++) {
         PoolRun *run = &pool->runs[(self + k) % pool->threads];
         while (atomic_load_explicit(&run->next, memory_order_relaxed) < run->end) {
@@ -102,8 +104,10 @@ static void pool_work(NndPool *pool, int self)
             if (piece >= run->end) break;
             int64_t begin = piece * pool->piece, end = begin + pool->piece;
             pool->task(pool->data, begin, end < pool->n ? end : pool->n);
+            done++;
         }
     }
+    return done;
 }
 
 /* A region that opened after `last`, or the number as it is if the pool ends. */
@@ -268,12 +272,11 @@ static bool pool_worth(NndPool *pool, double work, bool *wake)
     int asleep = atomic_load_explicit(&pool->asleep, memory_order_relaxed);
     int away = pool->started > 0 ? asleep : 1, all = pool->started > 0 ? pool->started : 1;
     pool->slept += work * away / all;
-    pool->shared += work * (all - away) / all;
     *wake = pool->slept >= pool->wake;
     if (*wake) {
-        bool paid = pool->started == 0 || pool->shared >= POOL_WAKE;
+        bool paid = pool->started == 0 || pool->helped >= POOL_WAKE;
         pool->wake = paid ? POOL_WAKE : pool->wake < POOL_WAKE_MOST ? 2 * pool->wake : pool->wake;
-        pool->slept = pool->shared = 0;
+        pool->slept = pool->helped = 0;
     }
     return *wake || all > away;
 }
@@ -348,9 +351,10 @@ void nnd_parallel(NndPool *pool, NndTask *task, const void *data, int64_t n, dou
         pool_cut(pool, n, work);
         atomic_fetch_add(&pool->region, 1);
         if (wake) pool_wake(pool);
-        pool_work(pool, 0);
+        int64_t own = pool_work(pool, 0) * pool->piece;
         atomic_fetch_add(&pool->region, 1);
         pool_wait(pool);
+        if (own < n) pool->helped += work * (double)(n - own) / (double)n;
     } else
         task(data, 0, n);
     atomic_flag_clear_explicit(&pool->busy, memory_order_release);
