@@ -392,8 +392,9 @@ struct Region {
     Nodes results;       /* the FINALs and YIELDs wanted of the scan */
     VEC(Region *) inner; /* of the scans among the nodes, in order */
 };
-/* Everything that the roots need, by place. */
-Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
+/* Everything that the roots need, by place. `before`, or NULL: from Node to Nodes that come before it, beside
+ * its operands. */
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before);
 
 /* --- lift.c
  * ---------------------------------------------------------------------------------------------------
