@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4 };
+enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4, LITTLE = 1000 /* operations */ };
 
 /* How a node is read by what stays a tensor, through what is moved. */
 typedef struct Reading {
@@ -176,8 +176,8 @@ static bool worth_moving(const Node *node, const Reading *r)
     if (!node_is_map(node) || r->fixed) return false;
     int cost = body_cost(node->body);
     if (cost == 0) return true; /* other subscripts only */
-    if (r->repeated || (r->skipped && cost > CHEAP)) return false;
     double elements = (double)node_max_elements(node);
+    if (r->repeated || (r->skipped && cost > CHEAP && cost * elements > LITTLE)) return false;
     if (r->reads <= 1.5 * elements) return true;
     return cost <= CHEAP && r->reads <= FEW * elements;
 }
