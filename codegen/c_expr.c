@@ -87,12 +87,32 @@ bool c_subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, i
     return range_within(r, e);
 }
 
+typedef struct FindSkipped {
+    CKernel *k;
+    bool found;
+} FindSkipped;
+
+/* What is not computed wherever this kernel runs. */
+static void find_skipped(void *data, const Scalar *s)
+{
+    FindSkipped *f = data;
+    const Lowered *l = f->k->l;
+    const When *here = f->k->kernel ? f->k->kernel->when : when_always(l->demand);
+    if (s->kind == SCALAR_LOAD && !when_within(demand_when(l->demand, s->node), here))
+        f->found = true;
+}
+
+/* Whether a load is to be evaluated only where it is asked for: a subscript is checked, or is a value that
+ * may not have been computed. */
 static bool load_checked(CKernel *k, const Scalar *s)
 {
-    if (s->kind != SCALAR_LOAD || s->outside) return false;
-    for (int i = 0; i < s->n_args; i++)
-        if (!c_subscript_safe(k, s->node, s->args, i)) return true;
-    return false;
+    if (s->kind != SCALAR_LOAD) return false;
+    FindSkipped skipped = {k, false};
+    for (int i = 0; i < s->n_args; i++) {
+        if (!s->outside && !c_subscript_safe(k, s->node, s->args, i)) return true;
+        if (!c_affine(s->args[i])) scalar_visit(s->args[i], find_skipped, &skipped);
+    }
+    return skipped.found;
 }
 
 bool c_unsafe(CKernel *k, const Scalar *s)

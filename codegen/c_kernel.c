@@ -545,6 +545,16 @@ const char *c_outer_extent(Out *out, Lowered *l, Extent e,
     return c_extent(&k, e).s;
 }
 
+const char *c_outer_condition(Lowered *l, const When *when,
+                              const char *(*name)(void *data, const Buffer *buffer), void *data)
+{
+    StrBuf text = str_new(l->arena);
+    for (int i = 0; i < when->nodes.len; i++)
+        str_printf(&text, "%s%s*%s", i ? " && " : "", when->holds[i] ? "" : "!",
+                   name(data, buffer_get(l, when->nodes.data[i])));
+    return str_text(&text);
+}
+
 CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key)
 {
     Out text = out_new(l->arena);

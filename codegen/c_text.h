@@ -130,6 +130,9 @@ CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name
 /* The size of an extent in a function that is no kernel; name: what it calls a buffer there. */
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
                            const char *(*name)(void *data, const Buffer *buffer), void *data);
+/* The conditions as one, evaluated from left to right as far as needed. */
+const char *c_outer_condition(Lowered *l, const When *when,
+                              const char *(*name)(void *data, const Buffer *buffer), void *data);
 /* A text that is the same for kernels that are equal but for the tensors they are called with, and the
  * parameters in the same order as those of c_kernel. */
 CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key);

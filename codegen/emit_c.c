@@ -422,6 +422,19 @@ static void print_call(Out *out, EntryText *t, const CFunction *f)
     if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", struct_name(t->c, t->l));
 }
 
+/* The condition under which the kernels at hand run, at each depth of loops. */
+typedef VEC(const When *) Conditions;
+
+/* Closes the condition of the kernels before, and opens this one. */
+static void print_condition(Out *out, EntryText *t, Conditions *open, const When *when)
+{
+    const When **now = &open->data[open->len - 1];
+    if (*now == when) return;
+    if ((*now)->nodes.len) out_close(out, "}");
+    if (when->nodes.len) out_open(out, "if (%s) {", c_outer_condition(t->l, when, entry_buffer, t));
+    *now = when;
+}
+
 /* The head or the end of a loop around kernels. */
 static void print_mark(Out *out, EntryText *t, const Kernel *k)
 {
@@ -456,12 +469,23 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     out_open(out, "{");
     print_plan(out, c, l);
     if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
+    const When *always = when_always(l->demand);
+    Conditions open = {0};
+    vec_push(c->arena, &open, always);
     for (int i = 0; i < functions.len; i++) {
+        const Kernel *k = l->kernels.data[i];
+        if (k->kind == KERNEL_END) {
+            print_condition(out, &t, &open, always);
+            open.len--;
+        }
+        print_condition(out, &t, &open, k->when);
         if (functions.data[i])
             print_call(out, &t, functions.data[i]);
         else
-            print_mark(out, &t, l->kernels.data[i]);
+            print_mark(out, &t, k);
+        if (k->kind == KERNEL_BEGIN) vec_push(c->arena, &open, always);
     }
+    print_condition(out, &t, &open, always);
     out_close(out, "}");
     out_blank(out);
 }

@@ -651,6 +651,6 @@ void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *
     Nodes nodes = graph_reach_to(scratch, &y, 1, nothing_flows, &d);
     depends_find(&d, &nodes);
     if (node_depends(&d, y)) flow_add(&d, y, (Flow){.value = seed_value(&d, y, seed)});
-    adjoint_sweep(&d, graph_regions(scratch, &y, 1));
+    adjoint_sweep(&d, graph_regions(scratch, &y, 1, NULL));
     arena_free(scratch);
 }

@@ -35,6 +35,8 @@ static const char *buffer_name(void *data, const Buffer *b)
 static void kernel_print(Driver *driver, Out *out, Lowered *l, const Kernel *kernel)
 {
     const Loop *loop = kernel->loop;
+    if (kernel->when->nodes.len && kernel->kind != KERNEL_END)
+        out_line(out, "# if %s", c_outer_condition(l, kernel->when, buffer_name, NULL));
     const char *time = loop ? buffer_get(l, graph_time(l->g, loop))->name : NULL;
     switch (kernel->kind) {
     case KERNEL_WORK:

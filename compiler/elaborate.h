@@ -278,6 +278,7 @@ struct Elab {
     Train *train;           /* being elaborated */
     int depth;              /* of calls */
     Scan *scan;             /* the innermost, or NULL */
+    const Scalar *taken;    /* whether the branches around are; NULL: always */
     bool initialising;      /* an initial value or data: draws do not depend on the step */
     Map overrides;          /* Setting -> Value: what --set said, elaborated once */
     int64_t rounds;         /* of loops, in all, in this entry */
@@ -441,6 +442,17 @@ bool scan_yields(const Elab *e, const Frame *f, Name name);
 Carried *scan_state(Elab *e, const Persistent *p);
 /* The number of the step, of all steps of this and the outer scans. */
 const Scalar *scan_position(const Elab *e, const Scan *scan);
+
+/* elaborate_choice.c: choices at run time */
+
+/* Goes into a branch of a choice; the result is what e->taken has to become again behind it. */
+const Scalar *choice_enter(Elab *e, const Value *cond, bool then);
+/* The value, or another one where the branch is not taken: of what can fail. */
+const Scalar *choice_guard(Elab *e, const Scalar *value, double other);
+/* The branch's value where the condition holds, or not. */
+Value value_taken(Elab *e, const Value *cond, const Value *branch, bool then);
+/* The one or the other, element by element. */
+Value value_choose(Elab *e, const Value *cond, const Value *then, const Value *otherwise, Span span);
 
 /* elaborate_steps.c: scans over bounded axes */
 

@@ -259,6 +259,9 @@ static Value arithmetic(Elab *e, Op op, Value a, Value b, Span span)
     for (int i = 0; i < 2; i++)
         if (value_type(&args[i]) < TYPE_INT)
             args[i].scalar = scalar_convert(e->g, args[i].scalar, TYPE_INT);
+    bool divides = (op == OP_IDIV || op == OP_MOD) && value_type(&b) <= TYPE_INT;
+    if (divides && b.scalar->kind != SCALAR_CONST)
+        args[1].scalar = choice_guard(e, args[1].scalar, 1);
     return value_op(e, op, args, 2, span);
 }
 
@@ -319,10 +322,14 @@ static Value eval_if(Elab *e, Frame *f, const AstExpr *x)
         return value_error();
     if (value_is_number(&cond))
         return eval_expr(e, f, cond.scalar->value != 0 ? x->cond.then : x->cond.otherwise);
+    const Scalar *around = choice_enter(e, &cond, true);
     Value then = eval_expr(e, f, x->cond.then);
+    e->taken = around;
+    choice_enter(e, &cond, false);
     Value otherwise = eval_expr(e, f, x->cond.otherwise);
+    e->taken = around;
     if (then.kind == VALUE_ERROR || otherwise.kind == VALUE_ERROR) return value_error();
-    return value_op(e, OP_SELECT, (Value[]){cond, then, otherwise}, 3, x->span);
+    return value_choose(e, &cond, &then, &otherwise, x->span);
 }
 
 static Value eval_cast(Elab *e, Frame *f, const AstExpr *x)

@@ -279,19 +279,20 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
         map[VISIBLE + k] = at[k];
     }
     if (!ok) return value_error();
+    bool inside = true;
+    for (int k = 0; k < base.rank; k++)
+        inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (!x->subscript.outside) {
         result.scalar = step_load(e, scalar_substitute(e->g, load, map, VISIBLE + MAX_RANK), read);
+        if (!inside) result.scalar = choice_guard(e, result.scalar, 0);
         return result;
     }
     Value outside = eval_outside(e, f, x->subscript.outside, load->type);
     if (outside.kind == VALUE_ERROR) return outside;
     const Scalar *all[MAX_RANK];
     int leading = load->n_args - base.rank;
-    bool inside = true;
     for (int k = 0; k < load->n_args; k++)
         all[k] = k < leading ? load->args[k] : at[k - leading];
-    for (int k = 0; k < base.rank; k++)
-        inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (inside && outside.scalar->type == load->type) {
         result.scalar = scalar_load(e->g, load->node, all, NULL, x->span);
         return result;
@@ -330,22 +331,38 @@ static const Reduce reduce_of[] = {
     [AST_MAX] = REDUCE_MAX, [AST_MIN] = REDUCE_MIN, [AST_ARGMAX] = REDUCE_ARGMAX,
     [AST_ARGMIN] = REDUCE_ARGMIN, [AST_ANY] = REDUCE_ANY, [AST_ALL] = REDUCE_ALL};
 
+/* The formula that is reduced, and the condition that points must pass, or NULL; false after an error. */
+static bool reduce_points(Elab *e, Frame *f, const AstExpr *x, Value *body, const Scalar **guard)
+{
+    *guard = NULL;
+    if (!x->reduce.where) {
+        *body = eval_expr(e, f, x->reduce.body);
+        return true;
+    }
+    Value where = eval_expr(e, f, x->reduce.where);
+    if (where.kind == VALUE_ERROR || !value_convert(e, &where, TYPE_BOOL, x->reduce.where->span))
+        return false;
+    if (where.rank) {
+        diag_error(e->context, x->reduce.where->span, "a condition is one truth value, not %s",
+                   value_describe(e, &where));
+        return false;
+    }
+    *guard = where.scalar;
+    const Scalar *around = choice_enter(e, &where, true);
+    Value passed = eval_expr(e, f, x->reduce.body);
+    e->taken = around;
+    *body = value_taken(e, &where, &passed, true);
+    return true;
+}
+
 static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
 {
-    const Scalar *guard = NULL;
-    if (x->reduce.where) {
-        Value where = eval_expr(e, f, x->reduce.where);
-        if (where.kind == VALUE_ERROR ||
-            !value_convert(e, &where, TYPE_BOOL, x->reduce.where->span))
-            return value_error();
-        if (where.rank) {
-            diag_error(e->context, x->reduce.where->span, "a condition is one truth value, not %s",
-                       value_describe(e, &where));
-            return value_error();
-        }
-        guard = where.scalar;
-    }
-    Value body = eval_expr(e, f, x->reduce.body);
+    Value body;
+    const Scalar *guard, *around = e->taken;
+    if (around && around->iters & over) e->taken = NULL; /* all instances count, in either branch */
+    bool good = reduce_points(e, f, x, &body, &guard);
+    e->taken = around;
+    if (!good) return value_error();
     if (body.kind == VALUE_ERROR || !value_tensor(e, &body, x->reduce.body->span))
         return value_error();
     if (body.rank) {

@@ -201,7 +201,7 @@ static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, 
     if (a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->scalar == b->scalar &&
         shapes_same(a, b))
         return *a;
-    return value_op(e, OP_SELECT, (Value[]){*cond, *a, *b}, 3, span);
+    return value_choose(e, cond, a, b, span);
 }
 
 /* Whether two values are one, of what is known when compiling and is no number. */
@@ -335,10 +335,14 @@ void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
 {
     Snapshot before = snapshot_take(e, f);
     f->choices++;
+    const Scalar *around = choice_enter(e, cond, true);
     branch(data, true);
+    e->taken = around;
     Snapshot then = snapshot_take(e, f);
     snapshot_restore(e, f, &before);
+    choice_enter(e, cond, false);
     branch(data, false);
+    e->taken = around;
     f->choices--;
     if (!merge_returns(e, f, cond, &then, span)) return;
     merge_kept(e, cond, &then, span);

@@ -616,7 +616,7 @@ bool eval_roots(Graph *g, const EvalEnv *env, const Node *const *roots, int n_ro
     run.borrowed = NEW_ARRAY(arena, bool, run.nodes.len + 1);
     for (int i = 0; i < run.nodes.len; i++)
         map_put(&run.index, run.nodes.data[i], (void *)(intptr_t)(i + 1));
-    Region *whole = graph_regions(arena, roots, n_roots);
+    Region *whole = graph_regions(arena, roots, n_roots, NULL);
     regions_index(&run, whole);
     run_nodes(&run, whole, last_uses(&run, whole, roots, n_roots));
     for (int i = 0; i < n_roots; i++) {

@@ -286,6 +286,7 @@ static bool has_parallel_loop(const Kernel *k)
 
 static bool kernel_join(Lowered *l, Kernel *a, Kernel *b)
 {
+    if (a->when != b->when) return false;
     if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(l, a, b)) return false;
     bool numbers = !has_parallel_loop(a) && !has_parallel_loop(b);
     if (!numbers) {

@@ -206,6 +206,7 @@ typedef struct Planner {
     Arena *arena;
     Map regions; /* from scans to their Regions */
     Map filled;  /* Regions that are complete */
+    const Map *before;
 } Planner;
 
 static void region_fill(Planner *p, Region *region);
@@ -216,13 +217,17 @@ static Nodes outer_operands(Planner *p, const Node *node)
     Nodes operands = {0};
     if (node->kind == NODE_FINAL || node->kind == NODE_YIELD) {
         vec_push(p->arena, &operands, node->arg);
-        return operands;
+    } else if (node->kind == NODE_SCAN) {
+        Region *region = map_get(&p->regions, node);
+        region_fill(p, region);
+        for (int i = 0; i < region->outer.len; i++)
+            vec_push(p->arena, &operands, region->outer.data[i]);
+    } else {
+        operands = node_operands(p->arena, node);
     }
-    if (node->kind != NODE_SCAN) return node_operands(p->arena, node);
-    Region *region = map_get(&p->regions, node);
-    region_fill(p, region);
-    for (int i = 0; i < region->outer.len; i++)
-        vec_push(p->arena, &operands, region->outer.data[i]);
+    const Nodes *before = p->before ? map_get(p->before, node) : NULL;
+    for (int i = 0; before && i < before->len; i++)
+        vec_push(p->arena, &operands, before->data[i]);
     return operands;
 }
 
@@ -306,9 +311,9 @@ static void region_fill(Planner *p, Region *region)
     nodes_sort(&region->outer);
 }
 
-Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots)
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before)
 {
-    Planner p = {arena, map_new(arena), map_new(arena)};
+    Planner p = {arena, map_new(arena), map_new(arena), before};
     Nodes all = graph_reach(arena, roots, n_roots);
     for (int i = 0; i < all.len; i++) {
         const Node *node = all.data[i];

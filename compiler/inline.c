@@ -3,26 +3,30 @@
  * A map (a comprehension without reduction) that is read once per element, or that is cheap and read only a few
  * times, is written into its readers' bodies: it is never stored. Work that a reduction would repeat for every
  * output point, or a loop at every step, stays a tensor of its own (a matrix product reads its operands many
- * times), and so does what a subscript may leave: there the map must not be evaluated. Readers are looked at first, so that how often a
- * map is evaluated is known through the readers that are themselves moved. */
+ * times), and so does what a subscript may leave: there the map must not be evaluated. Work that is needed only
+ * where a condition holds does not move to where it would be done always. Readers are looked at first, so that
+ * how often a map is evaluated is known through the readers that are themselves moved. */
 #include "kernel.h"
 
 #include <assert.h>
 
-enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4 };
+enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4, LITTLE = 1000 /* operations */ };
 
 /* How a node is read by what stays a tensor, through what is moved. */
 typedef struct Reading {
     double reads;     /* loads of it, in all */
     bool repeated;    /* by a reduction that reads an element many times */
     bool fixed;       /* by something that needs it stored */
+    bool skipped;     /* a reader's place is in use where the node is not needed */
     bool moved;       /* decided: written into its readers */
+    const When *place; /* what holds wherever it is evaluated, if it is moved; NULL: not read yet */
 } Reading;
 
 typedef struct Inline {
     Lowered *l;
     Arena *scratch;
     Map readings; /* from Node to Reading */
+    Demand *demand;
 } Inline;
 
 static Reading *reading_of(Inline *in, const Node *node)
@@ -110,12 +114,20 @@ static bool load_allows(const Scalar *load, const Node *reader)
     return true;
 }
 
+/* Notes the place of a reader, which a node would be evaluated at. */
+static void place_note(Inline *in, Reading *r, const Node *node, const When *place)
+{
+    r->place = r->place ? when_common(in->demand, r->place, place) : place;
+    if (!when_within(demand_when(in->demand, node), place)) r->skipped = true;
+}
+
 static void load_note(void *data, const Scalar *s)
 {
     Reader *reader = data;
     if (s->kind != SCALAR_LOAD) return;
     const Node *node = reader->node;
     Reading *r = reading_of(reader->in, s->node), *own = reading_of(reader->in, node);
+    place_note(reader->in, r, s->node, own->moved ? own->place : demand_when(reader->in->demand, node));
     if (!load_allows(s, node)) r->fixed = true;
     double again = loops_trips(node->free, s->node->free);
     if (own->moved) {
@@ -164,8 +176,8 @@ static bool worth_moving(const Node *node, const Reading *r)
     if (!node_is_map(node) || r->fixed) return false;
     int cost = body_cost(node->body);
     if (cost == 0) return true; /* other subscripts only */
-    if (r->repeated) return false;
     double elements = (double)node_max_elements(node);
+    if (r->repeated || (r->skipped && cost > CHEAP && cost * elements > LITTLE)) return false;
     if (r->reads <= 1.5 * elements) return true;
     return cost <= CHEAP && r->reads <= FEW * elements;
 }
@@ -219,6 +231,7 @@ void pass_inline(Lowered *l)
 {
     Arena *scratch = arena_new();
     Inline in = {.l = l, .scratch = scratch, .readings = map_new(scratch)};
+    in.demand = entry_demand(l, scratch);
     Nodes nodes = graph_reach(scratch, l->roots, l->n_roots);
     for (int i = 0; i < l->n_roots; i++)
         if (l->roots[i]) reading_of(&in, l->roots[i])->fixed = true;

@@ -176,6 +176,8 @@ const Scalar *scalar_convert(Graph *g, const Scalar *a, ElemType type);
 bool scalar_is_const(const Scalar *a, double value);
 /* Replaces iterator i by map[i] (NULL: stays); simultaneous. */
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map);
+/* The scalar where the truth value `known` has this value. */
+const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value);
 /* Rebuilds a bottom-up: every LOAD whose (already rebuilt) form is l becomes replace(data, l), or
  * stays where replace returns NULL. */
 const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
@@ -392,8 +394,9 @@ struct Region {
     Nodes results;       /* the FINALs and YIELDs wanted of the scan */
     VEC(Region *) inner; /* of the scans among the nodes, in order */
 };
-/* Everything that the roots need, by place. */
-Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
+/* Everything that the roots need, by place. `before`, or NULL: from Node to Nodes that come before it, beside
+ * its operands. */
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before);
 
 /* --- lift.c
  * ---------------------------------------------------------------------------------------------------

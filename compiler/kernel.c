@@ -14,6 +14,15 @@ static Stmt *stmt_new(Lowered *l, StmtKind kind)
     return s;
 }
 
+Kernel *kernel_new(Lowered *l, const char *name)
+{
+    Kernel *k = NEW(l->arena, Kernel);
+    k->name = name;
+    k->when = l->when;
+    vec_push(l->arena, &l->kernels, k);
+    return k;
+}
+
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span)
 {
     Stmt *s = stmt_new(l, STMT_LOOP);
@@ -146,7 +155,7 @@ Buffer *buffer_get(const Lowered *l, const Node *node)
 
 Stmt kernel_stmt(const Kernel *k)
 {
-    Stmt s = {.kind = STMT_IF, .body = k->body};
+    Stmt s = {.kind = STMT_IF, .body = k->body, .cond = k->when->reads};
     if (k->kind == KERNEL_BEGIN) s.extent = k->loop->extent;
     return s;
 }

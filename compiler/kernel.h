@@ -8,6 +8,7 @@
 #ifndef NND_KERNEL_H
 #define NND_KERNEL_H
 
+#include "demand.h"
 #include "options.h"
 #include "program.h"
 
@@ -124,6 +125,7 @@ typedef struct Kernel {
     Nodes nodes; /* what it computes, for comments */
     Name name;   /* a C identifier */
     int n_vars;  /* variables 0 .. n_vars - 1 are in use */
+    const When *when; /* it runs only where this holds; of a mark: the loop */
 } Kernel;
 
 /* One entry on its way to code. */
@@ -135,6 +137,8 @@ typedef struct Lowered {
     Entry *entry;
     const Node **roots; /* outputs, then values of updates */
     int n_roots;
+    Demand *demand;   /* of the graph as it is lowered */
+    const When *when; /* where what is being lowered is needed */
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
@@ -143,6 +147,8 @@ typedef struct Lowered {
 
 /* --- kernel.c: small helpers ------------------------------------------------------------------ */
 
+/* A new kernel, behind the others. */
+Kernel *kernel_new(Lowered *l, const char *name);
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
 Stmt *stmt_if(Lowered *l, const Scalar *cond);
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
@@ -166,7 +172,7 @@ static inline bool buffer_is_number(const Buffer *b)
 {
     return b->kind == BUFFER_RUN || b->kind == BUFFER_TIME;
 }
-/* A kernel as one statement: its body, or what a mark reads. */
+/* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */
 int kernels_loop_end(const Lowered *l, int begin);
@@ -185,6 +191,8 @@ void kernels_verify(const Lowered *l, const char *when);
 
 /* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
+/* What the entry needs where, of its graph as it is now. */
+Demand *entry_demand(const Lowered *l, Arena *arena);
 
 /* --- contract.c: sums of products ------------------------------------------------------------- */
 

@@ -28,11 +28,9 @@ static const Scalar *extent_scalar(Lowered *l, Extent e)
 
 Kernel *lower_kernel(Lowered *l, const Node *node)
 {
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, buffer_get(l, node)->name);
     vec_push(l->arena, &k->nodes, node);
     k->n_vars = node->n_iters > node->rank ? node->n_iters : node->rank;
-    k->name = buffer_get(l, node)->name;
-    vec_push(l->arena, &l->kernels, k);
     return k;
 }
 
@@ -384,11 +382,9 @@ void lower_node(Lowered *l, const Node *node)
 
 Block *lower_loops(Lowered *l, const Node *value, const char *name)
 {
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, arena_printf(l->arena, "copy_%s", name));
     vec_push(l->arena, &k->nodes, value);
     k->n_vars = value->rank;
-    k->name = arena_printf(l->arena, "copy_%s", name);
-    vec_push(l->arena, &l->kernels, k);
     return loops_add(l, &k->body, value->shape, 0, value->rank, LOOP_PARALLEL, value->span);
 }
 
@@ -469,6 +465,7 @@ static void updates_copy(Lowered *l)
     for (int k = 0; k < n; k++) {
         const Persistent *target = l->entry->updates.data[k].target;
         persist_buffer(l, target);
+        l->when = demand_when(l->demand, values[k]);
         if (values[k] != target->leaf) lower_copy(l, target->leaf, values[k]);
     }
 }
@@ -494,10 +491,21 @@ Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
     return l;
 }
 
+Demand *entry_demand(const Lowered *l, Arena *arena)
+{
+    const Node **olds = NEW_ARRAY(arena, const Node *, l->n_roots + 1);
+    for (int k = 0; k < l->entry->updates.len; k++)
+        olds[l->entry->outputs.len + k] = l->entry->updates.data[k].target->leaf;
+    return demand_find(l->g, arena, l->roots, olds, l->n_roots);
+}
+
 void pass_lower(Lowered *l)
 {
+    l->demand = entry_demand(l, l->arena);
+    l->when = when_always(l->demand);
     outputs_place(l);
-    lower_region(l, graph_regions(l->arena, l->roots, l->n_roots));
+    lower_region(l, graph_regions(l->arena, l->roots, l->n_roots, demand_before(l->demand)));
+    l->when = when_always(l->demand);
     outputs_copy(l);
     updates_copy(l);
 }

@@ -395,11 +395,10 @@ void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group)
     b.whole = !group->examples.size && group->examples.max % group->lanes == 0;
     for (int i = 0; i < group->sinks.len; i++)
         vec_push(l->arena, &b.sums, sums_new(&b, group->sinks.data[i]));
-    Kernel *k = b.kernel = NEW(l->arena, Kernel);
+    l->when = group->when;
+    Kernel *k = b.kernel = kernel_new(l, arena_printf(l->arena, "examples_%d", l->kernels.len));
     for (int i = 0; i < group->sinks.len; i++)
         vec_push(l->arena, &k->nodes, group->sinks.data[i]);
-    k->name = arena_printf(l->arena, "examples_%d", l->kernels.len);
-    vec_push(l->arena, &l->kernels, k);
     Stmt *chunk = stmt_loop(l, CHUNK, b.chunks > 1 ? LOOP_THREADS : LOOP_SEQUENTIAL,
                             extent_fixed(b.chunks), NO_SPAN);
     block_add(l, &k->body, chunk);

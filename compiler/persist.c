@@ -314,10 +314,13 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     bool outer = f->in_fit;
+    const Scalar *taken = e->taken; /* it is there in any case */
     f->in_fit = true;
+    e->taken = NULL;
     Value v = s->indices.len ? eval_index_def(e, f, &s->indices, s->values.data[0])
                              : eval_expr(e, f, s->values.data[0]);
     f->in_fit = outer;
+    e->taken = taken;
     if (v.kind == VALUE_ERROR || !value_convert(e, &v, TYPE_REAL, s->span)) {
         bind_failed(e, f, name);
         return;

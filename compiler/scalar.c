@@ -302,10 +302,12 @@ typedef struct Rebuild {
     int n_map;
     const Scalar *(*replace)(void *data, const Scalar *load);
     void *data;
+    const Scalar *known, *value; /* known becomes value */
 } Rebuild;
 
 static const Scalar *rebuild(Rebuild *r, const Scalar *a)
 {
+    if (a == r->known) return r->value;
     if (r->map && !a->iters) return a;
     if (a->kind == SCALAR_CONST) return a;
     if (a->kind == SCALAR_ITER)
@@ -345,6 +347,16 @@ const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
     Arena *scratch = arena_new();
     Rebuild r = {
         .g = g, .arena = scratch, .done = map_new(scratch), .replace = replace, .data = data};
+    const Scalar *result = rebuild(&r, a);
+    arena_free(scratch);
+    return result;
+}
+
+const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value)
+{
+    Arena *scratch = arena_new();
+    Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .known = known,
+                 .value = scalar_bool(g, value)};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
     return result;

@@ -235,12 +235,10 @@ static void chunks_sum(Tiling *t)
 {
     Lowered *l = t->l;
     const Node *node = t->x.node;
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, t->kernel->name);
     k->nodes = t->kernel->nodes;
-    k->name = t->kernel->name;
     k->n_vars = t->kernel->n_vars;
     t->kernel->name = arena_printf(l->arena, "%s_parts", k->name);
-    vec_push(l->arena, &l->kernels, k);
     const Scalar *subs[MAX_RANK];
     int n = subs_fill(t, subs);
     Block *body = &k->body;
