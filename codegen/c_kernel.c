@@ -6,39 +6,37 @@
 #include "c_text.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 /* --- names that stop to hold ------------------------------------------------------------------ */
 
 typedef struct ReadsAny {
     CKernel *k;
-    const Nodes *writes;
+    const Uses *uses;
     bool found;
 } ReadsAny;
 
 static void reads_any(void *data, const Scalar *s)
 {
     ReadsAny *r = data;
-    if (s->kind != SCALAR_LOAD) return;
-    const Buffer *b = buffer_get(r->k->l, s->node);
-    for (int i = 0; i < r->writes->len; i++)
-        if (buffer_get(r->k->l, r->writes->data[i]) == b) r->found = true;
+    if (s->kind == SCALAR_LOAD && uses_write(r->uses, buffer_get(r->k->l, s->node)))
+        r->found = true;
 }
 
-static bool scalar_reads(CKernel *k, const Scalar *s, const Nodes *writes)
+/* Whether a value reads what is written. */
+static bool scalar_reads(CKernel *k, const Scalar *s, const Uses *uses)
 {
-    ReadsAny r = {k, writes, false};
+    ReadsAny r = {k, uses, false};
     scalar_visit(s, reads_any, &r);
     return r.found;
 }
 
 /* Forgets the names of values that read what is written. */
-static void names_forget(CKernel *k, const Nodes *writes)
+static void names_forget(CKernel *k, const Uses *uses)
 {
-    int kept = 0;
     for (int i = 0; i < k->named.len; i++)
-        if (!k->named.data[i].scalar || !scalar_reads(k, k->named.data[i].scalar, writes))
-            k->named.data[kept++] = k->named.data[i];
-    k->named.len = kept;
+        if (k->named.data[i].scalar && scalar_reads(k, k->named.data[i].scalar, uses))
+            k->named.data[i].scalar = NULL;
 }
 
 /* --- hoisting --------------------------------------------------------------------------------- */
@@ -46,7 +44,7 @@ static void names_forget(CKernel *k, const Nodes *writes)
 typedef struct Hoist {
     CKernel *k;
     uint64_t inner; /* variables bound in the loop */
-    Nodes writes;   /* in the loop */
+    Uses uses;      /* in the loop */
     bool sure;      /* the statement at hand is reached */
     Map seen;
     Scalars found;
@@ -67,7 +65,7 @@ static void hoist_scalar(Hoist *h, const Scalar *s)
     if (map_get(&h->seen, s)) return;
     map_put(&h->seen, s, h);
     bool fixed = !(s->iters & h->inner) && worth_hoisting(h, s) &&
-                 !scalar_reads(h->k, s, &h->writes) && (h->sure || !c_unsafe(h->k, s));
+                 !scalar_reads(h->k, s, &h->uses) && (h->sure || !c_unsafe(h->k, s));
     if (fixed) {
         vec_push(h->k->arena, &h->found, s);
         return;
@@ -121,10 +119,10 @@ static void bound_vars(void *data, Stmt *s)
 }
 
 /* Names, in front of a loop, what is the same in all its iterations. */
-static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
+static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
 {
     Hoist h = {
-        .k = k, .inner = (uint64_t)1 << loop->var, .writes = *writes, .seen = map_new(k->arena)};
+        .k = k, .inner = (uint64_t)1 << loop->var, .uses = *uses, .seen = map_new(k->arena)};
     h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
     block_visit(&loop->body, bound_vars, &h.inner);
     Extent old = range_set(k, loop->var, loop->extent);
@@ -144,7 +142,7 @@ static void print_scope(CKernel *k, const Block *block)
 {
     int scope = k->named.len, names = k->taken.len;
     print_block(k, block);
-    if (k->named.len > scope) k->named.len = scope;
+    k->named.len = scope;
     k->taken.len = names;
 }
 
@@ -196,9 +194,8 @@ static bool loop_is_vector(CKernel *k, Stmt *s)
 
 static void print_loop(CKernel *k, Stmt *s)
 {
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(k->l, s, &reads, &writes);
-    names_forget(k, &writes);
+    Uses uses = stmt_uses(k->l, s);
+    names_forget(k, &uses);
     int scope = k->named.len;
     Scalars bounds = {0};
     if (s->extent.size) vec_push(k->arena, &bounds, s->extent.size);
@@ -207,7 +204,7 @@ static void print_loop(CKernel *k, Stmt *s)
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
     int names = k->taken.len; /* bounds are declared around the loop */
-    hoist(k, s, &writes);
+    hoist(k, s, &uses);
     const char *var = k->var_name[s->var];
     Extent outer = range_set(k, s->var, s->extent);
     if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
@@ -220,14 +217,13 @@ static void print_loop(CKernel *k, Stmt *s)
     print_scope(k, &s->body);
     out_close(k->out, "}");
     range_set(k, s->var, outer);
-    if (k->named.len > scope) k->named.len = scope;
+    k->named.len = scope;
     k->taken.len = names;
 }
 
 static void print_if(CKernel *k, Stmt *s)
 {
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(k->l, s, &reads, &writes);
+    Uses uses = stmt_uses(k->l, s);
     c_count(k, &s->cond, 1);
     Text cond = c_value(k, s->cond);
     out_open(k->out, "if (%s) {", cond.s);
@@ -236,7 +232,7 @@ static void print_if(CKernel *k, Stmt *s)
     print_scope(k, &s->body);
     k->lazy = lazy;
     out_close(k->out, "}");
-    names_forget(k, &writes);
+    names_forget(k, &uses);
 }
 
 /* "x = value", "x += term" or "x = value" with a choice. */
@@ -295,19 +291,20 @@ static void print_store(CKernel *k, const Block *block, int at)
         all[i] = s->subs[i];
     all[s->n_subs] = s->value;
     c_count(k, all, s->n_subs + 1);
-    Nodes writes = {0};
-    vec_push(k->arena, &writes, s->target);
+    Use target = {.buffer = buffer_get(k->l, s->target), .written = true};
+    Uses uses = {0};
+    vec_push(k->arena, &uses, target);
     if (b->kind != BUFFER_LOCAL && read_later(block, at + 1, self)) {
         const char *name = c_bind(k, s->value, NULL);
         out_line(k->out, "%s = %s;", c_place(k, s->target, s->subs).s, name);
-        names_forget(k, &writes);
+        names_forget(k, &uses);
         Named n = {self, name};
         vec_push(k->arena, &k->named, n);
         return;
     }
     const char *place = c_place(k, s->target, s->subs).s;
     print_assignment(k, place, self, s->value);
-    names_forget(k, &writes);
+    names_forget(k, &uses);
 }
 
 typedef struct CountStores {
@@ -369,10 +366,9 @@ static void print_gemm(CKernel *k, Stmt *s)
 
 static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, Tile *t))
 {
-    Nodes reads = {0}, writes = {0};
     print(k, s->tile);
-    stmt_accesses(k->l, s, &reads, &writes);
-    names_forget(k, &writes);
+    Uses uses = stmt_uses(k->l, s);
+    names_forget(k, &uses);
 }
 
 static void print_block(CKernel *k, const Block *block)
@@ -392,25 +388,26 @@ static void print_block(CKernel *k, const Block *block)
 
 /* --- the function ----------------------------------------------------------------------------- */
 
+static int by_index(const void *a, const void *b)
+{
+    int x = ((const Use *)a)->buffer->index, y = ((const Use *)b)->buffer->index;
+    return (x > y) - (x < y);
+}
+
 static void parameters_collect(CKernel *k, CFunction *f)
 {
-    Nodes reads = {0}, writes = {0};
     Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
-    stmt_accesses(k->l, &all, &reads, &writes);
-    for (int i = 0; i < k->l->buffers.len; i++) {
-        Buffer *b = k->l->buffers.data[i];
-        bool read = false, written = false;
-        for (int n = 0; n < reads.len; n++)
-            read = read || buffer_get(k->l, reads.data[n]) == b;
-        for (int n = 0; n < writes.len; n++)
-            written = written || buffer_get(k->l, writes.data[n]) == b;
-        if (!(read || written) || b->kind == BUFFER_LOCAL) continue;
+    Uses uses = stmt_uses(k->l, &all);
+    if (uses.len) qsort(uses.data, (size_t)uses.len, sizeof *uses.data, by_index);
+    for (int i = 0; i < uses.len; i++) {
+        Buffer *b = uses.data[i].buffer;
+        if (b->kind == BUFFER_LOCAL) continue;
         if (b->kind == BUFFER_CONST) { /* a table of the file */
             vec_push(k->arena, &k->taken, b->name);
             map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
             continue;
         }
-        CParameter p = {.buffer = b, .written = written, .type = c_type(k, b->type)};
+        CParameter p = {.buffer = b, .written = uses.data[i].written, .type = c_type(k, b->type)};
         p.name = c_name(k, k->anonymous ? "tensor" : b->name);
         map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
         vec_push(k->arena, &f->parameters, p);

@@ -18,6 +18,8 @@ struct CProgram {
     Arena *arena;
     VEC(Lowered *) entries;
     VEC(Member) members;
+    Map member_of; /* from a key to 1 + the number of its member */
+    Names names;   /* of the members */
     int64_t arena_size;
     Map kernels; /* from a kernel's text without names to the function that was printed for it */
 };
@@ -32,25 +34,8 @@ const char *c_element_type(const Options *options, ElemType type)
 
 static const Member *member_find(const CProgram *c, const void *key)
 {
-    for (int i = 0; i < c->members.len; i++)
-        if (c->members.data[i].key == key) return &c->members.data[i];
-    return NULL;
-}
-
-static const char *member_name(CProgram *c, const char *wanted)
-{
-    const char *base = identifier_of(c->arena, wanted), *name = base;
-    for (int n = 2;; n++) {
-        bool taken = false;
-        for (int i = 0; i < c->members.len; i++)
-            taken = taken || strcmp(c->members.data[i].name, name) == 0;
-        static const char *const fixed[] = {"batch", "total", "offset", "step",
-                                            "epoch", "seed",  "fault",  "arena"};
-        for (int i = 0; i < 8; i++)
-            taken = taken || strcmp(fixed[i], name) == 0;
-        if (!taken) return name;
-        name = arena_printf(c->arena, "%s_%d", base, n);
-    }
+    intptr_t place = (intptr_t)map_get(&c->member_of, key);
+    return place ? &c->members.data[place - 1] : NULL;
 }
 
 /* "[784, 512]", "[batch <= 128, 10]", "" for a number. */
@@ -69,10 +54,11 @@ static void member_add(CProgram *c, const void *key, const char *wanted, const N
 {
     if (member_find(c, key)) return;
     int64_t n = node_max_elements(node);
-    Member m = {.key = key, .name = member_name(c, wanted),
+    Member m = {.key = key, .name = names_fresh(&c->names, identifier_of(c->arena, wanted)),
                 .type = c_element_type(c->options, node->type),
                 .elements = pointer ? 0 : n > 0 ? n : 1, .comment = shape_text(c, node)};
     vec_push(c->arena, &c->members, m);
+    map_put(&c->member_of, key, (void *)(intptr_t)c->members.len);
 }
 
 static void members_of_entry(CProgram *c, const Lowered *l)
@@ -96,6 +82,12 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     c->options = options;
     c->arena = arena;
     c->kernels = map_new(arena);
+    c->member_of = map_new(arena);
+    c->names = names_new(program->context, arena);
+    static const char *const fixed[] = {"batch", "total", "offset", "step",
+                                        "epoch", "seed",  "fault",  "arena"};
+    for (int i = 0; i < 8; i++)
+        names_take(&c->names, fixed[i]);
     for (int i = 0; i < program->persistents.len; i++) {
         const Persistent *p = program->persistents.data[i];
         member_add(c, p, p->path, p->leaf, false);
@@ -328,28 +320,28 @@ static const char *struct_name(CProgram *c, const Lowered *l)
 typedef struct EntryText {
     CProgram *c;
     Lowered *l;
+    const char *self; /* the struct */
 } EntryText;
 
 /* What an entry's function calls a buffer. */
 static const char *entry_buffer(void *data, const Buffer *b)
 {
-    CProgram *c = ((EntryText *)data)->c;
-    const Lowered *l = ((EntryText *)data)->l;
-    const char *self = struct_name(c, l);
+    const EntryText *t = data;
+    CProgram *c = t->c;
     const void *key = b->node;
     switch (b->kind) {
-    case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", self, b->name);
+    case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", t->self, b->name);
     case BUFFER_TIME:
     case BUFFER_CONST:
     case BUFFER_ARENA: return b->name;
     case BUFFER_PERSIST: key = b->node->leaf->persistent; break;
-    case BUFFER_OUTPUT: key = &l->entry->outputs.data[b->output]; break;
+    case BUFFER_OUTPUT: key = &t->l->entry->outputs.data[b->output]; break;
     case BUFFER_DATA:
     case BUFFER_LOCAL: break;
     }
     const Member *m = member_find(c, key);
     assert(m);
-    return arena_printf(c->arena, "%s->%s", self, m->name);
+    return arena_printf(c->arena, "%s->%s", t->self, m->name);
 }
 
 static const char *argument(EntryText *t, const CParameter *p)
@@ -358,18 +350,20 @@ static const char *argument(EntryText *t, const CParameter *p)
     if (p->site) /* a number of its own for each call */
         return arena_printf(t->c->arena, "UINT64_C(0x%016llx)", (unsigned long long)p->site->site);
     return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
-                        struct_name(t->c, t->l));
+                        t->self);
 }
 
 /* The memory plan, as pointers into the arena. */
-static void print_plan(Out *out, CProgram *c, const Lowered *l)
+static void print_plan(Out *out, const EntryText *t)
 {
+    CProgram *c = t->c;
+    const Lowered *l = t->l;
     for (int i = 0; i < l->buffers.len; i++) {
         const Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || b->offset < 0) continue;
         const char *type = c_element_type(c->options, b->type);
         out_line(out, "%s *const %s = (%s *)(void *)(%s->arena + %lld); /* %s */", type,
-                 b->name, type, struct_name(c, l), (long long)b->offset, shape_text(c, b->node));
+                 b->name, type, t->self, (long long)b->offset, shape_text(c, b->node));
     }
 }
 
@@ -415,7 +409,7 @@ static void print_call(Out *out, EntryText *t, const CFunction *f)
         str_printf(&args, "%s%s", p ? ", " : "", argument(t, &f->parameters.data[p]));
     out_line(out, "%s(%s);", f->name, str_text(&args));
     /* What was computed for a subscript outside must not reach parameters. */
-    if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", struct_name(t->c, t->l));
+    if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", t->self);
 }
 
 /* The head or the end of a loop around kernels. */
@@ -441,17 +435,17 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     assert(l);
     for (int i = 0; i < l->buffers.len; i++)
         if (l->buffers.data[i]->kind == BUFFER_CONST) print_table(out, c, l->buffers.data[i]);
-    EntryText t = {c, l};
+    EntryText t = {c, l, struct_name(c, l)};
     VEC(CFunction *) functions = {0}; /* of a mark: NULL */
     Map names = tensor_names(c, l);
     for (int i = 0; i < l->kernels.len; i++) {
         bool work = l->kernels.data[i]->kind == KERNEL_WORK;
         vec_push(c->arena, &functions, work ? entry_kernel(out, &t, i, &names) : NULL);
     }
-    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, struct_name(c, l));
+    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, t.self);
     out_open(out, "{");
-    print_plan(out, c, l);
-    if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
+    print_plan(out, &t);
+    if (functions.len == 0) out_line(out, "(void)%s;", t.self);
     for (int i = 0; i < functions.len; i++) {
         if (functions.data[i])
             print_call(out, &t, functions.data[i]);

@@ -35,7 +35,16 @@ typedef struct Buffer {
     int64_t offset;   /* ARENA: in bytes */
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
+    int use;          /* its place in the Uses at hand */
 } Buffer;
+
+/* The buffers that a part of a program reads and writes, each once. */
+typedef struct Use {
+    Buffer *buffer;
+    const Node *node; /* as which it is used; NULL: as several, views of each other */
+    bool read, written;
+} Use;
+typedef VEC(Use) Uses;
 
 /* --- statements ------------------------------------------------------------------------------- */
 
@@ -138,6 +147,7 @@ typedef struct Lowered {
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
+    Names names;        /* of all buffers but local ones */
     int64_t arena_size; /* bytes */
 } Lowered;
 
@@ -176,8 +186,12 @@ double loops_trips(const LoopSet *inner, const LoopSet *outer);
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */
 void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
-/* All nodes that the loads of a statement and of what is in it read (read), and that it writes. */
-void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes);
+/* Of a statement and of what is in it. */
+Uses stmt_uses(Lowered *l, Stmt *stmt);
+bool uses_write(const Uses *uses, const Buffer *b);
+void uses_add(Lowered *l, Uses *uses, const Uses *more);
+/* Whether two parts of a program must keep their order. */
+bool uses_conflict(const Uses *a, const Uses *b);
 /* What the trees must obey; `when` names the pass for the message. */
 void kernels_verify(const Lowered *l, const char *when);
 

@@ -331,7 +331,8 @@ static const Scalar *rebuild(Rebuild *r, const Scalar *a)
 
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .map = map, .n_map = n_map};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
@@ -342,7 +343,8 @@ const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
                                    const Scalar *(*replace)(void *data, const Scalar *load),
                                    void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {
         .g = g, .arena = scratch, .done = map_new(scratch), .replace = replace, .data = data};
     const Scalar *result = rebuild(&r, a);
@@ -370,7 +372,8 @@ static void visit(const Scalar *a, Map *seen, void (*f)(void *data, const Scalar
 
 void scalar_visit(const Scalar *a, void (*f)(void *data, const Scalar *s), void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Map seen = map_new(scratch);
     visit(a, &seen, f, data);
     arena_free(scratch);
