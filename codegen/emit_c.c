@@ -19,7 +19,7 @@ struct CProgram {
     VEC(Lowered *) entries;
     VEC(Member) members;
     Map member_of; /* from a key to 1 + the number of its member */
-    Names names;   /* of the members */
+    NameSet names;   /* of the members */
     int64_t arena_size;
     Map kernels; /* from a kernel's text without names to the function that was printed for it */
 };

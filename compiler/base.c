@@ -304,23 +304,23 @@ Name name_printf(Context *context, const char *format, ...)
     return name_of(context, text);
 }
 
-Names names_new(Context *context, Arena *arena)
+NameSet names_new(Context *context, Arena *arena)
 {
-    return (Names){context, map_new(arena)};
+    return (NameSet){context, map_new(arena)};
 }
 
-static void names_number(Names *names, Name name, intptr_t next)
+static void names_number(NameSet *names, Name name, intptr_t next)
 {
     map_put(&names->next, name, (void *)next);
 }
 
-void names_take(Names *names, const char *text)
+void names_take(NameSet *names, const char *text)
 {
     Name name = name_of(names->context, text);
     if (!map_get(&names->next, name)) names_number(names, name, 2);
 }
 
-Name names_fresh(Names *names, const char *wanted)
+Name names_fresh(NameSet *names, const char *wanted)
 {
     Name base = name_of(names->context, wanted), name = base;
     intptr_t n = (intptr_t)map_get(&names->next, base);

@@ -84,15 +84,15 @@ void map_put(Map *map, const void *key, void *value);
 
 /* --- identifiers of which each is given once --------------------------------------------------- */
 
-typedef struct Names {
+typedef struct NameSet {
     Context *context;
     Map next; /* from a Name that is taken to the number with which its next variant may be free */
-} Names;
+} NameSet;
 
-Names names_new(Context *context, Arena *arena);
-void names_take(Names *names, const char *text);
+NameSet names_new(Context *context, Arena *arena);
+void names_take(NameSet *names, const char *text);
 /* `wanted`, or the first of wanted_2, wanted_3, ... that is free; takes it. */
-Name names_fresh(Names *names, const char *wanted);
+Name names_fresh(NameSet *names, const char *wanted);
 
 /* --- string builder --------------------------------------------------------------------------- */
 

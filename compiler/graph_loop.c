@@ -72,7 +72,8 @@ const LoopSet *loops_union(Graph *g, const LoopSet *a, const LoopSet *b)
 {
     if (a == b || !b) return a;
     if (!a) return b;
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     const Loop **both = NEW_ARRAY(scratch, const Loop *, a->n + b->n);
     int n = 0;
     for (int i = 0, j = 0; i < a->n || j < b->n;) {
@@ -88,7 +89,8 @@ const LoopSet *loops_union(Graph *g, const LoopSet *a, const LoopSet *b)
 const LoopSet *loops_without(Graph *g, const LoopSet *set, const Loop *loop)
 {
     if (!loops_have(set, loop)) return set;
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     const Loop **rest = NEW_ARRAY(scratch, const Loop *, set->n);
     int n = 0;
     for (int i = 0; i < set->n; i++)
@@ -206,6 +208,8 @@ typedef struct Planner {
     Arena *arena;
     Map regions; /* from scans to their Regions */
     Map filled;  /* Regions that are complete */
+    bool (*end)(void *data, const Node *node); /* what nodes need for which it holds is left out */
+    void *data;
 } Planner;
 
 static void region_fill(Planner *p, Region *region);
@@ -214,11 +218,12 @@ static void region_fill(Planner *p, Region *region);
 static Nodes outer_operands(Planner *p, const Node *node)
 {
     Nodes operands = {0};
+    if (p->end && p->end(p->data, node)) return operands;
     if (node->kind == NODE_FINAL || node->kind == NODE_YIELD) {
         vec_push(p->arena, &operands, node->arg);
         return operands;
     }
-    if (node->kind != NODE_SCAN) return node_operands(p->arena, node);
+    if (node->kind != NODE_SCAN) return node->operands;
     Region *region = map_get(&p->regions, node);
     region_fill(p, region);
     for (int i = 0; i < region->outer.len; i++)
@@ -296,8 +301,7 @@ static void region_fill(Planner *p, Region *region)
     for (int i = 0; i < region->results.len; i++)
         if (region->results.data[i]->value)
             vec_push(p->arena, &roots, region->results.data[i]->value);
-    Node sized = {.iters = &scan->loop->extent, .n_iters = 1};
-    before = node_operands(p->arena, &sized);
+    before = extent_operands(p->arena, scan->loop->extent);
     for (int k = 0; k < scan->n_carries; k++)
         vec_push(p->arena, &before, scan->carries[k].init);
     for (int i = 0; i < before.len; i++)
@@ -308,8 +312,14 @@ static void region_fill(Planner *p, Region *region)
 
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots)
 {
-    Planner p = {arena, map_new(arena), map_new(arena)};
-    Nodes all = graph_reach(arena, roots, n_roots);
+    return graph_regions_to(arena, roots, n_roots, NULL, NULL);
+}
+
+Region *graph_regions_to(Arena *arena, const Node *const *roots, int n_roots,
+                         bool (*end)(void *data, const Node *node), void *data)
+{
+    Planner p = {arena, map_new(arena), map_new(arena), end, data};
+    Nodes all = graph_reach_to(arena, roots, n_roots, end, data);
     for (int i = 0; i < all.len; i++) {
         const Node *node = all.data[i];
         if (node->kind == NODE_SCAN) {

@@ -147,7 +147,7 @@ typedef struct Lowered {
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
-    Names names;        /* of all buffers but local ones */
+    NameSet names;        /* of all buffers but local ones */
     int64_t arena_size; /* bytes */
 } Lowered;
 
