@@ -143,7 +143,7 @@ static void print_scope(CKernel *k, const Block *block)
     int scope = k->named.len, names = k->taken.len;
     print_block(k, block);
     k->named.len = scope;
-    k->taken.len = names;
+    c_scope_end(k, names);
 }
 
 /* The loop's bounds; those that are not numbers get names. */
@@ -218,7 +218,7 @@ static void print_loop(CKernel *k, Stmt *s)
     out_close(k->out, "}");
     range_set(k, s->var, outer);
     k->named.len = scope;
-    k->taken.len = names;
+    c_scope_end(k, names);
 }
 
 static void print_if(CKernel *k, Stmt *s)
@@ -298,8 +298,7 @@ static void print_store(CKernel *k, const Block *block, int at)
         const char *name = c_bind(k, s->value, NULL);
         out_line(k->out, "%s = %s;", c_place(k, s->target, s->subs).s, name);
         names_forget(k, &uses);
-        Named n = {self, name};
-        vec_push(k->arena, &k->named, n);
+        c_let(k, self, name);
         return;
     }
     const char *place = c_place(k, s->target, s->subs).s;
@@ -403,7 +402,7 @@ static void parameters_collect(CKernel *k, CFunction *f)
         Buffer *b = uses.data[i].buffer;
         if (b->kind == BUFFER_LOCAL) continue;
         if (b->kind == BUFFER_CONST) { /* a table of the file */
-            vec_push(k->arena, &k->taken, b->name);
+            c_take(k, b->name);
             map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
             continue;
         }
@@ -414,13 +413,6 @@ static void parameters_collect(CKernel *k, CFunction *f)
     }
 }
 
-static bool name_free(const CKernel *k, const char *name)
-{
-    for (int i = 0; i < k->taken.len; i++)
-        if (strcmp(k->taken.data[i], name) == 0) return false;
-    return true;
-}
-
 /* The first six are called as in formulas (print.c), the others by letters that are free. */
 static void variables_name(CKernel *k)
 {
@@ -428,9 +420,9 @@ static void variables_name(CKernel *k)
     int letter = 6;
     for (int v = 0; v < k->kernel->n_vars; v++) {
         const char *name = v < 6 ? arena_printf(k->arena, "%c", letters[v]) : "";
-        while ((!*name || !name_free(k, name)) && letters[letter])
+        while ((!*name || c_taken(k, name)) && letters[letter])
             name = arena_printf(k->arena, "%c", letters[letter++]);
-        if (!*name || !name_free(k, name)) name = arena_printf(k->arena, "i%d", v);
+        if (!*name || c_taken(k, name)) name = arena_printf(k->arena, "i%d", v);
         k->var_name[v] = c_name(k, name);
     }
 }
@@ -454,6 +446,9 @@ static CKernel kernel_text(Out *out, Lowered *l)
                  .buffer_name = map_new(l->arena),
                  .buffer_used = map_new(l->arena),
                  .uses = map_new(l->arena),
+                 .taken_at = map_new(l->arena),
+                 .variant_at = map_new(l->arena),
+                 .named_at = map_new(l->arena),
                  .unsafe = map_new(l->arena)};
     for (int i = 0; i < MAX_ITERS; i++)
         k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
@@ -515,7 +510,7 @@ const char *c_outer_extent(Out *out, Lowered *l, Extent e,
     for (int i = 0; i < l->buffers.len; i++) {
         Buffer *b = l->buffers.data[i];
         if (b->kind == BUFFER_LOCAL) continue;
-        vec_push(k.arena, &k.taken, b->name);
+        c_take(&k, b->name);
         map_put(&k.buffer_name, b, (void *)(uintptr_t)name(data, b));
     }
     if (e.size) c_count(&k, &e.size, 1);

@@ -27,6 +27,13 @@ typedef struct Site {
     const char *name;
 } Site;
 
+/* An identifier in use: variant `number` of its base, "acc3" of "acc". */
+typedef struct Taken {
+    Name name, base;
+    int number;
+    int last; /* 1 + the place of the base's variant before; 0: none */
+} Taken;
+
 typedef struct CKernel {
     Lowered *l;
     const Kernel *kernel;
@@ -35,10 +42,12 @@ typedef struct CKernel {
     bool f64;
     const char *var_name[MAX_ITERS];
     Extent var_extent[MAX_ITERS];
-    VEC(const char *) taken; /* identifiers in use */
+    VEC(Taken) taken;        /* identifiers in use, inner scopes last */
+    Map taken_at, variant_at; /* from a name, from a base to 1 + the place of the (last) one, while it holds */
     Map buffer_name;         /* from Buffer to its identifier here */
     Map buffer_used;         /* the buffers that stand in the text */
-    VEC(Named) named;        /* in scope */
+    VEC(Named) named;        /* in scope, inner ones last; scalar NULL: the name holds no longer */
+    Map named_at;            /* from a Scalar to 1 + its place there, while it holds */
     Map uses;                /* of the statement at hand: from Scalar to how often */
     Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
     int n_temps;
@@ -53,6 +62,11 @@ typedef struct CKernel {
 const char *c_type(const CKernel *k, ElemType type);
 /* An identifier like `wanted` that is not in use yet. */
 const char *c_name(CKernel *k, const char *wanted);
+/* Whether it is in use; takes it. */
+bool c_taken(const CKernel *k, const char *name);
+void c_take(CKernel *k, const char *name);
+/* Frees all but the first `names` identifiers. */
+void c_scope_end(CKernel *k, int names);
 /* The value as a C expression; may first print declarations of temporaries. */
 Text c_value(CKernel *k, const Scalar *s);
 /* An int as an expression of type long or int, for subscripts and bounds. */
@@ -76,6 +90,8 @@ bool c_unsafe(CKernel *k, const Scalar *s);
 
 /* The text, in parentheses if it holds together less than `needed`. */
 const char *c_wrap(CKernel *k, Text t, int needed);
+/* From here on, in this scope, the variable holds the scalar's value. */
+void c_let(CKernel *k, const Scalar *s, const char *name);
 /* The name of the variable that holds a scalar's value, or NULL. */
 const char *c_named(const CKernel *k, const Scalar *s);
 /* Whether the statement at hand uses it more than once. */

@@ -87,8 +87,7 @@ static uint32_t leaf_hash(uint32_t h, const Leaf *leaf, int64_t count)
 {
     h = hash_mix(h, (uint64_t)leaf->kind);
     h = hash_mix(h, leaf->loop ? leaf->loop->id * 64u + (uint32_t)leaf->number : 0);
-    for (const char *c = leaf->name ? leaf->name : ""; *c; c++)
-        h = hash_mix(h, (uint64_t)(unsigned char)*c);
+    h = hash_mix(h, (uintptr_t)leaf->name); /* not its text: local variables have names of their own */
     for (int64_t i = 0; leaf->kind == LEAF_CONST && i < count && i < 64; i++) {
         uint64_t bits;
         memcpy(&bits, &leaf->values[i], sizeof bits);
