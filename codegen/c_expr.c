@@ -465,8 +465,7 @@ static Text choice_text(CKernel *k, const Scalar *s)
     return atom(name);
 }
 
-/* The parameter that holds a draw's site. */
-static const char *site_text(CKernel *k, uint64_t site)
+const char *c_site(CKernel *k, uint64_t site)
 {
     for (int i = 0; i < k->sites.len; i++)
         if (k->sites.data[i].site == site) return k->sites.data[i].name;
@@ -481,7 +480,7 @@ static Text draw_text(CKernel *k, const Scalar *s)
     Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
     return atom(arena_printf(
         k->arena, "%s%s(seed, %s, (uint32_t)%s, (uint32_t)%s)",
-        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", site_text(k, s->site),
+        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", c_site(k, s->site),
         c_wrap(k, run, PREC_UNARY), c_wrap(k, place, PREC_UNARY)));
 }
 

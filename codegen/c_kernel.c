@@ -97,6 +97,7 @@ static void hoist_block(Hoist *h, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         bool sure = h->sure;
+        if (s->kind == STMT_PART) continue;
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
@@ -118,6 +119,22 @@ static void bound_vars(void *data, Stmt *s)
     if (s->kind == STMT_LOOP) *(uint64_t *)data |= (uint64_t)1 << s->var;
 }
 
+/* The variables that tiles bind themselves. */
+static void tile_vars(void *data, Stmt *s)
+{
+    if (s->tile) *(uint64_t *)data |= (uint64_t)1 << s->tile->row | (uint64_t)1 << s->tile->lane;
+}
+
+static void scalar_vars(void *data, const Scalar **s)
+{
+    *(uint64_t *)data |= (*s)->iters;
+}
+
+static void used_vars(void *data, Stmt *s)
+{
+    stmt_scalars(s, scalar_vars, data);
+}
+
 /* Names, in front of a loop, what is the same in all its iterations. */
 static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
 {
@@ -137,6 +154,7 @@ static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
 /* --- statements ------------------------------------------------------------------------------- */
 
 static void print_block(CKernel *k, const Block *block);
+static void print_part(CKernel *k, const Stmt *part);
 
 static void print_scope(CKernel *k, const Block *block)
 {
@@ -180,7 +198,8 @@ static void simple_scalar(void *data, const Scalar **s)
 static void simple_stmt(void *data, Stmt *s)
 {
     Simple *x = data;
-    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM || s->tile) x->simple = false;
+    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM || s->kind == STMT_PART || s->tile)
+        x->simple = false;
     stmt_scalars(s, simple_scalar, x);
 }
 
@@ -326,7 +345,9 @@ static int print_local(CKernel *k, const Block *block, int at)
     map_put(&k->buffer_name, b, (void *)(uintptr_t)name);
     const char *type = c_type(k, b->type);
     if (b->node->rank > 0) {
-        out_line(k->out, "%s %s[%lld];", type, name, (long long)b->elements);
+        bool large = b->elements >= 16; /* vectors of a part's argument, too, are aligned */
+        out_line(k->out, "%s%s %s[%lld];", large ? "_Alignas(64) " : "", type, name,
+                 (long long)b->elements);
         return at;
     }
     Stmt *next = at + 1 < block->len ? block->data[at + 1] : NULL;
@@ -382,6 +403,7 @@ static void print_block(CKernel *k, const Block *block)
         case STMT_TILE_BEGIN: print_tile(k, block->data[i], c_tile_begin); break;
         case STMT_TILE_ADD: print_tile(k, block->data[i], c_tile_add); break;
         case STMT_TILE_END: print_tile(k, block->data[i], c_tile_end); break;
+        case STMT_PART: print_part(k, block->data[i]); break;
         }
 }
 
@@ -393,24 +415,36 @@ static int by_index(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+static void note_local(void *data, Stmt *s)
+{
+    Map *declared = data;
+    if (s->kind == STMT_LOCAL) map_put(declared, s->target, declared);
+}
+
+static void parameter_add(CKernel *k, CFunction *f, const Use *use)
+{
+    Buffer *b = use->buffer;
+    if (b->kind == BUFFER_CONST) { /* a table of the file */
+        c_take(k, b->name);
+        map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
+        return;
+    }
+    CParameter p = {.buffer = b, .written = use->written, .type = c_type(k, b->type)};
+    p.name = c_name(k, k->anonymous ? "tensor" : b->name);
+    map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
+    vec_push(k->arena, &f->parameters, p);
+}
+
+/* What the kernel uses, but for what is declared in it. */
 static void parameters_collect(CKernel *k, CFunction *f)
 {
     Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
     Uses uses = stmt_uses(k->l, &all);
+    Map declared = map_new(k->arena);
+    block_visit(&all.body, note_local, &declared);
     if (uses.len) qsort(uses.data, (size_t)uses.len, sizeof *uses.data, by_index);
-    for (int i = 0; i < uses.len; i++) {
-        Buffer *b = uses.data[i].buffer;
-        if (b->kind == BUFFER_LOCAL) continue;
-        if (b->kind == BUFFER_CONST) { /* a table of the file */
-            c_take(k, b->name);
-            map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
-            continue;
-        }
-        CParameter p = {.buffer = b, .written = uses.data[i].written, .type = c_type(k, b->type)};
-        p.name = c_name(k, k->anonymous ? "tensor" : b->name);
-        map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
-        vec_push(k->arena, &f->parameters, p);
-    }
+    for (int i = 0; i < uses.len; i++)
+        if (!map_get(&declared, uses.data[i].buffer->node)) parameter_add(k, f, &uses.data[i]);
 }
 
 /* The first six are called as in formulas (print.c), the others by letters that are free. */
@@ -427,19 +461,27 @@ static void variables_name(CKernel *k)
     }
 }
 
-static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
+/* Whether a parameter is passed as a number, not as the place of an array. */
+static bool parameter_is_number(const CParameter *p)
 {
-    (void)k;
-    if (str_text(out)[0]) str_add(out, ", ");
-    if (!p->buffer || buffer_is_number(p->buffer))
-        str_printf(out, "%s%s", p->type, p->name);
-    else
-        str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
+    return !p->buffer || buffer_is_number(p->buffer) ||
+           (p->buffer->kind == BUFFER_LOCAL && p->buffer->node->rank == 0);
 }
 
-static CKernel kernel_text(Out *out, Lowered *l)
+static void parameter_text(StrBuf *out, const CParameter *p)
+{
+    const char *comma = str_text(out)[0] ? ", " : "";
+    bool pointer = p->type[strlen(p->type) - 1] == '*';
+    if (parameter_is_number(p))
+        str_printf(out, "%s%s%s%s", comma, p->type, pointer ? "" : " ", p->name);
+    else
+        str_printf(out, "%s%s%s *restrict %s", comma, p->written ? "" : "const ", p->type, p->name);
+}
+
+static CKernel kernel_text(Out *out, CParts *parts, Lowered *l)
 {
     CKernel k = {.l = l,
+                 .parts = parts,
                  .out = out,
                  .arena = l->arena,
                  .f64 = strcmp(l->options->real, "f64") == 0,
@@ -455,58 +497,132 @@ static CKernel kernel_text(Out *out, Lowered *l)
     return k;
 }
 
-/* Prints a kernel as a function; returns its parameters. */
-static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const char *name,
-                               bool anonymous)
+/* The variables of loops around a part that it uses become its parameters. */
+static void outer_variables(CKernel *k, const CKernel *outer, CFunction *f)
+{
+    Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
+    uint64_t inner = 0;
+    block_visit(&all.body, bound_vars, &inner);
+    block_visit(&all.body, tile_vars, &inner);
+    uint64_t used = 0;
+    block_visit(&all.body, used_vars, &used);
+    for (int v = 0; v < MAX_ITERS; v++) {
+        k->var_extent[v] = outer->var_extent[v];
+        if (!((used & ~inner) >> v & 1)) continue;
+        CParameter p = {.var = v + 1, .name = k->var_name[v], .type = "long"};
+        vec_push(k->arena, &f->parameters, p);
+    }
+}
+
+/* Parameters that the text does not use are dropped; those that only the text knows of are added. */
+static void parameters_finish(CKernel *k, CFunction *f)
+{
+    int used = 0; /* the size of an axis may be read only where a subscript has to be compared with it */
+    for (int i = 0; i < f->parameters.len; i++)
+        if (f->parameters.data[i].var || map_get(&k->buffer_used, f->parameters.data[i].buffer))
+            f->parameters.data[used++] = f->parameters.data[i];
+    f->parameters.len = used;
+    CParameter seed = {.name = "seed", .type = "uint64_t"};
+    CParameter fault = {.name = "fault", .type = "struct Fault *"};
+    if (k->uses_seed) vec_push(k->arena, &f->parameters, seed);
+    for (int i = 0; i < k->sites.len; i++) {
+        const Site *site = &k->sites.data[i];
+        CParameter p = {.name = site->name, .type = "uint64_t", .site = site};
+        vec_push(k->arena, &f->parameters, p);
+    }
+    if (k->uses_fault) vec_push(k->arena, &f->parameters, fault);
+}
+
+/* Prints a kernel, or a part of the kernel `outer`, as a function. */
+static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel *kernel,
+                               const char *name, const CKernel *outer, bool anonymous)
 {
     Arena *arena = l->arena;
     CFunction *f = NEW(arena, CFunction);
     f->name = name;
     Out body = out_new(arena);
     body.indent = 1;
-    CKernel k = kernel_text(&body, l);
+    CKernel k = kernel_text(&body, parts, l);
     k.kernel = kernel;
     k.anonymous = anonymous;
     parameters_collect(&k, f);
     variables_name(&k);
+    if (outer) outer_variables(&k, outer, f);
     print_block(&k, &kernel->body);
-    int used = 0; /* the size of an axis may be read only where a subscript has to be compared with it */
-    for (int i = 0; i < f->parameters.len; i++)
-        if (map_get(&k.buffer_used, f->parameters.data[i].buffer))
-            f->parameters.data[used++] = f->parameters.data[i];
-    f->parameters.len = used;
-    CParameter seed = {.name = "seed", .type = "uint64_t "};
-    CParameter fault = {.name = "fault", .type = "struct Fault *"};
-    if (k.uses_seed) vec_push(arena, &f->parameters, seed);
-    for (int i = 0; i < k.sites.len; i++) {
-        const Site *site = &k.sites.data[i];
-        CParameter p = {.name = site->name, .type = "uint64_t ", .site = site};
-        vec_push(arena, &f->parameters, p);
-    }
-    if (k.uses_fault) vec_push(arena, &f->parameters, fault);
+    parameters_finish(&k, f);
     StrBuf head = str_new(arena);
-    for (int i = 0; i < f->parameters.len; i++) {
-        CParameter *p = &f->parameters.data[i];
-        if (p->buffer && buffer_is_number(p->buffer))
-            p->type = arena_printf(arena, "%s ", p->type);
-        parameter_text(&k, &head, p);
-    }
-    out_line(out, "static void %s(%s)", name, str_text(&head)[0] ? str_text(&head) : "void");
+    for (int i = 0; i < f->parameters.len; i++)
+        parameter_text(&head, &f->parameters.data[i]);
+    out_line(out, "static %svoid %s(%s)", outer ? "PART " : "", name,
+             str_text(&head)[0] ? str_text(&head) : "void");
     out_line(out, "{");
     str_add(&out->text, str_text(&body.text));
     out_line(out, "}");
     return f;
 }
 
-CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
+CFunction *c_kernel(Out *out, CParts *parts, Lowered *l, const Kernel *kernel, const char *name)
 {
-    return kernel_print(out, l, kernel, name, false);
+    return kernel_print(out, parts, l, kernel, name, NULL, false);
+}
+
+/* The function of a part: an equal one's, of another layer or kernel, or a new one. */
+static CFunction *part_function(CKernel *k, const Kernel *part)
+{
+    Out text = out_new(k->arena);
+    CFunction *f = kernel_print(&text, k->parts, k->l, part, "part", k, true);
+    Name key = name_of(k->l->program->context, str_text(&text.text));
+    const CFunction *known = map_get(&k->parts->functions, key);
+    f->name = known ? known->name
+                    : arena_printf(k->arena, "part_%d", k->parts->functions.len + 1);
+    if (known) return f;
+    kernel_print(k->parts->out, k->parts, k->l, part, f->name, k, false);
+    out_blank(k->parts->out);
+    map_put(&k->parts->functions, key, f);
+    return f;
+}
+
+static const char *part_argument(CKernel *k, const CParameter *p)
+{
+    if (p->buffer) return c_buffer(k, p->buffer->node);
+    if (p->var) return k->var_name[p->var - 1];
+    if (p->site) return c_site(k, p->site->site);
+    bool fault = strcmp(p->name, "fault") == 0;
+    k->uses_fault = k->uses_fault || fault;
+    k->uses_seed = k->uses_seed || !fault;
+    return p->name;
+}
+
+/* A call of its function; where that cannot be, the part where it stands. */
+static void print_part(CKernel *k, const Stmt *part)
+{
+    bool possible = k->parts != NULL;
+    Stmt all = *part;
+    Uses uses = stmt_uses(k->l, &all);
+    for (int i = 0; i < uses.len; i++) /* a number that is set inside would have to come back */
+        if (uses.data[i].written && uses.data[i].buffer->node->rank == 0 &&
+            map_get(&k->buffer_name, uses.data[i].buffer) &&
+            uses.data[i].buffer->kind == BUFFER_LOCAL)
+            possible = false;
+    if (!possible) {
+        out_open(k->out, "{");
+        print_scope(k, &part->body);
+        out_close(k->out, "}");
+    } else {
+        Kernel kernel = {.body = part->body, .n_vars = k->kernel->n_vars};
+        CFunction *f = part_function(k, &kernel);
+        StrBuf args = str_new(k->arena);
+        for (int i = 0; i < f->parameters.len; i++)
+            str_printf(&args, "%s%s", i ? ", " : "", part_argument(k, &f->parameters.data[i]));
+        out_line(k->out, "%s(%s);", f->name, str_text(&args));
+    }
+    names_forget(k, &uses);
 }
 
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
                            const char *(*name)(void *data, const Buffer *buffer), void *data)
 {
-    CKernel k = kernel_text(out, l);
+    CKernel k = kernel_text(out, NULL, l);
     for (int i = 0; i < l->buffers.len; i++) {
         Buffer *b = l->buffers.data[i];
         if (b->kind == BUFFER_LOCAL) continue;
@@ -517,10 +633,10 @@ const char *c_outer_extent(Out *out, Lowered *l, Extent e,
     return c_extent(&k, e).s;
 }
 
-CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key)
+CFunction *c_kernel_key(CParts *parts, Lowered *l, const Kernel *kernel, const char **key)
 {
     Out text = out_new(l->arena);
-    CFunction *f = kernel_print(&text, l, kernel, "kernel", true);
+    CFunction *f = kernel_print(&text, parts, l, kernel, "kernel", NULL, true);
     *key = str_text(&text.text);
     return f;
 }

@@ -34,8 +34,15 @@ typedef struct Taken {
     int last; /* 1 + the place of the base's variant before; 0: none */
 } Taken;
 
+/* Functions of parts of kernels, of all entries. */
+typedef struct CParts {
+    Out *out;      /* where new ones are printed */
+    Map functions; /* from a text without names to the CFunction that was printed for it */
+} CParts;
+
 typedef struct CKernel {
     Lowered *l;
+    CParts *parts; /* NULL: parts are printed where they stand */
     const Kernel *kernel;
     Out *out;
     Arena *arena;
@@ -77,6 +84,8 @@ Text c_place(CKernel *k, const Node *node, const Scalar *const *subs);
 Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs);
 /* Prepares to print a statement: counts the uses of the scalars in it. */
 void c_count(CKernel *k, const Scalar *const *scalars, int n);
+/* The parameter that holds a draw's site. */
+const char *c_site(CKernel *k, uint64_t site);
 /* The size of an extent as an index expression. */
 Text c_extent(CKernel *k, Extent e);
 /* The identifier of a node's buffer, which the text is going to hold. */
@@ -122,7 +131,8 @@ void c_tile_end(CKernel *k, Tile *t);
 /* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how
  * the entry calls each buffer. */
 typedef struct CParameter {
-    const Buffer *buffer; /* NULL: not a buffer */
+    Buffer *buffer;       /* NULL: not a buffer */
+    int var;              /* of a part: 1 + a variable of a loop around it; 0: none */
     const Site *site;     /* of a draw; NULL: not a draw */
     bool written;
     const char *name, *type;
@@ -131,12 +141,12 @@ typedef struct CFunction {
     const char *name;
     VEC(CParameter) parameters;
 } CFunction;
-CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name);
+CFunction *c_kernel(Out *out, CParts *parts, Lowered *l, const Kernel *kernel, const char *name);
 /* The size of an extent in a function that is no kernel; name: what it calls a buffer there. */
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
                            const char *(*name)(void *data, const Buffer *buffer), void *data);
 /* A text that is the same for kernels that are equal but for the tensors they are called with, and the
  * parameters in the same order as those of c_kernel. */
-CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key);
+CFunction *c_kernel_key(CParts *parts, Lowered *l, const Kernel *kernel, const char **key);
 
 #endif

@@ -21,6 +21,7 @@ struct CProgram {
     Map member_of; /* from a key to 1 + the number of its member */
     NameSet names;   /* of the members */
     int64_t arena_size;
+    CParts parts;
     Map kernels; /* from a kernel's text without names to the function that was printed for it */
 };
 
@@ -82,6 +83,7 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     c->options = options;
     c->arena = arena;
     c->kernels = map_new(arena);
+    c->parts.functions = map_new(arena);
     c->member_of = map_new(arena);
     c->names = names_new(program->context, arena);
     static const char *const fixed[] = {"batch", "total", "offset", "step",
@@ -175,6 +177,13 @@ void c_program_head(Out *out, CProgram *c)
         "#define CALLS __attribute__((optimize(\"O0\")))",
         "#else",
         "#define CALLS",
+        "#endif",
+        "",
+        "/* A part of a kernel, which several may call: not to be made part of it again. */",
+        "#ifdef __GNUC__",
+        "#define PART __attribute__((noinline))",
+        "#else",
+        "#define PART",
         "#endif",
         "",
         "/* Vectors of 16, 8, 4 floats; U: anywhere in memory. FMA: a * b + c with one rounding. */",
@@ -373,7 +382,8 @@ static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *na
     CProgram *c = t->c;
     const Kernel *k = t->l->kernels.data[number];
     const char *key;
-    CFunction *shared = c_kernel_key(t->l, k, &key);
+    c->parts.out = out;
+    CFunction *shared = c_kernel_key(&c->parts, t->l, k, &key);
     const CFunction *known = map_get(&c->kernels, name_of(c->program->context, key));
     if (known) {
         shared->name = known->name;
@@ -387,7 +397,7 @@ static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *na
     }
     const char *name =
         arena_printf(c->arena, "%s_%d_%s", t->l->entry->name, number + 1, k->name);
-    CFunction *f = c_kernel(out, t->l, k, name);
+    CFunction *f = c_kernel(out, &c->parts, t->l, k, name);
     map_put(&c->kernels, name_of(c->program->context, key), f);
     out_blank(out);
     return f;

@@ -336,7 +336,7 @@ static Home home_find(Lowered *l, Block *block, const Buffer *b)
                 only = home.block->data[i];
                 users++;
             }
-        if (users != 1 || (only->kind != STMT_LOOP && only->kind != STMT_IF)) return home;
+        if (users != 1 || only->body.len == 0) return home;
         Stmt head = *only; /* a use in the bounds or the condition ends the descent */
         head.body.len = 0;
         if (stmt_mentions(l, &head, b)) return home;

@@ -32,6 +32,11 @@ Stmt *stmt_if(Lowered *l, const Scalar *cond)
     return s;
 }
 
+Stmt *stmt_part(Lowered *l)
+{
+    return stmt_new(l, STMT_PART);
+}
+
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
                  const Scalar *value)
 {

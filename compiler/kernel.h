@@ -59,7 +59,8 @@ typedef enum StmtKind {
     STMT_GEMM,       /* a matrix product of the runtime */
     STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
     STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
-    STMT_TILE_END    /* C = tile */
+    STMT_TILE_END,   /* C = tile */
+    STMT_PART        /* body: a function of its own, so that equal parts are written once */
 } StmtKind;
 
 typedef enum LoopKind {
@@ -109,7 +110,7 @@ struct Stmt {
     int64_t step;          /* 1, or the width of a block */
     /* IF */
     const Scalar *cond;
-    /* LOOP, IF */
+    /* LOOP, IF, PART */
     Block body;
     /* STORE, LOCAL */
     const Node *target;
@@ -155,6 +156,7 @@ typedef struct Lowered {
 
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
 Stmt *stmt_if(Lowered *l, const Scalar *cond);
+Stmt *stmt_part(Lowered *l);
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
                  const Scalar *value);
 /* A new local scalar (n = 1) or array of n elements; its node has rank 0 or 1. */
