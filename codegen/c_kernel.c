@@ -567,14 +567,18 @@ CFunction *c_kernel(Out *out, CParts *parts, Lowered *l, const Kernel *kernel, c
 }
 
 /* The function of a part: an equal one's, of another layer or kernel, or a new one. */
-static CFunction *part_function(CKernel *k, const Kernel *part)
+static CFunction *part_function(CKernel *k, const Stmt *stmt)
 {
+    CFunction *seen = map_get(&k->parts->of_part, stmt);
+    if (seen) return seen;
+    const Kernel kernel = {.body = stmt->body, .n_vars = k->kernel->n_vars}, *part = &kernel;
     Out text = out_new(k->arena);
     CFunction *f = kernel_print(&text, k->parts, k->l, part, "part", k, true);
     Name key = name_of(k->l->program->context, str_text(&text.text));
     const CFunction *known = map_get(&k->parts->functions, key);
     f->name = known ? known->name
                     : arena_printf(k->arena, "part_%d", k->parts->functions.len + 1);
+    map_put(&k->parts->of_part, stmt, f);
     if (known) return f;
     kernel_print(k->parts->out, k->parts, k->l, part, f->name, k, false);
     out_blank(k->parts->out);
@@ -609,8 +613,7 @@ static void print_part(CKernel *k, const Stmt *part)
         print_scope(k, &part->body);
         out_close(k->out, "}");
     } else {
-        Kernel kernel = {.body = part->body, .n_vars = k->kernel->n_vars};
-        CFunction *f = part_function(k, &kernel);
+        CFunction *f = part_function(k, part);
         StrBuf args = str_new(k->arena);
         for (int i = 0; i < f->parameters.len; i++)
             str_printf(&args, "%s%s", i ? ", " : "", part_argument(k, &f->parameters.data[i]));

@@ -38,6 +38,7 @@ typedef struct Taken {
 typedef struct CParts {
     Out *out;      /* where new ones are printed */
     Map functions; /* from a text without names to the CFunction that was printed for it */
+    Map of_part;   /* from a part's Stmt to its CFunction */
 } CParts;
 
 typedef struct CKernel {
