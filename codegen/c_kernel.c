@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { MANY_PARTS = 48 }; /* with fewer a kernel is one function, which the C compiler sees as a whole */
+
 /* --- names that stop to hold ------------------------------------------------------------------ */
 
 typedef struct ReadsAny {
@@ -97,7 +99,7 @@ static void hoist_block(Hoist *h, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         bool sure = h->sure;
-        if (s->kind == STMT_PART) continue;
+        if (s->kind == STMT_PART && h->k->parts) continue; /* it has its own */
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
@@ -533,6 +535,11 @@ static void parameters_finish(CKernel *k, CFunction *f)
     if (k->uses_fault) vec_push(k->arena, &f->parameters, fault);
 }
 
+static void count_part(void *data, Stmt *s)
+{
+    *(int *)data += s->kind == STMT_PART;
+}
+
 /* Prints a kernel, or a part of the kernel `outer`, as a function. */
 static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel *kernel,
                                const char *name, const CKernel *outer, bool anonymous)
@@ -548,6 +555,9 @@ static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel
     parameters_collect(&k, f);
     variables_name(&k);
     if (outer) outer_variables(&k, outer, f);
+    int count = 0;
+    block_visit(&kernel->body, count_part, &count);
+    if (count < MANY_PARTS) k.parts = NULL;
     print_block(&k, &kernel->body);
     parameters_finish(&k, f);
     StrBuf head = str_new(arena);
