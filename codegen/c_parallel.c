@@ -17,10 +17,10 @@ static bool part_uses(const CKernel *inner, const Buffer *b)
     return map_get(&inner->buffer_used, b) != NULL;
 }
 
-static bool nodes_hold(const CKernel *k, const Nodes *nodes, const Buffer *b)
+static bool writes(const Uses *uses, const Buffer *b)
 {
-    for (int i = 0; i < nodes->len; i++)
-        if (buffer_get(k->l, nodes->data[i]) == b) return true;
+    for (int i = 0; i < uses->len; i++)
+        if (uses->data[i].buffer == b) return uses->data[i].written;
     return false;
 }
 
@@ -40,17 +40,16 @@ static CFunction part_parameters(CKernel *k, const CKernel *inner, const Stmt *s
                                  const Buffers *locals)
 {
     CFunction f = {0};
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(k->l, (Stmt *)(uintptr_t)s, &reads, &writes);
+    Uses uses = stmt_uses(k->l, (Stmt *)(uintptr_t)s);
     for (int i = 0; i < k->function->parameters.len; i++) {
         CParameter p = k->function->parameters.data[i];
-        p.written = nodes_hold(k, &writes, p.buffer);
+        p.written = writes(&uses, p.buffer);
         if (part_uses(inner, p.buffer)) vec_push(k->arena, &f.parameters, p);
     }
     for (int i = 0; i < locals->len; i++) {
         const Buffer *b = locals->data[i];
         CParameter p = {.buffer = b,
-                        .written = nodes_hold(k, &writes, b),
+                        .written = writes(&uses, b),
                         .name = map_get(&k->buffer_name, b),
                         .type = c_type(k, b->type)};
         assert(!part_uses(inner, b) || !p.written || !c_by_value(b));
@@ -144,22 +143,24 @@ void c_parallel(CKernel *k, Stmt *s)
     inner.named.len = inner.named.cap = inner.sites.len = inner.sites.cap = 0;
     inner.named.data = NULL;
     inner.sites.data = NULL;
+    inner.named_at = map_new(k->arena);
     inner.buffer_used = map_new(k->arena);
     inner.uses_seed = inner.uses_fault = inner.uses_pool = false;
     c_loop(&inner, s, c_name(&inner, "begin"), c_name(&inner, "end"));
+    c_scope_end(&inner, k->taken.len);
 
     CFunction part = part_parameters(k, &inner, s, &locals);
-    const char *number = k->n_parts++ ? arena_printf(k->arena, "%d", k->n_parts) : "";
+    const char *number = k->n_tasks++ ? arena_printf(k->arena, "%d", k->n_tasks) : "";
     const char *name = arena_printf(k->arena, "%s_part%s", k->function->name, number);
     const char *task = arena_printf(k->arena, "%s_task%s", k->function->name, number);
-    print_struct(&k->parts, name, &part);
-    out_line(&k->parts, "static PART void %s(long begin, long end, %s)", name,
+    print_struct(&k->tasks, name, &part);
+    out_line(&k->tasks, "static PART void %s(long begin, long end, %s)", name,
              c_parameters_text(k, &part));
-    out_line(&k->parts, "{");
-    str_add(&k->parts.text, str_text(&body.text));
-    out_line(&k->parts, "}");
-    out_blank(&k->parts);
-    print_task(&k->parts, task, name, &part);
+    out_line(&k->tasks, "{");
+    str_add(&k->tasks.text, str_text(&body.text));
+    out_line(&k->tasks, "}");
+    out_blank(&k->tasks);
+    print_task(&k->tasks, task, name, &part);
 
     needs_add(k, &inner, &part);
     StrBuf values = str_new(k->arena);

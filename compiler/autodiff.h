@@ -22,15 +22,13 @@ typedef struct Diff {
     const Extent *extents; /* of these axes */
     Map depends;           /* nodes through which a derivative flows */
     Map adjoints;          /* from Node to Adjoint */
-    Map presumed;          /* from Node to a letter of d->letters: what is known of its values */
+    Map presumed;          /* from nodes in loops to a letter: what is known of their values */
     Facts facts;
-    const Node *const *wrt;/* ends */
-    int n_wrt;
+    Map wrt_number;        /* from an end to 1 + its number */
     const Node **out;
     const Loop *loop;      /* in a sweep over one step of it; nodes outside are kept for later: */
     Outers lifted;         /* nodes of the body that load such ones, to be done for all steps */
     Outers direct;         /* such ones that are reached in other ways, with what they get at a step */
-    char letters[32];
 } Diff;
 
 /* --- autodiff.c ------------------------------------------------------------------------------ */

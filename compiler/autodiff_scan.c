@@ -221,7 +221,7 @@ static const Node *steps_of_scan(void *data, const Node *node)
 static Map outer_loads(const Reverse *r, const Node *node)
 {
     Map only = map_new(r->d->scratch);
-    Nodes operands = node_operands(r->d->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++) {
         const Node *o = operands.data[i];
         if (!loops_have(o->free, r->forward) && node_depends(r->d, o))
@@ -290,7 +290,7 @@ void through_scan(Diff *d, const Region *region)
 void scan_presume_finite(Diff *d, const Node *scan)
 {
     if (map_get(&d->presumed, scan)) return;
-    map_put(&d->presumed, scan, &d->letters[0]);
+    map_put(&d->presumed, scan, d);
     Map known = d->presumed;
     d->presumed = map_new(d->scratch); /* what follows from the presumption is not kept */
     for (int k = 0; k < scan->n_carries; k++)

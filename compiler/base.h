@@ -26,6 +26,10 @@
 typedef struct Arena Arena;
 
 Arena *arena_new(void);
+/* An arena that begins in memory of the caller's, `max_align_t room[ARENA_ROOM]`: for short walks, most of
+ * which need no more. */
+Arena *arena_within(void *memory, size_t size);
+enum { ARENA_ROOM = 64 };
 void arena_free(Arena *arena);
 /* Zeroed memory, aligned for any type, that lives as long as the arena. */
 void *arena_alloc(Arena *arena, size_t size);
@@ -58,6 +62,8 @@ void *vec_grow(Arena *arena, void *data, int len, int *cap, size_t item);
 
 /* --- interned names ------------------------------------------------------------------------- */
 
+typedef struct Context Context;
+
 /* Equal names are the same pointer: compare with ==. NUL-terminated, valid as long as the context. */
 typedef const char *Name;
 
@@ -76,6 +82,18 @@ Map map_new(Arena *arena);
 void *map_get(const Map *map, const void *key); /* NULL if absent */
 void map_put(Map *map, const void *key, void *value);
 
+/* --- identifiers of which each is given once --------------------------------------------------- */
+
+typedef struct NameSet {
+    Context *context;
+    Map next; /* from a Name that is taken to the number with which its next variant may be free */
+} NameSet;
+
+NameSet names_new(Context *context, Arena *arena);
+void names_take(NameSet *names, const char *text);
+/* `wanted`, or the first of wanted_2, wanted_3, ... that is free; takes it. */
+Name names_fresh(NameSet *names, const char *wanted);
+
 /* --- string builder --------------------------------------------------------------------------- */
 
 typedef struct StrBuf {
@@ -92,8 +110,6 @@ void str_printf(StrBuf *s, const char *format, ...) NND_PRINTF(2, 3);
 const char *str_text(const StrBuf *s);
 
 /* --- context, sources, spans ------------------------------------------------------------------- */
-
-typedef struct Context Context;
 
 typedef struct Source {
     const char *path; /* as messages show it */

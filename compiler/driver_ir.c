@@ -40,7 +40,7 @@ static void kernel_print(Driver *driver, Out *out, Lowered *l, const Kernel *ker
     const char *time = loop ? buffer_get(l, graph_time(l->g, loop))->name : NULL;
     switch (kernel->kind) {
     case KERNEL_WORK:
-        c_kernel(out, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
+        c_kernel(out, NULL, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
         break;
     case KERNEL_BEGIN:
         out_line(out, "# steps %s < %s%s", time,

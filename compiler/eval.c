@@ -485,7 +485,7 @@ static Nodes region_operands(EvalRun *run, Arena *arena, const Node *node)
         vec_push(arena, &operands, node->arg);
         return operands;
     }
-    return node_operands(arena, node);
+    return node->operands;
 }
 
 /* last[i]: the position in the region of the last node that uses node i; roots are used at the

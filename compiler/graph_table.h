@@ -16,6 +16,7 @@ struct Graph {
     VEC(const Loop *) loops;
     VEC(const LoopSet *) loop_sets; /* of several loops */
     Map cache;
+    Map presumed;
 };
 
 /* The one node equal to `wanted`; its arrays are copied if it is new. */

@@ -26,7 +26,7 @@ static const LoopSet *carried_by(Hoist *h, const Node *node)
     if (known) return known->loops;
     const LoopSet *set = NULL;
     if (node->kind == NODE_LEAF && node->leaf->kind == LEAF_CARRY) set = &node->leaf->loop->only;
-    Nodes operands = node_operands(h->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         set = loops_union(h->g, set, carried_by(h, operands.data[i]));
     if (node->kind == NODE_SCAN) set = loops_without(h->g, set, node->loop);
@@ -47,7 +47,7 @@ static bool can_lift(Hoist *h, const Node *node)
     bool simple = node->kind == NODE_RESHAPE || node->kind == NODE_PIECES;
     if (!simple && !node_can_lift(node)) return false;
     if (node->rank >= MAX_RANK - 1 || loops_have(carried_by(h, node), h->loop)) return false;
-    Nodes operands = node_operands(h->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (!can_lift(h, operands.data[i])) return false;
     return true;

@@ -309,6 +309,7 @@ struct Node {
     const Node *value; /* YIELD */
 
     const LoopSet *free; /* loops whose leaves it depends on; NULL: none */
+    Nodes operands; /* in order, each once; also those that sizes of what it loads from are read from */
 };
 
 Graph *graph_new(Context *context);
@@ -317,6 +318,8 @@ Arena *graph_arena(Graph *g);
 /* What was parsed from the compiler's tables (formulas, rules), by the address of the text or
  * table. */
 Map *graph_cache(Graph *g);
+/* What differentiation knows of the values of nodes that depend on no loop (autodiff_finite.c). */
+Map *graph_presumed(Graph *g);
 
 const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, const Extent *shape);
 /* An array written in the program. */
@@ -397,6 +400,9 @@ struct Region {
 /* Everything that the roots need, by place. `before`, or NULL: from Node to Nodes that come before it, beside
  * its operands. */
 Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before);
+/* The same without what only nodes need for which `end` holds. */
+Region *graph_regions_to(Arena *arena, const Node *const *roots, int n_roots,
+                         bool (*end)(void *data, const Node *node), void *data);
 
 /* --- lift.c
  * ---------------------------------------------------------------------------------------------------
@@ -410,9 +416,8 @@ bool node_can_lift(const Node *node);
 /* What `all` has at the loop's step: a tensor like `like`. */
 const Node *node_at_step(Graph *g, const Node *all, const Node *like, const Loop *loop);
 
-/* The operands of a node, in order, each once; also those that the sizes of what it loads from are
- * read from. */
-Nodes node_operands(Arena *arena, const Node *node);
+/* The nodes that an extent is read from. */
+Nodes extent_operands(Arena *arena, Extent extent);
 /* All nodes that the roots need (themselves included), in order of creation. */
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots);
 /* The same without what only nodes need for which `end` holds. */

@@ -36,7 +36,16 @@ typedef struct Buffer {
     int64_t offset;   /* ARENA: in bytes */
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
+    int use;          /* its place in the Uses at hand */
 } Buffer;
+
+/* The buffers that a part of a program reads and writes, each once. */
+typedef struct Use {
+    Buffer *buffer;
+    const Node *node; /* as which it is used; NULL: as several, views of each other */
+    bool read, written;
+} Use;
+typedef VEC(Use) Uses;
 
 /* --- statements ------------------------------------------------------------------------------- */
 
@@ -51,7 +60,8 @@ typedef enum StmtKind {
     STMT_GEMM,       /* a matrix product of the runtime */
     STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
     STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
-    STMT_TILE_END    /* C = tile */
+    STMT_TILE_END,   /* C = tile */
+    STMT_PART        /* body: a function of its own, so that equal parts are written once */
 } StmtKind;
 
 typedef enum LoopKind {
@@ -101,7 +111,7 @@ struct Stmt {
     int64_t step;          /* 1, or the width of a block */
     /* IF */
     const Scalar *cond;
-    /* LOOP, IF */
+    /* LOOP, IF, PART */
     Block body;
     /* STORE, LOCAL */
     const Node *target;
@@ -142,6 +152,7 @@ typedef struct Lowered {
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
+    NameSet names;        /* of all buffers but local ones */
     int64_t arena_size; /* bytes */
 } Lowered;
 
@@ -151,6 +162,7 @@ typedef struct Lowered {
 Kernel *kernel_new(Lowered *l, const char *name);
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
 Stmt *stmt_if(Lowered *l, const Scalar *cond);
+Stmt *stmt_part(Lowered *l);
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
                  const Scalar *value);
 /* A new local scalar (n = 1) or array of n elements; its node has rank 0 or 1. */
@@ -182,8 +194,12 @@ double loops_trips(const LoopSet *inner, const LoopSet *outer);
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */
 void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
-/* All nodes that the loads of a statement and of what is in it read (read), and that it writes. */
-void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes);
+/* Of a statement and of what is in it. */
+Uses stmt_uses(Lowered *l, Stmt *stmt);
+bool uses_write(const Uses *uses, const Buffer *b);
+void uses_add(Lowered *l, Uses *uses, const Uses *more);
+/* Whether two parts of a program must keep their order. */
+bool uses_conflict(const Uses *a, const Uses *b);
 /* What the trees must obey; `when` names the pass for the message. */
 void kernels_verify(const Lowered *l, const char *when);
 

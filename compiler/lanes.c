@@ -249,7 +249,7 @@ static void node_place(Planner *p, const Node *node)
     if (node->kind == NODE_RESHAPE && view_try(p, node)) return;
     if (node->kind == NODE_PIECES && pieces_try(p, node)) return;
     int stage = conditions_stage(p, node);
-    Nodes operands = node_operands(p->l->arena, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (available(p, operands.data[i]) > stage) stage = available(p, operands.data[i]);
     stage_set(p, node, stage);
@@ -293,7 +293,7 @@ static void escapes_find(Planner *p, const Node *node)
         if (node->guard) scalar_visit(node->guard, escape_load, &e);
         return;
     }
-    Nodes operands = node_operands(p->l->arena, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (!member || map_get(&p->plan->member_of, operands.data[i]) != member)
             escape(p, operands.data[i]);

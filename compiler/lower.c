@@ -482,6 +482,7 @@ Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
     l->options = options;
     l->entry = entry;
     l->buffer_of = map_new(arena);
+    l->names = names_new(program->context, arena);
     l->n_roots = entry->outputs.len + entry->updates.len;
     l->roots = NEW_ARRAY(arena, const Node *, l->n_roots + 1);
     for (int k = 0; k < entry->outputs.len; k++)

@@ -8,15 +8,15 @@
 #include <assert.h>
 #include <math.h>
 
-static bool scalar_same(const Scalar *a, const Scalar *b)
+static bool scalar_same(const Scalar *a, const Scalar *b, const Scalar *const *args)
 {
-    if (a->hash != b->hash || a->kind != b->kind || a->type != b->type || a->n_args != b->n_args ||
+    if (a->kind != b->kind || a->type != b->type || a->n_args != b->n_args ||
         a->iter != b->iter || a->op != b->op || a->node != b->node || a->outside != b->outside ||
         a->site != b->site || a->normal != b->normal)
         return false;
     if (memcmp(&a->value, &b->value, sizeof a->value) != 0) return false;
     for (int i = 0; i < a->n_args; i++)
-        if (a->args[i] != b->args[i]) return false;
+        if (a->args[i] != args[i]) return false;
     return true;
 }
 
@@ -51,15 +51,16 @@ static void scalars_grow(Graph *g)
 /* The one scalar equal to `wanted` with these operands. */
 static const Scalar *scalar_intern(Graph *g, const Scalar *wanted, const Scalar *const *args)
 {
+    uint32_t hash = scalar_hash(wanted, args);
+    if (g->n_scalars >= g->scalars_cap) scalars_grow(g);
+    Scalar **head = &g->scalars[hash & (g->scalars_cap - 1)];
+    for (Scalar *old = *head; old; old = old->next)
+        if (old->hash == hash && scalar_same(old, wanted, args)) return old;
     size_t size = sizeof(Scalar) + sizeof *args * (size_t)wanted->n_args;
     Scalar *s = arena_alloc(g->arena, size);
     *s = *wanted;
     if (s->n_args) memcpy(s->args, args, sizeof *args * (size_t)s->n_args);
-    s->hash = scalar_hash(s, s->args);
-    if (g->n_scalars >= g->scalars_cap) scalars_grow(g);
-    Scalar **head = &g->scalars[s->hash & (g->scalars_cap - 1)];
-    for (Scalar *old = *head; old; old = old->next)
-        if (scalar_same(old, s)) return old;
+    s->hash = hash;
     if (s->kind == SCALAR_ITER) s->iters = (uint64_t)1 << s->iter;
     if (s->node) s->free = s->node->free;
     for (int i = 0; i < s->n_args; i++) {
@@ -333,7 +334,8 @@ static const Scalar *rebuild(Rebuild *r, const Scalar *a)
 
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .map = map, .n_map = n_map};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
@@ -344,7 +346,8 @@ const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
                                    const Scalar *(*replace)(void *data, const Scalar *load),
                                    void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {
         .g = g, .arena = scratch, .done = map_new(scratch), .replace = replace, .data = data};
     const Scalar *result = rebuild(&r, a);
@@ -382,7 +385,8 @@ static void visit(const Scalar *a, Map *seen, void (*f)(void *data, const Scalar
 
 void scalar_visit(const Scalar *a, void (*f)(void *data, const Scalar *s), void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Map seen = map_new(scratch);
     visit(a, &seen, f, data);
     arena_free(scratch);

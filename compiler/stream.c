@@ -362,7 +362,7 @@ static void find_passes(Splitter *s, const Node *const *roots, int n_roots)
     Nodes nodes = graph_reach(s->arena, roots, n_roots);
     for (int i = 0; i < nodes.len; i++) {
         int pass = 0;
-        Nodes operands = node_operands(s->arena, nodes.data[i]);
+        Nodes operands = nodes.data[i]->operands;
         for (int k = 0; k < operands.len; k++) {
             int ready = (int)(intptr_t)map_get(&s->pass, operands.data[k]) - 1;
             if (is_accumulated(operands.data[k])) ready++;
@@ -454,7 +454,7 @@ static void find_late(Splitter *s, const Nodes *whole, Nodes *roots)
     Nodes nodes = graph_reach(s->arena, whole->data, whole->len);
     for (int i = 0; i < nodes.len && s->whole->total; i++) {
         const Node *node = nodes.data[i];
-        Nodes operands = node_operands(s->arena, node);
+        Nodes operands = node->operands;
         bool late = needs_all(s, node);
         for (int k = 0; k < operands.len && !late; k++)
             late = map_get(&s->late, operands.data[k]) != NULL;
