@@ -67,6 +67,8 @@ ElemType type_of_base(AstBase base);
 /* The type in which operands meet: arithmetic makes ints of bools and bytes. */
 ElemType type_join(ElemType a, ElemType b);
 ElemType type_arithmetic(ElemType a, ElemType b);
+/* The value over the given context axes and its own, as a node; NULL, after a report, if it cannot be. */
+const Node *value_node_over(Elab *e, const Value *v, uint64_t axes, Span span);
 /* A value over the context axes it depends on, as a node; `hidden` receives those axes. */
 const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span);
 /* A node whose leading axes are the context axes in `hidden`, as a value. */
@@ -244,6 +246,9 @@ typedef struct Scan {
 
 /* --- the elaborator ------------------------------------------------------------------------------------------ */
 
+typedef struct Pool Pool; /* elaborate_fit.c: the calls of a fit, and one of them */
+typedef struct FitCall FitCall;
+
 /* One entry being elaborated: the current values of what is kept. */
 typedef struct Session {
     Map current;            /* Persistent -> Node: its value now, if changed */
@@ -251,7 +256,7 @@ typedef struct Session {
     Map owner;              /* Node -> Persistent: its values in this entry, now and before */
     bool step;              /* whether states may be changed */
     Span last_change;       /* the last minimize */
-    VEC(Update) fits;       /* values of the fits met, over the batch */
+    VEC(Pool *) fits;       /* met, in order of their first calls */
     bool init;              /* an initial value: no data, no parameters */
 } Session;
 
@@ -273,6 +278,7 @@ struct Elab {
     Map functions;          /* names of reductions and casts as values -> Function */
     Map fitted;             /* Persistent -> itself: computed by an earlier train block */
     VEC(Load *) loads;
+    FitCall *fit;           /* whose value is being computed for a train block, or NULL */
     VEC(Function *) model_functions; /* of every model, in order */
     const Node *size_leaf, *step_leaf, *epoch_leaf;
     Train *train;           /* being elaborated */
@@ -465,15 +471,25 @@ Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *mod
                            ElemType type, int rank, const Extent *shape, Span span);
 const Node *persistent_current(Elab *e, const Persistent *p);
 void persistent_set(Elab *e, Persistent *p, const Node *value);
+/* Dqn.dense1.w; of a train block: dqn.buffer, the same in all its phases. */
+Name persist_path(Elab *e, const Frame *f, Name name);
+/* Whether something may be kept here; reports if not. */
+bool persist_may(Elab *e, const Frame *f, const AstStmt *s, const char *what);
+/* Binds a name whose value has a mistake that was reported. */
+void bind_failed(Elab *e, Frame *f, AstName name);
 void exec_param(Elab *e, Frame *f, const AstStmt *s);
 void exec_state(Elab *e, Frame *f, const AstStmt *s);
-void exec_fit(Elab *e, Frame *f, const AstStmt *s);
 void exec_next(Elab *e, Frame *f, const AstStmt *s);
 /* The states whose `next` is set. */
 typedef VEC(const Persistent *) StateList;
 StateList states_set(Elab *e, const Frame *f);
 /* A new round of a loop begins: the names of the states whose `next` the last one set stand for these values. */
 void states_proceed(Elab *e, Frame *f, const StateList *before);
+
+/* elaborate_fit.c */
+void exec_fit(Elab *e, Frame *f, const AstStmt *s);
+/* value_reduce() over axes that `each` stands for. */
+Value fit_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, const Scalar *guard, Span span);
 
 /* elaborate_data.c */
 void elaborate_data(Elab *e, Definition *definition);

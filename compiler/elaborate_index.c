@@ -330,7 +330,7 @@ static const Reduce reduce_of[] = {
     [AST_MAX] = REDUCE_MAX, [AST_MIN] = REDUCE_MIN, [AST_ARGMAX] = REDUCE_ARGMAX,
     [AST_ARGMIN] = REDUCE_ARGMIN, [AST_ANY] = REDUCE_ANY, [AST_ALL] = REDUCE_ALL};
 
-static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
+static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over, bool each)
 {
     const Scalar *guard = NULL;
     if (x->reduce.where) {
@@ -356,7 +356,9 @@ static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
                   reduce_table[reduce_of[x->reduce.reduce]].name);
         return value_error();
     }
-    return value_reduce(e, reduce_of[x->reduce.reduce], over, &body, guard, 0, x->span);
+    Reduce reduce = reduce_of[x->reduce.reduce];
+    return each ? fit_reduce(e, reduce, over, &body, guard, x->span)
+                : value_reduce(e, reduce, over, &body, guard, 0, x->span);
 }
 
 static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
@@ -365,11 +367,13 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
     if (!vars) return value_error();
     int first = e->axes.len, before = f->indices.len, n = 0;
     uint64_t over = 0;
+    bool each = false;
     if (!axes_room(e, x->reduce.indices.len, x->span)) return value_error();
     for (int i = 0; i < x->reduce.indices.len; i++) {
         const AstIndex *index = &x->reduce.indices.data[i];
         if (!strcmp(index->name, "each")) {
             if (!each_axes(e, f, index->span, &over)) return value_error();
+            each = true;
             continue;
         }
         IndexVar *var = NEW(e->arena, IndexVar);
@@ -384,7 +388,7 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
         diag_error(e->context, x->span, "%s takes one index", reduce_table[reduce].name);
         result = value_error();
     } else {
-        result = reduce_body(e, f, x, over);
+        result = reduce_body(e, f, x, over, each);
     }
     f->indices.len = before;
     e->axes.len = first;

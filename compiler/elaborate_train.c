@@ -1,4 +1,4 @@
-/* elaborate_train.c -- train blocks: the step, the reports, the fits.
+/* elaborate_train.c -- train blocks: the step and the reports (fits: elaborate_fit.c).
  *
  * The block is elaborated twice. As the step: `training` is true; every `minimize` differentiates its loss by
  * the parameters and runs the optimizer's body on each, so that the step is a function from what is kept to
@@ -98,74 +98,6 @@ static void elaborate_step(Elab *e, TrainWork *w)
     entry_updates(e, t->step, e->session);
 }
 
-/* Replaces the fitted values met in the values of other fits by what they are fitted to. */
-static const Node *fit_unfold(void *data, Rewrite *rewrite, const Node *node)
-{
-    const Session *session = data;
-    if (node->kind != NODE_LEAF || node->leaf->kind != LEAF_PERSIST ||
-        node->leaf->persistent->kind != PERSIST_FIT)
-        return NULL;
-    for (int i = 0; i < session->fits.len; i++)
-        if (session->fits.data[i].target == node->leaf->persistent)
-            return rewrite_get(rewrite, session->fits.data[i].value);
-    return NULL;
-}
-
-static bool fit_is_allowed(Elab *e, const Update *fit)
-{
-    Arena *scratch = arena_new();
-    Nodes nodes = graph_reach(scratch, &fit->value, 1);
-    const Node *bad = NULL;
-    for (int i = 0; i < nodes.len && !bad; i++)
-        if (nodes.data[i]->kind == NODE_LEAF && nodes.data[i]->leaf->kind == LEAF_PERSIST &&
-            nodes.data[i]->leaf->persistent->kind != PERSIST_FIT)
-            bad = nodes.data[i];
-    arena_free(scratch);
-    if (!bad) return true;
-    diag_error(e->context, fit->target->span,
-               "a fit depends on data, constants and earlier fits only, not on `%s`",
-               bad->leaf->name);
-    return false;
-}
-
-static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
-{
-    Train *t = w->train;
-    Entry *whole = entry_new(e, "fit", t->identifier, t->batch);
-    for (int i = 0; i < session->fits.len; i++) {
-        Update *fit = &session->fits.data[i];
-        if (t->fed) {
-            diag_error(e->context, fit->target->span,
-                       "`%s` is fitted to all training data before the first step, and a host program "
-                       "feeds %s step by step",
-                       fit->target->path, t->fed->name);
-            diag_hint(e->context, "give the model constants, or a state that each step adjusts, as "
-                                  "batch_norm() does");
-            return;
-        }
-        if (!fit_is_allowed(e, fit)) return;
-        bool again = false, other = false;
-        for (int k = 0; k < i; k++)
-            if (session->fits.data[k].target == fit->target) {
-                again = true;
-                other = session->fits.data[k].value != fit->value;
-            }
-        if (other) {
-            elab_unsupported(e, fit->target->span, "a fit that two calls on different data share");
-            return;
-        }
-        if (again || map_get(&e->fitted, fit->target)) continue;
-        map_put(&e->fitted, fit->target, fit->target);
-        const Node *value = fit->value;
-        graph_rewrite(e->g, &value, 1, fit_unfold, session);
-        Update unfolded = {fit->target, value};
-        vec_push(e->arena, &whole->updates, unfolded);
-    }
-    if (!whole->updates.len || diag_errors(e->context)) return;
-    Stream *stream = stream_split(e->program, whole->name, whole);
-    if (stream) vec_push(e->arena, &t->fits, stream);
-}
-
 /* The most examples that a report is about. */
 static int64_t report_examples(const Train *t)
 {
@@ -227,7 +159,7 @@ void elaborate_train_block(Elab *e, const Definition *definition, Name identifie
             diag_error(e->context, item->name.span, "the train block %s minimizes nothing", t->name);
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }
-        if (diag_errors(e->context) == errors) elaborate_fits(e, &w, e->session);
+        if (diag_errors(e->context) == errors) elaborate_fits(e, t, e->session);
         elaborate_report(e, &w); /* even so: its own errors are worth knowing */
     }
     e->train = NULL;

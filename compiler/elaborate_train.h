@@ -22,6 +22,9 @@ typedef struct TrainWork {
 /* elaborate_train.c: a train block without phases, or one of its phases. */
 void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
 
+/* elaborate_fit.c: the fits met in the step, which no earlier train block has computed, as passes over the data. */
+void elaborate_fits(Elab *e, Train *t, Session *session);
+
 /* train_block.c: the statements of a train block, in order. */
 void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);
 

@@ -383,6 +383,33 @@ def standardize(c):
     c.expect("Net_y", net(new))
 
 
+def fits(c):
+    a, b = c.input("a", c.normal(9, 2) + 1), c.input("b", c.normal(9, 2, scale=2))
+    wide = c.input("c", c.normal(9, 3, 2, scale=0.5))
+    w = c.param("Scale.w", [1.0, 1.0])
+    x = torch.cat([a, b, wide.reshape(-1, 2)])
+    mean, std, top = x.mean(0), x.std(0, correction=0), x.max(0).values
+    positive = torch.stack([column[column > 0].mean() for column in x.T])
+    total, span = (x / std).sum(), top - (x - mean).min(0).values
+    inside = (x > -1).all(0) & (x < 0).any(0)
+    same = torch.where(inside, (1 + 0.1 * x).prod(0), torch.tensor(2.0, dtype=x.dtype))
+    net = lambda rows: (rows - mean) / std + top + span + positive + same + total
+
+    other = net(b).mean(0)
+
+    def loss(step):
+        rows = slice(step % 3 * 4, step % 3 * 4 + 4)
+        if step > 2:
+            return w.sum() + ((net(b[rows]) - other)**2).mean()
+        return w.sum() + 2 * net(a[rows]).mean() + net(b[rows]).mean() + net(wide[rows]).mean()
+
+    c.train(6, (loss, torch.optim.SGD([w], 0.0)))
+    c.expect("after/Other.centred1.m", other)
+    names = {"m": mean, "s": std, "top": top, "total": total, "positive": positive, "span": span, "same": same}
+    for name, value in names.items():
+        c.expect(f"after/Net.scaled1.{name}", value)
+
+
 def normalizations(c):
     rows = c.param("Rows.x", c.normal(5, 4), file="rows")
     image = c.param("Images.x", c.normal(2, 3, 4, 4), file="images")
@@ -1785,7 +1812,7 @@ def notation(c):
 
 
 CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
-         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize,
+         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
