@@ -58,6 +58,15 @@ static bool leaf_fits(const PoolLeaf *known, Reduce reduce, const Node *node)
     return same;
 }
 
+/* 1, of the body's instances: it mentions the body, so that the examples which it counts are those of the same
+ * data set. */
+static Value instance_count(Elab *e, const Value *body, Span span)
+{
+    Value zero = value_scalar(scalar_real(e->g, 0)), one = value_scalar(scalar_real(e->g, 1));
+    Value less = value_op(e, OP_LT, (Value[]){*body, *body}, 2, span); /* never */
+    return value_op(e, OP_SELECT, (Value[]){less, zero, one}, 3, span);
+}
+
 Value fit_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, const Scalar *guard, Span span)
 {
     Value v = value_reduce(e, reduce, over, body, guard, 0, span);
@@ -66,7 +75,7 @@ Value fit_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, const
     uint64_t hidden = v.scalar->iters;
     PoolPart part = {.value = v.scalar->node};
     if (reduce == REDUCE_MEAN) {
-        Value one = value_scalar(scalar_real(e->g, 1));
+        Value one = instance_count(e, body, span);
         part.sum = summed(e, over, body, guard, hidden, span);
         part.count = summed(e, over, &one, guard, hidden, span);
         if (!part.sum || !part.count) return value_error();
@@ -337,6 +346,6 @@ void elaborate_fits(Elab *e, Train *t, Session *session)
         vec_push(e->arena, &whole->updates, fit);
     }
     if (!whole->updates.len || diag_errors(e->context)) return;
-    Stream *stream = stream_split(e->program, whole->name, whole);
+    Stream *stream = stream_split(e->program, whole->name, whole, train_main(t));
     if (stream) vec_push(e->arena, &t->fits, stream);
 }

@@ -121,7 +121,7 @@ static void elaborate_report(Elab *e, TrainWork *w)
     Frame *f = train_frame(e, w, false);
     exec_train_block(e, f, w, &w->item->body);
     exec_monitor(e, f, w);
-    if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole);
+    if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole, train_main(t));
 }
 
 static void data_find(Elab *e, TrainWork *w)

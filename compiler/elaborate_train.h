@@ -19,6 +19,12 @@ typedef struct TrainWork {
     VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
 } TrainWork;
 
+/* The data set whose examples are an epoch; NULL: there is none. */
+static inline const DataSet *train_main(const Train *t)
+{
+    return t->data.len ? t->data.data[0] : NULL;
+}
+
 /* elaborate_train.c: a train block without phases, or one of its phases. */
 void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
 
