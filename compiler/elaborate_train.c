@@ -36,27 +36,32 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
     return f;
 }
 
-/* The leaves that stand for the examples of a batch. */
+static void field_bind(Elab *e, DataSet *data, int number, Extent batch)
+{
+    Field *field = data->splits[SPLIT_TRAIN].fields.data[number];
+    Extent shape[MAX_RANK];
+    memcpy(shape, field->whole->shape, sizeof(Extent) * (size_t)field->whole->rank);
+    shape[0] = batch;
+    for (int k = 1; k < field->whole->rank; k++)
+        if (field->sizes[k]) shape[k].size = scalar_load_at(e->g, field->sizes[k]->leaf, 0);
+    Leaf leaf = {.kind = LEAF_FIELD, .field = field, .most = field->most,
+                 .name = name_printf(e->context, "%s.%s", data->name, field->name)};
+    field->leaf = graph_leaf(e->g, &leaf, field->whole->type, field->whole->rank, shape);
+    for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)
+        if (number < data->splits[s].fields.len) data->splits[s].fields.data[number]->leaf = field->leaf;
+}
+
+/* The leaves that stand for the examples of a batch, sizes before what has them. */
 static void fields_bind(Elab *e, Train *t)
 {
     Extent batch = elab_batch(e, t->batch);
     for (int d = 0; d < t->data.len; d++) {
         DataSet *data = t->data.data[d];
-        Split *split = &data->splits[SPLIT_TRAIN];
-        for (int i = 0; i < split->fields.len; i++) {
-            Field *field = split->fields.data[i];
-            Extent shape[MAX_RANK];
-            memcpy(shape, field->whole->shape, sizeof(Extent) * (size_t)field->whole->rank);
-            shape[0] = batch;
-            for (int k = 1; k < field->whole->rank; k++)
-                if (field->sizes[k]) shape[k].size = scalar_load_at(e->g, field->sizes[k]->leaf, 0);
-            Leaf leaf = {.kind = LEAF_FIELD, .field = field, .most = field->most,
-                         .name = name_printf(e->context, "%s.%s", data->name, field->name)};
-            field->leaf = graph_leaf(e->g, &leaf, field->whole->type, field->whole->rank, shape);
-            for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)
-                if (i < data->splits[s].fields.len)
-                    data->splits[s].fields.data[i]->leaf = field->leaf;
-        }
+        const Split *split = &data->splits[SPLIT_TRAIN];
+        for (int i = 0; i < split->fields.len; i++)
+            if (split->fields.data[i]->most) field_bind(e, data, i, batch);
+        for (int i = 0; i < split->fields.len; i++)
+            if (!split->fields.data[i]->most) field_bind(e, data, i, batch);
     }
 }
 
