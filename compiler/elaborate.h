@@ -428,6 +428,10 @@ typedef struct Snapshot {
     int n_yields;
     const Node **kept; /* values of the kept tensors changed so far, in the session's order */
     int n_kept;
+    const Node **states; /* of the innermost scan's carries, where they are states */
+    int n_states;
+    Value next_parameter; /* of an optimizer */
+    bool has_next_parameter;
 } Snapshot;
 Snapshot snapshot_take(Elab *e, const Frame *f);
 void snapshot_restore(Elab *e, Frame *f, const Snapshot *s);
@@ -480,6 +484,8 @@ void bind_failed(Elab *e, Frame *f, AstName name);
 void exec_param(Elab *e, Frame *f, const AstStmt *s);
 void exec_state(Elab *e, Frame *f, const AstStmt *s);
 void exec_next(Elab *e, Frame *f, const AstStmt *s);
+/* After an optimizer's body: its states become what `next` has set. */
+void optimizer_finish(Elab *e, Frame *f, Span span);
 /* The states whose `next` is set. */
 typedef VEC(const Persistent *) StateList;
 StateList states_set(Elab *e, const Frame *f);
@@ -516,8 +522,5 @@ void name_unknown(Elab *e, const Scope *scope, AstName name, const char *const *
 /* Makes the parameters of a model that was not called yet, if its sizes are known. */
 void model_declare(Elab *e, const Function *function);
 void elaborate_models(Elab *e);
-
-/* Says that this version of the compiler does not reach a part of the language. */
-void elab_unsupported(Elab *e, Span span, const char *what);
 
 #endif

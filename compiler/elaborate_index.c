@@ -316,11 +316,6 @@ static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
         return false;
     }
-    const Scalar *taken = scan_taken(e, e->scan);
-    if (taken && f->base && taken->iters & (((uint64_t)1 << f->base) - 1)) {
-        elab_unsupported(e, span, "`each` in a scan whose length differs between instances");
-        return false;
-    }
     *over |= ((uint64_t)1 << f->base) - 1;
     return true;
 }
@@ -356,6 +351,9 @@ static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over, boo
                   reduce_table[reduce_of[x->reduce.reduce]].name);
         return value_error();
     }
+    /* At a step of a scan, `each` is over the instances that take it. */
+    const Scalar *taken = each ? scan_taken(e, e->scan) : NULL;
+    if (taken && taken->iters & over) guard = guard ? scalar_op2(e->g, OP_AND, taken, guard) : taken;
     Reduce reduce = reduce_of[x->reduce.reduce];
     return each ? fit_reduce(e, reduce, over, &body, guard, x->span)
                 : value_reduce(e, reduce, over, &body, guard, 0, x->span);

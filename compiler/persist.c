@@ -250,7 +250,8 @@ static void optimizer_state(Elab *e, Frame *f, const AstStmt *s)
     Name path = name_printf(e->context, "%s.%s", f->optimizer_path, name.name);
     const Node *parameter = f->parameter;
     if (s->type && s->type->dims.len) {
-        elab_unsupported(e, s->type->span, "a state of an optimizer that is not one number per element");
+        diag_error(e->context, s->type->span, "a state of an optimizer is one number for each element of the parameter");
+        diag_hint(e->context, "leave the axes out: state %s = ..", name.name);
         bind_failed(e, f, name);
         return;
     }
@@ -334,7 +335,15 @@ static void optimizer_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     }
     local->has_next = true;
     local->next = v;
-    persistent_set(e, local->state, node_over_context(e, &v, s->span));
+}
+
+void optimizer_finish(Elab *e, Frame *f, Span span)
+{
+    for (int i = 0; i < f->order.len; i++) {
+        const Local *local = f->order.data[i];
+        if (!local->state || !local->has_next || local->next.kind == VALUE_ERROR) continue;
+        persistent_set(e, local->state, node_over_context(e, &local->next, span));
+    }
 }
 
 static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
@@ -418,15 +427,6 @@ void states_proceed(Elab *e, Frame *f, const StateList *before)
 void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
     if (exec_carry_next(e, f, s)) return;
-    if (f->choices && (f->kind == FRAME_OPTIMIZER || e->scan)) {
-        elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
-        Local *local = local_find(f, s->names.data[0].name);
-        if (local) {
-            local->has_next = true;
-            local->next = value_error();
-        }
-        return;
-    }
     Value v = next_value(e, f, s);
     Local *local = local_find(f, s->names.data[0].name);
     if (v.kind == VALUE_ERROR) { /* its uses stay silent */
