@@ -284,6 +284,7 @@ struct Elab {
     Train *train;           /* being elaborated */
     int depth;              /* of calls */
     Scan *scan;             /* the innermost, or NULL */
+    const char *constant;   /* "the constant `A`": what is being evaluated and must be known when compiling, or NULL */
     bool initialising;      /* an initial value or data: draws do not depend on the step */
     Map overrides;          /* Setting -> Value: what --set said, elaborated once */
     int64_t rounds;         /* of loops, in all, in this entry */

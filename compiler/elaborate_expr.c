@@ -78,7 +78,9 @@ static Value const_value(Elab *e, Definition *d, Span span)
         return value_error();
     }
     if (d->state == 0) {
+        const char *outer = e->constant;
         d->state = 1;
+        e->constant = arena_printf(e->arena, "the constant `%s`", d->name);
         if (d->scope != e->main || !setting_override(e, d->name, &d->value)) {
             Frame *frame = frame_new(e, FRAME_CONST, d->scope);
             Scan *scan = e->scan;
@@ -88,6 +90,7 @@ static Value const_value(Elab *e, Definition *d, Span span)
         }
         if (d->value.kind == VALUE_TENSOR)
             d->value = value_settle(e, &d->value, d->name, d->span);
+        e->constant = outer;
         d->state = 2;
     }
     return d->value;
