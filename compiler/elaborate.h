@@ -98,6 +98,7 @@ typedef struct ModelInstance {
     const AstItem *item; /* whose body it has */
     Value *first_args;   /* of its first call: fixes sizes that its signature leaves open */
     int n_first_args;
+    bool declaring;      /* its parameters are being made for someone who reads them */
 } ModelInstance;
 
 typedef enum FunctionKind {
@@ -348,6 +349,8 @@ int eval_results(Elab *e, Frame *f, const AstExpr *x, Value *out, int max);
 /* A compile-time int; false and an error that begins with `what` otherwise. */
 bool eval_int(Elab *e, Frame *f, const AstExpr *x, const char *what, int64_t *out);
 Value eval_member(Elab *e, Frame *f, const AstExpr *x);
+/* M.w[3], the parameter that round 3 of a loop declared; false if x is nothing like that. */
+bool eval_round_member(Elab *e, Frame *f, const AstExpr *x, Value *out);
 /* The source of an expression in quotes; "this" if it is long. */
 const char *expr_text(Elab *e, const AstExpr *x);
 const char *quoted_text(Elab *e, Span span);

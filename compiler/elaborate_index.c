@@ -241,6 +241,10 @@ static bool known_at_run_time(Elab *e, Frame *f, const AstExpr *x)
 
 Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 {
+    Value member;
+    const Value *before = f->ranges ? map_get(&f->ranges->bases, x) : NULL;
+    if (before) return *before;
+    if (eval_round_member(e, f, x, &member)) return member;
     Value base = subscript_base(e, f, x->subscript.base);
     if (base.kind == VALUE_ERROR) return base;
     const AstSubs *subs = &x->subscript.subs;
