@@ -162,11 +162,12 @@ static void print_entry(Trainer *t, const NndEntry *described)
     print_run(t, described);
     print_ports(t, "inputs", name, described->inputs, described->input_count);
     print_ports(t, "outputs", name, described->outputs, described->output_count);
-    out_line(&t->out, "static const NndEntry entry_%s = {run_%s, %s, %s, %d, %d, %lld, NULL};",
+    out_line(&t->out, "static const NndEntry entry_%s = {run_%s, %s, %s, %d, %d, %lld, %d, NULL};",
              name, name,
              described->input_count ? arena_printf(t->arena, "inputs_%s", name) : "NULL",
              described->output_count ? arena_printf(t->arena, "outputs_%s", name) : "NULL",
-             described->input_count, described->output_count, (long long)described->batch);
+             described->input_count, described->output_count, (long long)described->batch,
+             described->set);
     out_blank(&t->out);
 }
 

@@ -215,6 +215,11 @@ static Value builtin_sumsq(Elab *e, Frame *f, const AstExpr *call, const AstArgs
 
 Value draw_value(Elab *e, Frame *f, bool normal, Span span)
 {
+    if (e->constant) {
+        diag_error(e->context, span, "%s is known when compiling, and what is drawn at run time only", e->constant);
+        diag_hint(e->context, "draw where it is used, or once for all steps, in the initial value of a `state`");
+        return value_error();
+    }
     const Scalar *position = scan_position(e, e->scan);
     for (int i = 0; i < e->axes.len; i++) {
         const Scalar *extent = scalar_int(e->g, e->axes.data[i].extent.max);

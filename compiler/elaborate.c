@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-void elab_unsupported(Elab *e, Span span, const char *what)
-{
-    diag_error(e->context, span, "%s is not supported by this version of nndc", what);
-}
-
 Function *function_new(Elab *e, FunctionKind kind, Name name)
 {
     bool interned = kind == FUNCTION_REDUCTION || kind == FUNCTION_CAST;

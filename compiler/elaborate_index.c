@@ -241,6 +241,10 @@ static bool known_at_run_time(Elab *e, Frame *f, const AstExpr *x)
 
 Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 {
+    Value member;
+    const Value *before = f->ranges ? map_get(&f->ranges->bases, x) : NULL;
+    if (before) return *before;
+    if (eval_round_member(e, f, x, &member)) return member;
     Value base = subscript_base(e, f, x->subscript.base);
     if (base.kind == VALUE_ERROR) return base;
     const AstSubs *subs = &x->subscript.subs;
@@ -317,11 +321,6 @@ static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
         return false;
     }
-    const Scalar *taken = scan_taken(e, e->scan);
-    if (taken && f->base && taken->iters & (((uint64_t)1 << f->base) - 1)) {
-        elab_unsupported(e, span, "`each` in a scan whose length differs between instances");
-        return false;
-    }
     *over |= ((uint64_t)1 << f->base) - 1;
     return true;
 }
@@ -355,7 +354,7 @@ static bool reduce_points(Elab *e, Frame *f, const AstExpr *x, Value *body, cons
     return true;
 }
 
-static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
+static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over, bool each)
 {
     Value body;
     const Scalar *guard, *around = e->taken;
@@ -373,7 +372,12 @@ static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
                   reduce_table[reduce_of[x->reduce.reduce]].name);
         return value_error();
     }
-    return value_reduce(e, reduce_of[x->reduce.reduce], over, &body, guard, 0, x->span);
+    /* At a step of a scan, `each` is over the instances that take it. */
+    const Scalar *taken = each ? scan_taken(e, e->scan) : NULL;
+    if (taken && taken->iters & over) guard = guard ? scalar_op2(e->g, OP_AND, taken, guard) : taken;
+    Reduce reduce = reduce_of[x->reduce.reduce];
+    return each ? fit_reduce(e, reduce, over, &body, guard, x->span)
+                : value_reduce(e, reduce, over, &body, guard, 0, x->span);
 }
 
 static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
@@ -382,11 +386,13 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
     if (!vars) return value_error();
     int first = e->axes.len, before = f->indices.len, n = 0;
     uint64_t over = 0;
+    bool each = false;
     if (!axes_room(e, x->reduce.indices.len, x->span)) return value_error();
     for (int i = 0; i < x->reduce.indices.len; i++) {
         const AstIndex *index = &x->reduce.indices.data[i];
         if (!strcmp(index->name, "each")) {
             if (!each_axes(e, f, index->span, &over)) return value_error();
+            each = true;
             continue;
         }
         IndexVar *var = NEW(e->arena, IndexVar);
@@ -401,7 +407,7 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
         diag_error(e->context, x->span, "%s takes one index", reduce_table[reduce].name);
         result = value_error();
     } else {
-        result = reduce_body(e, f, x, over);
+        result = reduce_body(e, f, x, over, each);
     }
     f->indices.len = before;
     e->axes.len = first;

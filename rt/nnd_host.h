@@ -13,7 +13,7 @@
 #define NND_HOST_CODES                                                                             \
     NND_HOST_CODE(OK, "done")                                                                      \
     NND_HOST_CODE(CALL, "a wrong argument: nothing was done")                                      \
-    NND_HOST_CODE(RANGE, "a subscript read from the caller's data is outside its axis")            \
+    NND_HOST_CODE(RANGE, "a subscript or a size in the caller's data is outside its axis")         \
     NND_HOST_CODE(NOT_FINITE, "a loss is infinite or not a number")                                \
     NND_HOST_CODE(FILE, "a file cannot be read or written, or is of another program")              \
     NND_HOST_CODE(MEMORY, "out of memory: nothing was done")

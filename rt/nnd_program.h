@@ -66,6 +66,7 @@ typedef struct NndEntry {
     const NndPort *inputs, *outputs;
     int input_count, output_count;
     int64_t batch;    /* the largest batch it may be run on; 0: it has no batch axis */
+    int set;          /* pass of a stream: 1 + the data set that it goes through; 0: the train block's first */
     const void *data; /* for run, where one function serves many entries */
 } NndEntry;
 

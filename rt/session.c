@@ -24,18 +24,19 @@ int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *er
     return nnd_array_alloc(array, error);
 }
 
-/* Sizes that whoever calls gives are at most what fits. */
+/* Sizes of bounded axes are at most what fits. */
 static int sizes_check(NndSession *session, const NndEntry *entry, const NndCall *call)
 {
     for (int i = 0; i < entry->input_count; i++) {
         const NndPort *port = &entry->inputs[i];
-        if (port->most == 0 || port->set != NND_GIVEN) continue;
+        if (port->most == 0) continue;
         const int32_t *sizes = call->inputs[i];
         for (int64_t n = 0; n < (port->batched ? call->batch : 1); n++)
             if (sizes[n] < 0 || sizes[n] > port->most)
                 return nnd_error(&session->error,
                                  "%s: the size %ld of example %lld is not between 0 and %lld",
-                                 port->name, (long)sizes[n], (long long)n, (long long)port->most);
+                                 port->name, (long)sizes[n], (long long)(call->offset + n),
+                                 (long long)port->most);
     }
     return 0;
 }

@@ -321,3 +321,65 @@ def test_updates():
            abs(values("Slow[2].dense1.w")[i] - 0.5 * nets[2][i]) > 1e-6:
             return f"{found}"
     return None
+
+
+# The numbers 0 .. 3 and 0 .. 9; `few` has no split for tests.
+SETS = """
+# expect: low == 0.75
+# expect: high == HIGH
+# expect: top == 9
+# expect: n == COUNT
+layer fitted(x: real) -> real, real {
+    fit m = mean[each] x
+    fit top = max[each] x
+    return m, top
+}
+model A(x: real) -> real, real = fitted(x)
+model B(x: real) -> real, real = fitted(x)
+model C(x: real) -> real, real = fitted(x)
+model W() -> real {
+    param w = 1
+    return w
+}
+data few { train { x[n < 4] = n } }
+data many {
+    train { z[n < 10] = n }
+    test { z[n < 4] = 4 + n }
+}
+train t on FIRST {
+    batch: 3
+    epochs: 1
+    ax, at = A(x)
+    bz, bt = B(z)
+    cx, ct = C(x)
+    cz, cu = C(z)
+    minimize W() + 0 * mean(ax + bz + cx + cz + at + bt + ct + cu) using sgd(0)
+    report low = mean(x) / 2
+    report high = mean(z)
+    report top = max(bt)
+    report n = sum[i] (if z[i] >= 0 then 1 else 0)
+}
+"""
+
+
+def sets(first, high, count):
+    """What is fitted is about all training examples of its own data set, and so are reports about the split of
+    the first data set; a set that lacks it gives all that it has."""
+    work = program(SETS.replace("FIRST", first).replace("HIGH", high).replace("COUNT", count))
+    for flags in ([], ["--eval"]):
+        problem = must(common.nndc("train", "m.nnd", *flags, cwd=work), 0, "ok")
+        if problem:
+            return problem
+    found = parameters(work)
+    wanted = {"A.fitted1.m": 1.5, "A.fitted1.top": 3, "B.fitted1.m": 4.5, "B.fitted1.top": 9,
+              "C.fitted1.m": 51 / 14, "C.fitted1.top": 9}
+    wrong = [name for name, value in wanted.items() if abs(found[name][1][0] - value) > 1e-6]
+    return f"wrong: {wrong} in {found}" if wrong else None
+
+
+def test_two_sets_short_first():
+    return sets("few, many", "4.5", "10")
+
+
+def test_two_sets_long_first():
+    return sets("many, few", "5.5", "4")
