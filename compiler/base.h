@@ -139,7 +139,7 @@ void diag_error(Context *context, Span span, const char *format, ...) NND_PRINTF
 void diag_warning(Context *context, Span span, const char *format, ...) NND_PRINTF(3, 4);
 /* A hint that belongs to the last error or warning ("hint: ..."). */
 void diag_hint(Context *context, const char *format, ...) NND_PRINTF(2, 3);
-/* A second place that belongs to the last error ("... declared here"). */
+/* Another place that belongs to the last error ("... declared here"). */
 void diag_note(Context *context, Span span, const char *format, ...) NND_PRINTF(3, 4);
 int diag_errors(const Context *context);
 /* How many diagnostics there are. */

@@ -11,13 +11,17 @@ struct NameEntry {
     char text[];
 };
 
+typedef struct Note {
+    Span span;
+    const char *text;
+} Note;
+
 typedef struct Diagnostic {
     Severity severity;
     Span span;
     const char *text;
     const char *hint; /* or NULL */
-    Span note_span;   /* line 0: none */
-    const char *note;
+    VEC(Note) notes;
     int order; /* as reported, to keep equal places in order */
 } Diagnostic;
 

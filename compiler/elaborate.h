@@ -197,6 +197,7 @@ struct Frame {
     VEC(int64_t) loops;     /* values of the enclosing unrolled loops */
     uint64_t site;          /* of draws: hash of the call path */
     bool returned;
+    bool refused;           /* a `require` does not hold: nothing more is elaborated */
     int choices;            /* enclosing run-time ifs */
     Value *results;
     int n_results;
@@ -425,6 +426,9 @@ typedef struct Snapshot {
 } Snapshot;
 Snapshot snapshot_take(Elab *e, const Frame *f);
 void snapshot_restore(Elab *e, Frame *f, const Snapshot *s);
+
+/* elaborate_require.c */
+void exec_require(Elab *e, Frame *f, const AstStmt *s);
 
 /* elaborate_scan.c */
 void exec_scan(Elab *e, Frame *f, const AstStmt *s);

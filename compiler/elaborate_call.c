@@ -18,6 +18,16 @@ bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out)
     return ok;
 }
 
+/* Where a call stands: of a pipe, behind the `|>`. */
+static Span call_place(const AstExpr *call)
+{
+    if (!call->call.piped) return call->span;
+    Span span = call->call.callee->span;
+    span.end_line = call->span.end_line;
+    span.end_col = call->span.end_col;
+    return span;
+}
+
 /* --- the frame of a call ------------------------------------------------------------------------------------ */
 
 static bool recursion(Elab *e, const Frame *f, const Function *function, Span span)
@@ -56,7 +66,7 @@ static Frame *callee_frame(Elab *e, Frame *f, const Function *function, const As
     map_put(&e->reached, function->item, (void *)(uintptr_t)function->item);
     callee->training = f->training;
     callee->in_fit = f->in_fit;
-    callee->call_span = call->span;
+    callee->call_span = call_place(call);
     callee->site = site_hash(e, f, call->call.callee->span);
     if (function->kind == FUNCTION_LAYER) {
         if (!f->path) {
@@ -92,6 +102,7 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
                          int first_axis, Span span)
 {
     int n = callee->n_results;
+    if (callee->refused) return 0;
     if (!callee->returned) {
         if (diag_errors(e->context) == callee->errors)
             diag_error(e->context, item->name.span, "%s returns no value: it has no `return`",

@@ -190,7 +190,9 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     int before = diag_count(e->context);
     if (optimizer_names_free(e, o->item) && params_bind(e, o, o->item, step->args, step->n_args, step->using->span)) {
         exec_block(e, o, &o->item->body);
-        if (o->has_next_parameter) {
+        if (o->refused) {
+            /* reported */
+        } else if (o->has_next_parameter) {
             persistent_set(e, p, node_over_context(e, &o->next_parameter, step->using->span));
         } else if (!diag_errors(e->context)) {
             diag_error(e->context, o->item->name.span, "the optimizer %s never sets `next p`",
