@@ -323,6 +323,9 @@ const Scalar *domain_scalar(Elab *e, const Domain *d, const Scalar *a);
 /* node[subs], its axes from `leading` on visible; subs has room for all of them. */
 Value value_of_subscripts(Elab *e, const Node *node, const Scalar **subs, int leading);
 
+/* The formula with its iterators replaced; if it is an element of a tensor, it is the one asked for at `span`. */
+const Scalar *element_at(Elab *e, const Scalar *a, const Scalar *const *map, Span span);
+
 /* Whether n more context axes fit; reports if not. */
 bool axes_room(Elab *e, int n, Span span);
 /* Pushes context axes, or the first n visible ones of a value; pops them, turning them into leading visible axes
@@ -377,6 +380,9 @@ typedef struct CallArg {
 } CallArg;
 int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
                   const CallArg *args, int n_args, Value *out, int max);
+/* What is made from now on belongs to this call, if it leads from the user's text into the library; returns what
+ * graph_call restores. */
+int library_enter(Elab *e, const Frame *f, const Function *function, Span place);
 /* Evaluates the arguments of a call; false after an error. */
 bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out);
 /* The context axes of a call's mapping and the shapes of parameters, from a type. */

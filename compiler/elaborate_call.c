@@ -130,13 +130,21 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
     return n;
 }
 
+int library_enter(Elab *e, const Frame *f, const Function *function, Span place)
+{
+    int outer = graph_call(e->g, 0);
+    bool enters = function->scope->library && !f->scope->library;
+    graph_call(e->g, enters ? span_call_new(e->context, place, function->name) : outer);
+    return outer;
+}
+
 int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
                   const CallArg *args, int n_args, Value *out, int max)
 {
     if (recursion(e, f, function, call->span)) return 0;
     Frame *callee = callee_frame(e, f, function, call);
     if (!callee) return 0;
-    int first = e->axes.len, n = 0;
+    int first = e->axes.len, n = 0, outer = library_enter(e, f, function, callee->call_span);
     e->depth++;
     callee->base = first;
     callee->errors = diag_errors(e->context);
@@ -148,6 +156,7 @@ int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *ca
     }
     e->depth--;
     e->axes.len = first;
+    graph_call(e->g, outer);
     /* A mistake that shows inside the library is the caller's: say so at the call. */
     if (function->scope->library && !f->scope->library)
         diag_reanchor(e->context, before, call->span);

@@ -14,6 +14,7 @@ Graph *graph_new(Context *context)
     g->context = context;
     g->arena = context_arena(context);
     g->cache = map_new(g->arena);
+    g->accesses = map_new(g->arena);
     return g;
 }
 
@@ -30,6 +31,13 @@ Arena *graph_arena(Graph *g)
 Map *graph_cache(Graph *g)
 {
     return &g->cache;
+}
+
+int graph_call(Graph *g, int call)
+{
+    int before = g->call;
+    g->call = call;
+    return before;
 }
 
 /* --- hash consing -------------------------------------------------------------------------------- */
@@ -153,6 +161,7 @@ const Node *graph_intern(Graph *g, Node wanted)
     if (wanted.n_carries)
         n->carries = arena_copy(g->arena, wanted.carries, sizeof(Carry) * (size_t)wanted.n_carries);
     n->free = node_loops(g, n);
+    if (!n->span.call) n->span.call = g->call;
     n->id = ++g->n_nodes;
     n->next = *head;
     *head = n;

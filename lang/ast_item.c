@@ -125,7 +125,7 @@ static void stmt_misplaced(Parser *p, const AstStmt *stmt, int place)
                                         [IN_TRAIN] = "a `train` block"};
     Span span = stmt->span;
     if (stmt->kind != AST_IF_STMT && stmt->body.len)
-        span = (Span){span.source, span.line, span.col, span.line, span.col};
+        span = (Span){span.source, span.line, span.col, span.line, span.col, 0};
     if (!parse_error(p, span, "%s cannot stand in %s", stmt_rules[stmt->kind].word, names[place]))
         return;
     int places = stmt_rules[stmt->kind].places;

@@ -330,7 +330,7 @@ static Token token_next(Parser *parser)
 {
     Token token;
     if (parser->start) {
-        token = (Token){.kind = parser->start, .span = {parser->source->index, 1, 1, 1, 1}};
+        token = (Token){.kind = parser->start, .span = {parser->source->index, 1, 1, 1, 1, 0}};
         parser->start = 0;
         return token;
     }
