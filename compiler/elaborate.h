@@ -254,6 +254,7 @@ typedef struct Session {
     Span last_change;       /* the last minimize */
     VEC(Update) fits;       /* values of the fits met, over the batch */
     bool init;              /* an initial value: no data, no parameters */
+    bool chunks;            /* its examples come in chunks: LEAF_OFFSET is the number of the first */
 } Session;
 
 typedef struct Load Load; /* elaborate_load.c */

@@ -243,7 +243,7 @@ typedef enum LeafKind {
     LEAF_CARRY,   /* value leaf->number that leaf->loop carries, before the step */
     LEAF_SIZE,    /* int: examples in this batch (or chunk of a streamed entry) */
     LEAF_TOTAL,   /* int: examples in the whole split, in a streamed entry */
-    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry; else 0 */
+    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry or a model's; else 0 */
     LEAF_STEP,    /* int: steps done so far in this train block, from 0 */
     LEAF_EPOCH,   /* int: from 0 */
     LEAF_TIME     /* int: the number of leaf->loop's step */

@@ -246,8 +246,12 @@ static int prediction_run(Prediction *prediction, NndArray *results)
                 nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
             outputs[i] = (char *)results[i].data + (port->batched ? (size_t)at * row : 0);
         }
-        NndCall call = {
-            .seed = session->seed, .batch = n, .total = n, .inputs = inputs, .outputs = outputs};
+        NndCall call = {.seed = session->seed,
+                        .batch = n,
+                        .total = prediction->count,
+                        .offset = at,
+                        .inputs = inputs,
+                        .outputs = outputs};
         failed = nnd_entry_run(session, entry, &call);
     }
     free(inputs);
