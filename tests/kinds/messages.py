@@ -3,7 +3,7 @@ function that was called there, the subscript, its value, and the example. The t
 the same."""
 import os
 
-from . import common
+from . import arrays, common
 from .programs import must, named_tests
 
 PROGRAM = """
@@ -76,3 +76,21 @@ def test_own_function_through_own():
 def test_several_subscripts():
     return says("error: m.nnd:23: in top_k(), a subscript of `logits[n, label[n]]` is 3", body="dense(3)",
                 label=21)
+
+
+def test_prediction():
+    """From a file and from numbers typed in; also in the second chunk that a model takes."""
+    work = common.folder()
+    common.write(os.path.join(work, "m.nnd"), "model E(t: int) -> real {\n    w = [1.0, 2, 3]\n    return w[t]\n}\n"
+                 "model B(on: bool, k: u8) -> real = if on then real(k) else -1.0\n")
+    arrays.npy_write(os.path.join(work, "t.npy"), (600,), [k % 3 if k != 470 else -1 for k in range(600)], "<i4")
+    arrays.npy_write(os.path.join(work, "k.npy"), (2,), [3, 4], "|u1")
+
+    def predict(model, files, text=None):
+        return common.nndc("predict", "m.nnd", model, "--input", files, cwd=work, stdin=text)
+    return must(predict("E", "t.npy"), 1, "error: m.nnd:3: `t` is -1, but its axis has 3 elements; "
+                "this is example 470 (from 0)") or \
+        must(predict("E", "-", "0 1 5"), 1, "`t` is 5, but its axis has 3 elements; this is example 2") or \
+        must(predict("B", "-,k.npy", "1 0"), 0, "3\n-1") or \
+        must(predict("B", "-,k.npy", "1 2"), 1, "standard input: 2 is no whole number from 0 to 1") or \
+        must(predict("B", "-,k.npy", "1 0 1"), 1, "k.npy: has 2 examples, the input before it 3")
