@@ -7,7 +7,6 @@
 #include "emit_c.h"
 #include "libraries.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -23,22 +22,9 @@ typedef struct Trainer {
 /* --- C text of values ---------------------------------------------------------------------------
  */
 
-/* The text as a C string literal; NULL for NULL. */
 static const char *quoted(Trainer *t, const char *text)
 {
-    if (!text) return "NULL";
-    StrBuf out = str_new(t->arena);
-    str_add(&out, "\"");
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            str_printf(&out, "\\%c", *c);
-        else if (isprint((unsigned char)*c) && *c != '?')
-            str_add_n(&out, c, 1);
-        else
-            str_printf(&out, "\\%03o", (unsigned)(unsigned char)*c);
-    }
-    str_add(&out, "\"");
-    return str_text(&out);
+    return out_quoted(t->arena, text);
 }
 
 static const char *type_text(NndType type)
@@ -224,10 +210,8 @@ static void print_helpers(Trainer *t)
         "    if (m->fault.is_size)",
         "        return nnd_error(call->error, \"%s: a run-time size of %ld, where at most %ld fit\",",
         "                         m->fault.place, m->fault.value, m->fault.bound);",
-        "    return nnd_error(call->error,",
-        "                     \"%s: the subscript %ld, read from data, is outside its axis\"",
-        "                     \" of %ld\",",
-        "                     m->fault.place, m->fault.value, m->fault.bound);",
+        "    return nnd_error(call->error, \"%s is %ld, but its axis has %ld element%s\", m->fault.place,",
+        "                     m->fault.value, m->fault.bound, m->fault.bound == 1 ? \"\" : \"s\");",
         "}",
         "",
     };

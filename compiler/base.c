@@ -395,11 +395,3 @@ Span span_join(Span a, Span b)
     }
     return a;
 }
-
-const char *span_place(Context *context, Span span)
-{
-    const Source *source = source_get(context, span.source);
-    if (!source) return "";
-    const char *slash = strrchr(source->path, '/');
-    return arena_printf(context->arena, "%s:%d", slash ? slash + 1 : source->path, span.line);
-}

@@ -343,7 +343,7 @@ static void expects_read(Elab *e, const Source *source)
             continue;
         Expect x = {.report = name_of(e->context, report),
                     .relation = name_of(e->context, relation), .value = value};
-        x.span = (Span){source->index, number, 1, number, 1 + columns};
+        x.span = (Span){source->index, number, 1, number, 1 + columns, 0};
         vec_push(e->arena, &e->program->expects, x);
     }
 }

@@ -200,6 +200,7 @@ struct Frame {
     VEC(int64_t) loops;     /* values of the enclosing unrolled loops */
     uint64_t site;          /* of draws: hash of the call path */
     bool returned;
+    bool refused;           /* a `require` does not hold: nothing more is elaborated */
     int choices;            /* enclosing run-time ifs */
     Value *results;
     int n_results;
@@ -259,6 +260,7 @@ typedef struct Session {
     Span last_change;       /* the last minimize */
     VEC(Pool *) fits;       /* met, in order of their first calls */
     bool init;              /* an initial value: no data, no parameters */
+    bool chunks;            /* its examples come in chunks: LEAF_OFFSET is the number of the first */
 } Session;
 
 typedef struct Load Load; /* elaborate_load.c */
@@ -331,6 +333,9 @@ const Scalar *domain_scalar(Elab *e, const Domain *d, const Scalar *a);
 /* node[subs], its axes from `leading` on visible; subs has room for all of them. */
 Value value_of_subscripts(Elab *e, const Node *node, const Scalar **subs, int leading);
 
+/* The formula with its iterators replaced; if it is an element of a tensor, it is the one asked for at `span`. */
+const Scalar *element_at(Elab *e, const Scalar *a, const Scalar *const *map, Span span);
+
 /* Whether n more context axes fit; reports if not. */
 bool axes_room(Elab *e, int n, Span span);
 /* Pushes context axes, or the first n visible ones of a value; pops them, turning them into leading visible axes
@@ -387,6 +392,9 @@ typedef struct CallArg {
 } CallArg;
 int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
                   const CallArg *args, int n_args, Value *out, int max);
+/* What is made from now on belongs to this call, if it leads from the user's text into the library; returns what
+ * graph_call restores. */
+int library_enter(Elab *e, const Frame *f, const Function *function, Span place);
 /* Evaluates the arguments of a call; false after an error. */
 bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out);
 /* The context axes of a call's mapping and the shapes of parameters, from a type. */
@@ -440,6 +448,9 @@ typedef struct Snapshot {
 } Snapshot;
 Snapshot snapshot_take(Elab *e, const Frame *f);
 void snapshot_restore(Elab *e, Frame *f, const Snapshot *s);
+
+/* elaborate_require.c */
+void exec_require(Elab *e, Frame *f, const AstStmt *s);
 
 /* elaborate_scan.c */
 void exec_scan(Elab *e, Frame *f, const AstStmt *s);

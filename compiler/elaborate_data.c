@@ -228,7 +228,7 @@ Value ragged_value(Elab *e, const CallArg *args, Span span)
     for (int k = 1; k < values.rank; k++)
         out.shape[k + 1] = extent_renumber(e, values.shape[k], map);
     map[VISIBLE] = scalar_op2(e->g, OP_ADD, offsets.scalar, map[VISIBLE]);
-    out.scalar = scalar_substitute(e->g, values.scalar, map, VISIBLE + MAX_RANK);
+    out.scalar = element_at(e, values.scalar, map, span);
     return out;
 }
 

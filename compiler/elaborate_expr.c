@@ -5,26 +5,12 @@
 
 #include <math.h>
 
-/* The text of a short stretch within one line; NULL for others. */
-static const char *span_inside(Elab *e, Span span, int *length)
-{
-    const Source *source = source_get(e->context, span.source);
-    if (!source || !span.line || span.end_line != span.line) return NULL;
-    const char *line = source->text;
-    for (int n = 1; n < span.line; n++) {
-        line = strchr(line, '\n');
-        if (!line) return NULL;
-        line++;
-    }
-    *length = span.end_col - span.col;
-    return *length > 0 && *length <= 40 ? line + span.col - 1 : NULL;
-}
-
 const char *place_text(Elab *e, Span span, const char *otherwise)
 {
+    enum { LONGEST = 40 };
     int length;
-    const char *text = span_inside(e, span, &length);
-    return text ? arena_printf(e->arena, "%.*s", length, text) : otherwise;
+    const char *text = span_source(e->context, span, &length);
+    return text && length <= LONGEST ? arena_printf(e->arena, "%.*s", length, text) : otherwise;
 }
 
 const char *quoted_text(Elab *e, Span span)

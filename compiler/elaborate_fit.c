@@ -134,12 +134,14 @@ static Value fit_value(Elab *e, Frame *f, const AstStmt *s, FitCall *call)
 {
     bool in_fit = f->in_fit;
     FitCall *outer = e->fit;
+    const Scalar *taken = e->taken; /* it is there in any case */
     f->in_fit = true;
     e->taken = NULL;
     e->fit = call;
     Value v = s->indices.len ? eval_index_def(e, f, &s->indices, s->values.data[0])
                              : eval_expr(e, f, s->values.data[0]);
     f->in_fit = in_fit;
+    e->taken = taken;
     e->fit = outer;
     return v.kind == VALUE_ERROR || !value_convert(e, &v, TYPE_REAL, s->span) ? value_error() : v;
 }

@@ -50,7 +50,11 @@ static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int ax
     if (step > *read) *read = step;
     if (step == STEP_INSIDE) return true;
     Range range = scalar_range(sub, iters, e->axes.len);
-    if (range_within(range, whole) || has_load(sub)) return true;
+    if (range_within(range, whole)) return true;
+    if (has_load(sub)) {
+        scalar_access(e->g, sub, whole, x->span);
+        return true;
+    }
     if (range.hi < range.lo) return true; /* over nothing */
     const char *extent = extent_describe(e, base->shape[axis]);
     if (whole.size && range.lo >= 0 && range.hi < whole.max)
@@ -287,7 +291,7 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
     for (int k = 0; k < base.rank; k++)
         inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (!x->subscript.outside) {
-        result.scalar = step_load(e, scalar_substitute(e->g, load, map, VISIBLE + MAX_RANK), read);
+        result.scalar = step_load(e, element_at(e, load, map, x->span), read);
         if (!inside) result.scalar = choice_guard(e, result.scalar, 0);
         return result;
     }

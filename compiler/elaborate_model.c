@@ -156,6 +156,7 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     if (!model_inputs(e, m, function->scope, entry, args)) return;
     entry->batch = entry->inputs.len ? MODEL_BATCH : 0;
     e->session = session_new(e, false);
+    e->session->chunks = true;
     Frame *f = frame_new(e, FRAME_CONST, function->scope);
     AstExpr callee = {.kind = AST_NAME, .span = m->item->name.span, .name = m->model->name};
     AstExpr call = {.kind = AST_CALL, .span = m->item->name.span};

@@ -134,7 +134,7 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     int errors = diag_errors(e->context);
-    for (int64_t k = from; k < to && !f->returned; k++) {
+    for (int64_t k = from; k < to && !f->returned && !f->refused; k++) {
         Value v = value_int(e, k);
         local_bind(e, f, s->names.data[0], &v);
         vec_push(e->arena, &f->loops, k);
@@ -384,6 +384,7 @@ void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
     branch(data, false);
     e->taken = around;
     f->choices--;
+    if (f->refused) return;
     if (!merge_returns(e, f, cond, &then, span)) return;
     merge_kept(e, cond, &then, span);
     merge_parameter(e, f, cond, &then, span);
@@ -442,6 +443,7 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FOR: exec_for(e, f, s); break;
     case AST_IF_STMT: exec_if(e, f, s); break;
     case AST_RETURN: exec_return(e, f, s); break;
+    case AST_REQUIRE: exec_require(e, f, s); break;
     case AST_SCAN: exec_scan(e, f, s); break;
     case AST_YIELD: exec_yield(e, f, s); break;
     case AST_FEED:
@@ -460,6 +462,6 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
 
 void exec_block(Elab *e, Frame *f, const AstBlock *block)
 {
-    for (int i = 0; i < block->len && !f->returned; i++)
+    for (int i = 0; i < block->len && !f->returned && !f->refused; i++)
         exec_stmt(e, f, block->data[i]);
 }

@@ -57,7 +57,7 @@ void run_fail(EvalRun *run, Span span, const char *format, ...)
     run->error[0] = 0;
     if (span.line)
         used = snprintf(run->error, run->error_size, "%s: ",
-                        span_place(graph_context(run->g), span));
+                        span_users_place(graph_context(run->g), span));
     if (used < 0 || (size_t)used >= run->error_size) return;
     va_list args;
     va_start(args, format);

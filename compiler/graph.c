@@ -15,6 +15,7 @@ Graph *graph_new(Context *context)
     g->arena = context_arena(context);
     g->cache = map_new(g->arena);
     g->presumed = map_new(g->arena);
+    g->accesses = map_new(g->arena);
     return g;
 }
 
@@ -36,6 +37,13 @@ Map *graph_cache(Graph *g)
 Map *graph_presumed(Graph *g)
 {
     return &g->presumed;
+}
+
+int graph_call(Graph *g, int call)
+{
+    int before = g->call;
+    g->call = call;
+    return before;
 }
 
 /* --- hash consing -------------------------------------------------------------------------------- */
@@ -219,6 +227,7 @@ const Node *graph_intern(Graph *g, Node wanted)
     n->operands = operands_find(g->arena, n);
     n->operands.cap = n->operands.len; /* who adds to a list of them has a copy */
     n->free = node_loops(g, n);
+    if (!n->span.call) n->span.call = g->call;
     n->id = ++g->n_nodes;
     n->next = *head;
     *head = n;

@@ -159,6 +159,10 @@ const Scalar *scalar_real(Graph *g, double value);
 const Scalar *scalar_bool(Graph *g, bool value);
 const Scalar *scalar_iter(Graph *g, int iter);
 /* A load of every axis of a node; constant subscripts of constant leaves are not folded here. */
+/* Notes that the program asks, at `span`, for an element at a subscript of this axis that is read from data. Where
+ * passes ask for elements of other tensors at what was read there (of a gradient, say), the places of these are the
+ * program's. */
+void scalar_access(Graph *g, const Scalar *sub, Extent axis, Span span);
 const Scalar *scalar_load(Graph *g, const Node *node, const Scalar *const *subs,
                           const Scalar *outside, Span span);
 /* The load node[iters first, first + 1, ...]. */
@@ -241,7 +245,7 @@ typedef enum LeafKind {
     LEAF_CARRY,   /* value leaf->number that leaf->loop carries, before the step */
     LEAF_SIZE,    /* int: examples in this batch (or chunk of a streamed entry) */
     LEAF_TOTAL,   /* int: examples in the whole split, in a streamed entry */
-    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry; else 0 */
+    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry or a model's; else 0 */
     LEAF_STEP,    /* int: steps done so far in this train block, from 0 */
     LEAF_EPOCH,   /* int: from 0 */
     LEAF_TIME     /* int: the number of leaf->loop's step */
@@ -315,6 +319,9 @@ struct Node {
 Graph *graph_new(Context *context);
 Context *graph_context(Graph *g);
 Arena *graph_arena(Graph *g);
+/* The call of the library (span_call_new) that spans of what is made from now on belong to, or 0; returns what it
+ * was before. */
+int graph_call(Graph *g, int call);
 /* What was parsed from the compiler's tables (formulas, rules), by the address of the text or
  * table. */
 Map *graph_cache(Graph *g);

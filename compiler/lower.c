@@ -286,45 +286,6 @@ static void lower_pieces(Lowered *l, const Node *node)
     }
 }
 
-/* Element i stands at place #{j: x[j] < x[i], or equal and j < i}; NaN after everything else. */
-static void lower_order(Lowered *l, const Node *node)
-{
-    Kernel *k = lower_kernel(l, node);
-    int last = node->rank - 1, other = node->rank;
-    k->n_vars = node->rank + 1;
-    Block *body = loops_add(l, &k->body, node->shape, 0, node->rank, LOOP_PARALLEL, node->span);
-    const Node *place = local_new(l, TYPE_INT, 1, "place");
-    block_add(l, body, stmt_local(l, place));
-    block_add(l, body, set_local(l, place, scalar_int(l->g, 0)));
-    Stmt *loop = stmt_loop(l, other, LOOP_SEQUENTIAL, node->shape[last], node->span);
-    block_add(l, body, loop);
-    const Scalar *subs[MAX_RANK];
-    for (int axis = 0; axis < node->rank; axis++)
-        subs[axis] = scalar_iter(l->g, axis);
-    Graph *g = l->g;
-    const Scalar *x = scalar_load(g, node->arg, subs, NULL, node->span);
-    subs[last] = scalar_iter(g, other);
-    const Scalar *y = scalar_load(g, node->arg, subs, NULL, node->span);
-    const Scalar *before = scalar_op2(g, OP_LT, y, x), *after = scalar_op2(g, OP_LT, x, y);
-    if (node->arg->type == TYPE_REAL) {
-        const Scalar *x_ok = scalar_op2(g, OP_EQ, x, x), *y_ok = scalar_op2(g, OP_EQ, y, y);
-        before =
-            scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, y_ok, scalar_op1(g, OP_NOT, x_ok)));
-        after =
-            scalar_op2(g, OP_OR, after, scalar_op2(g, OP_AND, x_ok, scalar_op1(g, OP_NOT, y_ok)));
-    }
-    const Scalar *first = scalar_op2(g, OP_LT, scalar_iter(g, other), scalar_iter(g, last));
-    const Scalar *ahead =
-        scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, scalar_op1(g, OP_NOT, after), first));
-    block_add(
-        l, &loop->body,
-        set_local(l, place,
-                  scalar_op2(g, OP_ADD, load_local(l, place), scalar_convert(g, ahead, TYPE_INT))));
-    const Scalar *i = subs[last] = scalar_iter(g, last);
-    subs[last] = load_local(l, place);
-    block_add(l, body, stmt_store(l, node, subs, node->rank, i));
-}
-
 /* --- buffers ---------------------------------------------------------------------------------- */
 
 static void lower_leaf(Lowered *l, const Node *node)

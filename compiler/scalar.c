@@ -71,6 +71,7 @@ static const Scalar *scalar_intern(Graph *g, const Scalar *wanted, const Scalar 
         s->iters |= s->outside->iters;
         s->free = loops_union(g, s->free, s->outside->free);
     }
+    if (!s->span.call) s->span.call = g->call;
     s->id = ++g->n_scalars;
     s->next = *head;
     *head = s;
@@ -280,6 +281,45 @@ const Scalar *scalar_convert(Graph *g, const Scalar *a, ElemType type)
 
 /* --- rebuilding ---------------------------------------------------------------------------------- */
 
+/* The first load in a but of a scan's step, or NULL. */
+static const Scalar *first_load(const Scalar *a)
+{
+    if (a->kind == SCALAR_LOAD)
+        return a->node->kind == NODE_LEAF && a->node->leaf->kind == LEAF_TIME ? NULL : a;
+    const Scalar *found = NULL;
+    for (int i = 0; i < a->n_args && !found; i++)
+        found = first_load(a->args[i]);
+    return found;
+}
+
+void scalar_access(Graph *g, const Scalar *sub, Extent axis, Span span)
+{
+    const Scalar *read = first_load(sub);
+    Access *first = read ? map_get(&g->accesses, read->node) : NULL, *known = first;
+    while (known && !extent_equal(known->axis, axis))
+        known = known->next;
+    if (!read || known) return;
+    span.call = g->call;
+    Access *access = NEW(g->arena, Access);
+    *access = (Access){axis, span, first};
+    map_put(&g->accesses, read->node, access);
+}
+
+/* The place of a load that becomes one at subscripts `args`: if one of these comes to be read from data, that of
+ * the access that reads it. */
+static Span load_place(Graph *g, const Scalar *a, const Scalar *const *args)
+{
+    for (int i = 0; i < a->n_args; i++) {
+        if (args[i] == a->args[i] || first_load(a->args[i])) continue;
+        const Scalar *read = first_load(args[i]);
+        const Access *access = read ? map_get(&g->accesses, read->node) : NULL;
+        while (access && !extent_equal(access->axis, a->node->shape[i]))
+            access = access->next;
+        if (access) return access->span;
+    }
+    return a->span;
+}
+
 /* Rebuilds a scalar with other operands. */
 static const Scalar *scalar_with(Graph *g, const Scalar *a, const Scalar *const *args,
                                  const Scalar *outside)
@@ -287,7 +327,7 @@ static const Scalar *scalar_with(Graph *g, const Scalar *a, const Scalar *const 
     switch (a->kind) {
     case SCALAR_CONST:
     case SCALAR_ITER: return a;
-    case SCALAR_LOAD: return scalar_load(g, a->node, args, outside, a->span);
+    case SCALAR_LOAD: return scalar_load(g, a->node, args, outside, load_place(g, a, args));
     case SCALAR_OP: return scalar_op(g, a->op, args, a->span);
     case SCALAR_DRAW: return scalar_draw(g, a->site, a->normal, args[0], args[1], a->span);
     }

@@ -294,14 +294,12 @@ int nnd_host_model(NndHost *host, int model, uint64_t seed, int64_t n, const voi
                  output ? entry->outputs[k].name : entry->inputs[k].name);
         return call_wrong(host, info->name, "", text);
     }
-    /* Each piece has a seed of its own: a model draws by the place of an example in a piece. */
     NndCall call = {.seed = seed, .total = n};
     int code = NND_HOST_OK;
     int64_t chunk = entry->batch > 0 ? entry->batch : 1;
     for (; call.offset < n && code == NND_HOST_OK; call.offset += chunk) {
         call.batch = chunk < n - call.offset ? chunk : n - call.offset;
         code = entry_call(host, entry, &call, inputs, outputs);
-        call.seed += UINT64_C(0x9e3779b97f4a7c15);
     }
     return code;
 }

@@ -141,7 +141,8 @@ def test_offsets_decrease():
 
 
 def test_offsets_leave_the_values():
-    return wrong(None, [0, 3, 4, 9, 14, 18, 20, 21, 25], "outside its axis")
+    return wrong(None, [0, 3, 4, 9, 14, 18, 20, 21, 25],
+                 "a subscript that is read from data is 21, but its axis has 21 elements")
 
 
 # --- host programs --------------------------------------------------------------------------------

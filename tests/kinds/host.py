@@ -295,6 +295,14 @@ def test_models():
         net.call("Noise", ctypes.c_uint64(seed), 600, floats([0] * 1800), noise)
         drawn.append(list(noise))
     net.free()
+    zeros = os.path.join(work, "zeros.npy")
+    arrays.npy_write(zeros, [600, 3], [0] * 1800)
+    for options in ((), ("--eval",)):
+        result = common.nndc("predict", "m.nnd", "Noise", "--input", "zeros.npy", "-o", "noise.npy", "--seed=2",
+                             *options, cwd=work)
+        if result.status or arrays.difference(arrays.npy_read(os.path.join(work, "noise.npy")),
+                                              ([600, 3], drawn[2]), 1e-6):
+            return "predict draws other numbers\n" + result.text()
     if drawn[0] != drawn[1] or drawn[0] == drawn[2] or len(set(drawn[0])) < 1700:
         return "draws of a model"
     return None

@@ -140,6 +140,33 @@ def vectors(c):
     c.gradient(c.weighted("r", y) + c.weighted("masked_r", masked))
 
 
+def order(c):
+    def expect(name, x):
+        c.expect(name + "_y", np.argsort(x, axis=-1, kind="stable"))
+        return x
+
+    for name, n in (("none", 0), ("one", 1), ("two", 2), ("many", 1000)):
+        x = np.floor(c.draws.random((4, n)) * max(2, n // 4))
+        if n >= 2:
+            x[1, 0], x[2, :2] = np.nan, (0.0, -0.0)
+        if n > 2:
+            x[2, 3::7], x[2, 4::7], x[2, 5::7] = np.nan, np.inf, -np.inf
+            x[3] = np.nan
+        c.input(name, expect(name, x))
+    c.input("ints", expect("ints", c.draws.integers(-4, 4, (5, 33))))
+    rows = np.floor(c.draws.random((4, 3, 9)) * 6)
+    c.input("rows", expect("rows", rows))
+    c.expect("sorted_y", np.sort(rows, axis=-1))
+    lengths, padded = [7, 0, 1, 4, 5], np.floor(c.draws.random((5, 7)) * 4)
+    positions = np.zeros((5, 7))
+    for k, length in enumerate(lengths):
+        padded[k, length:] = -9
+        positions[k, :length] = np.argsort(padded[k, :length], kind="stable")
+    c.input("padded", padded)
+    c.input("T", lengths)
+    c.expect("bounded_y", positions)
+
+
 def more_activations(c):
     points = [-100, -30, -7.5, -4, -2, -1.25, -0.5, -0.125, -0.001, 0, 0.001, 0.25, 0.5, 1, 2.5, 6, 30, 100]
     x = c.param("Points.x", points, file="x")
@@ -1862,7 +1889,7 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
+CASES = [activations, more_activations, vectors, order, dense, conv2d, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
