@@ -3,8 +3,9 @@
  * A map (a comprehension without reduction) that is read once per element, or that is cheap and read only a few
  * times, is written into its readers' bodies: it is never stored. Work that a reduction would repeat for every
  * output point, or a loop at every step, stays a tensor of its own (a matrix product reads its operands many
- * times), and so does what a subscript may leave: there the map must not be evaluated. Readers are looked at first, so that how often a
- * map is evaluated is known through the readers that are themselves moved. */
+ * times), and so do rows picked by data that a reduction reads again and again: looked up once, they are a matrix.
+ * What a subscript may leave stays, too: there the map must not be evaluated. Readers are looked at first, so that
+ * how often a map is evaluated is known through the readers that are themselves moved. */
 #include "kernel.h"
 
 #include <assert.h>
@@ -159,11 +160,30 @@ static void readers_note(Inline *in, const Node *node)
         reading_of(in, node->pieces[k].part)->fixed = true;
 }
 
+static void index_visit(void *data, const Scalar *s)
+{
+    if (s->kind == SCALAR_LOAD && s->iters) *(bool *)data = true;
+}
+
+static void pick_visit(void *data, const Scalar *s)
+{
+    for (int k = 0; s->kind == SCALAR_LOAD && k < s->n_args; k++)
+        scalar_visit(s->args[k], index_visit, data);
+}
+
+/* Whether positions are looked up in data: a gather. */
+static bool picks(const Scalar *body)
+{
+    bool found = false;
+    scalar_visit(body, pick_visit, &found);
+    return found;
+}
+
 static bool worth_moving(const Node *node, const Reading *r)
 {
     if (!node_is_map(node) || r->fixed) return false;
     int cost = body_cost(node->body);
-    if (cost == 0) return true; /* other subscripts only */
+    if (cost == 0 && !(r->repeated && picks(node->body))) return true; /* other subscripts only */
     if (r->repeated) return false;
     double elements = (double)node_max_elements(node);
     if (r->reads <= 1.5 * elements) return true;
