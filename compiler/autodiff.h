@@ -52,6 +52,16 @@ void through_scan(Diff *d, const Region *region);
 /* Decides for the scan's carries, whose leaves say nothing, whether they are presumed finite. */
 void scan_presume_finite(Diff *d, const Node *scan);
 
+/* --- autodiff_keep.c ------------------------------------------------------------------------- */
+
+/* Whether the scan can yield a node of its body: it hangs on no loop inside of this one. */
+bool scan_can_yield(const Node *scan, const Node *node);
+/* Whether a node of the loop's body is as cheap to do again as to store. */
+bool node_is_done_again(const Diff *d, const Loop *loop, const Node *node);
+/* In roots of the step backwards, which read values of the scan's step: heavy operations on these alone
+ * become nodes of the step. */
+void scan_keep(Diff *d, const Node *scan, const Loop *backward, Nodes *roots);
+
 /* --- autodiff_body.c ------------------------------------------------------------------------- */
 
 /* The derivative of a scalar body by one of its loads, times what arrives at the body. */

@@ -10,7 +10,7 @@
 
 #include <assert.h>
 
-enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4 };
+enum { CHEAP = 3, FEW = 4 };
 
 /* How a node is read by what stays a tensor, through what is moved. */
 typedef struct Reading {
@@ -38,46 +38,12 @@ static Reading *reading_of(Inline *in, const Node *node)
 
 /* --- what a body costs ------------------------------------------------------------------------------------ */
 
-static int op_cost(Op op)
-{
-    switch ((int)op) {
-    case OP_ADD:
-    case OP_SUB:
-    case OP_MUL:
-    case OP_NEG:
-    case OP_EQ:
-    case OP_LT:
-    case OP_LE:
-    case OP_AND:
-    case OP_OR:
-    case OP_NOT:
-    case OP_SELECT:
-    case OP_MIN:
-    case OP_MAX:
-    case OP_ABS:
-    case OP_TO_REAL:
-    case OP_TO_INT:
-    case OP_TO_BOOL:
-    case OP_TO_U8: return 1;
-    case OP_STOP: return 0;
-    case OP_DIV:
-    case OP_SQRT:
-    case OP_FLOOR:
-    case OP_CEIL:
-    case OP_ROUND:
-    case OP_SIGN:
-    case OP_IDIV:
-    case OP_MOD: return MODERATE;
-    default: return HEAVY;
-    }
-}
-
 static void cost_visit(void *data, const Scalar *s)
 {
     int *cost = data;
     bool subscript = s->type == TYPE_INT && s->kind == SCALAR_OP && s->iters;
     if (s->kind == SCALAR_OP && !subscript) *cost += op_cost(s->op);
-    if (s->kind == SCALAR_DRAW) *cost += HEAVY;
+    if (s->kind == SCALAR_DRAW) *cost += COST_HEAVY;
 }
 
 static int body_cost(const Scalar *body)
