@@ -28,6 +28,7 @@ typedef struct Diff {
     int n_wrt;
     const Node **out;
     const Loop *loop;      /* in a sweep over one step of it; nodes outside are kept for later: */
+    Map members;           /* nodes of the body */
     Outers lifted;         /* nodes of the body that load such ones, to be done for all steps */
     Outers direct;         /* such ones that are reached in other ways, with what they get at a step */
     char letters[32];
@@ -61,6 +62,10 @@ bool node_is_done_again(const Diff *d, const Loop *loop, const Node *node);
 /* In roots of the step backwards, which read values of the scan's step: heavy operations on these alone
  * become nodes of the step. */
 void scan_keep(Diff *d, const Node *scan, const Loop *backward, Nodes *roots);
+
+/* A map of the step as a map of others, whose heavy operations read nothing from outside of the loop: in
+ * `parts`. NULL: it is as good as it is. */
+const Node *node_peel(Diff *d, const Node *node, Nodes *parts);
 
 /* --- autodiff_body.c ------------------------------------------------------------------------- */
 

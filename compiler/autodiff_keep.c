@@ -3,7 +3,10 @@
  * The derivative of a step is written in terms of the step's own values. Sums and products are done again
  * where they are needed; an exponential or the like costs more than to store and to read a number. So every
  * such operation on values of the step alone becomes a node of the step, which the scan then yields
- * (autodiff_scan.c), as it does its reductions: what came before it need not be known any more. */
+ * (autodiff_scan.c), as it does its reductions: what came before it need not be known any more.
+ *
+ * What a node outside of the loop gets is found behind the loop, from the nodes that load it (autodiff_scan.c);
+ * so that nothing heavy is done again there, such a node is seen as two: tanh(h + b) as tanh(p) of p = h + b. */
 #include "autodiff.h"
 
 typedef struct Keep {
@@ -141,4 +144,58 @@ void scan_keep(Diff *d, const Node *scan, const Loop *backward, Nodes *roots)
 {
     Keep k = {.d = d, .g = d->g, .scan = scan, .forward = scan->loop, .backward = backward};
     graph_rewrite(d->g, roots->data, roots->len, keep_node, &k);
+}
+
+/* --- nodes that load what stands outside ------------------------------------------------------------------ */
+
+typedef struct Peel {
+    Diff *d;
+    const Node *node;
+    Nodes *parts;
+    Map done; /* from Scalar to Scalar */
+} Peel;
+
+static bool loads_outer(const Diff *d, const Scalar *a)
+{
+    Scalars loads = scalar_loads(d->scratch, a);
+    for (int i = 0; i < loads.len; i++)
+        if (!loops_have(loads.data[i]->node->free, d->loop) && node_depends(d, loads.data[i]->node)) return true;
+    return false;
+}
+
+/* A load of the operand as a node of the step of its own, over the axes of the whole; or the operand. */
+static const Scalar *part_of(Peel *p, const Scalar *a)
+{
+    Graph *g = p->d->g;
+    if (a->type != TYPE_REAL || a->kind != SCALAR_OP || !loads_outer(p->d, a)) return a;
+    const Node *part = graph_map(g, p->node->rank, p->node->shape, a, a->span);
+    bool later = map_get(&p->d->members, part) && part->id > p->node->id;
+    if (later || !node_is_map(part) || !loops_have(part->free, p->d->loop)) return a;
+    for (int i = 0; i < p->parts->len; i++)
+        if (p->parts->data[i] == part) return scalar_load_at(g, part, 0);
+    vec_push(p->d->scratch, p->parts, part);
+    return scalar_load_at(g, part, 0);
+}
+
+static const Scalar *peel_in(Peel *p, const Scalar *a)
+{
+    if (a->kind != SCALAR_OP || a->type != TYPE_REAL || a->op == OP_SELECT) return a;
+    const Scalar *known = map_get(&p->done, a), *args[3];
+    if (known) return known;
+    bool heavy = is_heavy(a), same = true;
+    for (int i = 0; i < a->n_args; i++) {
+        args[i] = heavy ? part_of(p, a->args[i]) : peel_in(p, a->args[i]);
+        same = same && args[i] == a->args[i];
+    }
+    const Scalar *result = same ? a : scalar_op(p->d->g, a->op, args, a->span);
+    map_put(&p->done, a, (void *)(uintptr_t)result);
+    return result;
+}
+
+const Node *node_peel(Diff *d, const Node *node, Nodes *parts)
+{
+    if (!d->loop || !node_is_map(node)) return NULL;
+    Peel p = {.d = d, .node = node, .parts = parts, .done = map_new(d->scratch)};
+    const Scalar *body = peel_in(&p, node->body);
+    return parts->len ? graph_map(d->g, node->rank, node->shape, body, node->span) : NULL;
 }

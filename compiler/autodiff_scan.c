@@ -90,6 +90,10 @@ static void step_back(Reverse *r)
     Map adjoints = d->adjoints;
     const Loop *loop = d->loop;
     Outers lifted = d->lifted, direct = d->direct;
+    Map members = d->members;
+    d->members = map_new(d->scratch);
+    for (int i = 0; i < r->region->nodes.len; i++)
+        map_put(&d->members, r->region->nodes.data[i], (void *)(uintptr_t)r->region);
     d->adjoints = map_new(d->scratch);
     d->loop = r->forward;
     d->lifted = d->direct = (Outers){0};
@@ -124,6 +128,7 @@ static void step_back(Reverse *r)
     d->loop = loop;
     d->lifted = lifted;
     d->direct = direct;
+    d->members = members;
 }
 
 /* --- from L to L' ---------------------------------------------------------------------------------- */
