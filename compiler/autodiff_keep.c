@@ -152,7 +152,8 @@ typedef struct Peel {
     Diff *d;
     const Node *node;
     Nodes *parts;
-    Map done; /* from Scalar to Scalar */
+    const Scalar *under; /* the choices around what is looked at, or NULL */
+    Map done;            /* from Scalar to Scalar, under these */
 } Peel;
 
 static bool loads_outer(const Diff *d, const Scalar *a)
@@ -163,12 +164,14 @@ static bool loads_outer(const Diff *d, const Scalar *a)
     return false;
 }
 
-/* A load of the operand as a node of the step of its own, over the axes of the whole; or the operand. */
+/* A load of the operand as a node of the step of its own, over the axes of the whole; or the operand. Where the
+ * operand is not wanted it need not have a value: there the node is 0. */
 static const Scalar *part_of(Peel *p, const Scalar *a)
 {
     Graph *g = p->d->g;
     if (a->type != TYPE_REAL || a->kind != SCALAR_OP || !loads_outer(p->d, a)) return a;
-    const Node *part = graph_map(g, p->node->rank, p->node->shape, a, a->span);
+    const Scalar *body = p->under ? scalar_select(g, p->under, a, scalar_real(g, 0)) : a;
+    const Node *part = graph_map(g, p->node->rank, p->node->shape, body, a->span);
     bool later = map_get(&p->d->members, part) && part->id > p->node->id;
     if (later || !node_is_map(part) || !loops_have(part->free, p->d->loop)) return a;
     for (int i = 0; i < p->parts->len; i++)
@@ -177,24 +180,47 @@ static const Scalar *part_of(Peel *p, const Scalar *a)
     return scalar_load_at(g, part, 0);
 }
 
+static const Scalar *peel_in(Peel *p, const Scalar *a);
+
+static const Scalar *peel_choice(Peel *p, const Scalar *a)
+{
+    Graph *g = p->d->g;
+    const Scalar *under = p->under, *test = a->args[0], *args[3] = {test};
+    Map done = p->done;
+    for (int i = 1; i < 3; i++) {
+        const Scalar *here = i == 1 ? test : scalar_op1(g, OP_NOT, test);
+        p->under = under ? scalar_op2(g, OP_AND, under, here) : here;
+        p->done = map_new(p->d->scratch);
+        args[i] = peel_in(p, a->args[i]);
+    }
+    p->under = under;
+    p->done = done;
+    return scalar_op(g, OP_SELECT, args, a->span);
+}
+
 static const Scalar *peel_in(Peel *p, const Scalar *a)
 {
-    if (a->kind != SCALAR_OP || a->type != TYPE_REAL || a->op == OP_SELECT) return a;
-    const Scalar *known = map_get(&p->done, a), *args[3];
-    if (known) return known;
-    bool heavy = is_heavy(a), same = true;
-    for (int i = 0; i < a->n_args; i++) {
-        args[i] = heavy ? part_of(p, a->args[i]) : peel_in(p, a->args[i]);
-        same = same && args[i] == a->args[i];
-    }
-    const Scalar *result = same ? a : scalar_op(p->d->g, a->op, args, a->span);
+    if (a->kind != SCALAR_OP || a->type != TYPE_REAL) return a;
+    const Scalar *result = map_get(&p->done, a), *args[3];
+    if (result) return result;
+    for (int i = 0; i < a->n_args && a->op != OP_SELECT; i++)
+        args[i] = is_heavy(a) ? part_of(p, a->args[i]) : peel_in(p, a->args[i]);
+    result = a->op == OP_SELECT ? peel_choice(p, a) : scalar_op(p->d->g, a->op, args, a->span);
     map_put(&p->done, a, (void *)(uintptr_t)result);
     return result;
 }
 
+static void heavy_visit(void *data, const Scalar *s)
+{
+    if (is_heavy(s)) *(bool *)data = true;
+}
+
 const Node *node_peel(Diff *d, const Node *node, Nodes *parts)
 {
+    bool heavy = false;
     if (!d->loop || !node_is_map(node)) return NULL;
+    scalar_visit(node->body, heavy_visit, &heavy);
+    if (!heavy || !loads_outer(d, node->body)) return NULL;
     Peel p = {.d = d, .node = node, .parts = parts, .done = map_new(d->scratch)};
     const Scalar *body = peel_in(&p, node->body);
     return parts->len ? graph_map(d->g, node->rank, node->shape, body, node->span) : NULL;
