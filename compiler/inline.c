@@ -7,6 +7,7 @@
  * What a subscript may leave stays, too: there the map must not be evaluated. Readers are looked at first, so that
  * how often a map is evaluated is known through the readers that are themselves moved. */
 #include "kernel.h"
+#include "simplify.h"
 
 #include <assert.h>
 
@@ -176,6 +177,20 @@ static const Scalar *write_out(Inline *in, const Scalar *a)
     return a;
 }
 
+static void choice_visit(void *data, const Scalar *s)
+{
+    if (s->kind == SCALAR_OP && s->op == OP_SELECT) ++*(int *)data;
+}
+
+/* The same for a body; choices that come to stand inside others by the same condition are no choices. */
+static const Scalar *write_whole(Inline *in, const Scalar *body)
+{
+    const Scalar *whole = write_out(in, body);
+    int choices = 0;
+    if (whole != body) scalar_visit(whole, choice_visit, &choices);
+    return choices > 1 ? scalar_simplify(in->l->g, whole, in->l->options) : whole;
+}
+
 static const Node *node_build(void *data, Rewrite *rewrite, const Node *node)
 {
     Inline *in = data;
@@ -183,7 +198,7 @@ static const Node *node_build(void *data, Rewrite *rewrite, const Node *node)
     const Reading *r = map_get(&in->readings, node);
     if (r && r->moved) return node; /* nobody reads it any more */
     Graph *g = in->l->g;
-    const Scalar *body = rewrite_scalar(rewrite, write_out(in, node->body));
+    const Scalar *body = rewrite_scalar(rewrite, write_whole(in, node->body));
     const Scalar *guard = rewrite_scalar(rewrite, write_out(in, node->guard));
     const Node *made =
         node->kind == NODE_COMP
