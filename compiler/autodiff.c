@@ -425,10 +425,37 @@ static void stage_term(Diff *d, Stage *stage, Adjoint *a, const Points *points, 
     flow_add(d, term->load->node, flow);
 }
 
+static void adjoint_hand_on(Diff *d, Adjoint *a);
+
+/* Through the parts of a node of a loop's step, where it is seen as a map of such. */
+static bool through_parts(Diff *d, Adjoint *a)
+{
+    Nodes parts = {0};
+    const Node *node = node_peel(d, a->node, &parts);
+    if (!node) return false;
+    Adjoint *whole = NEW(d->scratch, Adjoint);
+    *whole = *a;
+    whole->node = node;
+    for (int i = 0; i < parts.len; i++)
+        map_put(&d->depends, parts.data[i], (void *)(uintptr_t)node);
+    adjoint_hand_on(d, whole);
+    for (int i = 0; i < parts.len; i++) {
+        Adjoint *part = map_get(&d->adjoints, parts.data[i]);
+        if (!part || map_get(&d->members, parts.data[i])) continue; /* visited in its turn */
+        Adjoint *here = NEW(d->scratch, Adjoint);
+        *here = *part;
+        *part = (Adjoint){.node = part->node}; /* it may be a part of another node, too */
+        adjoint_sum(d, here);
+        if (here->sum.value) adjoint_hand_on(d, here);
+    }
+    return true;
+}
+
 static void through_domain(Diff *d, Adjoint *a)
 {
     Graph *g = d->g;
     const Node *node = a->node;
+    if (through_parts(d, a)) return;
     if (node->kind == NODE_COMP && node->reduce >= REDUCE_ARGMAX) return;
     Stage *stage = stage_new(d, node);
     Masked arriving = a->sum;

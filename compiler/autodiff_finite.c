@@ -147,6 +147,7 @@ static Known finite_op_known(const Scalar *a, Known x, Known y)
     case OP_TANH:
     case OP_ATAN:
     case OP_ERF: return REAL;
+    case OP_SIGMOID: return REAL | NOT_NEGATIVE;
     default: return 0;
     }
 }

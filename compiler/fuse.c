@@ -223,6 +223,23 @@ static void block_declare(Lowered *l, Block *block, Stmt *s)
     block->data[at] = s;
 }
 
+static void note_inner(void *data, Stmt *s)
+{
+    bool *inner = data; /* parallel loops; others */
+    if (s->kind == STMT_LOOP) inner[s->loop != LOOP_PARALLEL] = true;
+}
+
+/* Whether one of the loops has a sum in it and could be a loop of vectors, the other has such loops inside, and
+ * nothing passes between them. */
+static bool loops_of_lanes_and_rows(Lowered *l, Stmt *a, Stmt *b)
+{
+    bool in_a[2] = {false, false}, in_b[2] = {false, false};
+    block_visit(&a->body, note_inner, in_a);
+    block_visit(&b->body, note_inner, in_b);
+    bool lanes_a = !in_a[0] && in_a[1], lanes_b = !in_b[0] && in_b[1];
+    return ((lanes_a && in_b[0]) || (lanes_b && in_a[0])) && !stmts_conflict(l, a, b);
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
@@ -232,7 +249,8 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
     }
     for (int i = block->len - 1; i >= 0; i--) {
         Stmt *old = block->data[i];
-        if ((loops_alike(old, s) && loops_mergeable(l, old, s)) || reductions_alike(l, old, s)) {
+        bool one = loops_alike(old, s) && loops_mergeable(l, old, s) && !loops_of_lanes_and_rows(l, old, s);
+        if (one || reductions_alike(l, old, s)) {
             for (int k = 0; k < s->body.len; k++)
                 block_join(l, &old->body, s->body.data[k]);
             return;

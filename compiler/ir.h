@@ -119,6 +119,9 @@ ElemType op_result_type(Op op, ElemType operand_type);
 double reduce_empty(Reduce reduce, ElemType type);
 /* The operator with this name in the language (functions only: "exp"), or -1. */
 int op_find(const char *name);
+/* About how much longer than an addition it takes, as vector code. */
+enum { COST_MODERATE = 4, COST_HEAVY = 12 };
+int op_cost(Op op);
 
 /* --- scalars (scalar.c)
  * ------------------------------------------------------------------------------ */
