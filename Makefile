@@ -17,9 +17,9 @@ WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-proto
 CFLAGS  += -std=c11 -g $(OPT) $(WARN) $(SANITIZE)
 CPPFLAGS += -D_POSIX_C_SOURCE=200809L -Ilang -Icompiler -Icodegen -Irt -I$(BUILD)
 LDLIBS  += -lz -lm
-LDFLAGS += $(SANITIZE) -fopenmp
+LDFLAGS += $(SANITIZE) -pthread
 DEPS    := gcc make flex bison libcunit1-dev zlib1g-dev libopenblas-dev libhdf5-dev libpng-dev \
-           libjpeg-dev clang libomp-dev python3
+           libjpeg-dev clang python3
 
 # Readers of data files that need a library of their own are built in where it is installed.
 -include $(BUILD)/config.mk
@@ -53,7 +53,6 @@ $(BUILD)/libnnd_rt.a: $(RT_OBJ)
 $(BUILD)/libnnd_rt_blas.a: $(patsubst $(BUILD)/rt/%,$(BUILD)/blas/rt/%,$(RT_OBJ))
 	rm -f $@ && ar rcs $@ $^
 
-$(RT_OBJ) $(BUILD)/libnnd_rt_blas.a: CFLAGS += -fopenmp
 $(BUILD)/libnnd_rt_blas.a: CPPFLAGS += -DNND_BLAS
 
 $(BUILD)/nnd_rt_hdf5.o: CPPFLAGS += -DNND_HDF5 $(HDF5_CFLAGS)
@@ -100,7 +99,6 @@ $(BUILD)/tests/%: tests/unit/%.c $(READERS) $(BUILD)/libnnd.a $(BUILD)/libnnd_rt
 
 # Products are tested twice, with our own kernels and by a BLAS.
 UNIT += $(BUILD)/tests/test_rt_gemm_blas
-$(BUILD)/tests/test_rt_gemm $(BUILD)/tests/test_rt_gemm_blas: private CFLAGS += -fopenmp
 $(BUILD)/tests/test_rt_gemm_blas: private CPPFLAGS += -DNND_BLAS
 $(BUILD)/tests/test_rt_gemm_blas: tests/unit/test_rt_gemm.c $(BUILD)/libnnd_rt_blas.a
 	@mkdir -p $(@D)
@@ -133,7 +131,7 @@ $(BUILD)/bench_gemm: tests/bench/gemm.c $(BUILD)/libnnd_rt.a
 	    $^ $(LDFLAGS) -lopenblas $(LDLIBS)
 
 bench-gemm: $(BUILD)/bench_gemm
-	OMP_NUM_THREADS=1 $(BUILD)/bench_gemm $(ISA) $(ROUNDS) $(REAL) $(T)
+	$(BUILD)/bench_gemm $(ISA) $(ROUNDS) $(REAL) $(T)
 
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd

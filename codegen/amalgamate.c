@@ -10,9 +10,9 @@ enum { HEADERS = sizeof headers / sizeof *headers };
 
 /* What a library needs; the rest is for programs with a main function, but for the last two. */
 static const char *const of_hosts[] = {
-    "rt/array.c",  "rt/batch.c",  "rt/checkpoint.c",  "rt/decode.c",  "rt/file.c",    "rt/gemm.c",
-    "rt/isa.c",    "rt/json.c",   "rt/names.c",  "rt/safetensors.c", "rt/scalar.c",  "rt/session.c", "rt/state.c",
-    "rt/stream.c", "rt/thread.c", "rt/host.c",        "rt/host_run.c"};
+    "rt/array.c", "rt/batch.c", "rt/checkpoint.c", "rt/clock.c",       "rt/decode.c", "rt/file.c",
+    "rt/gemm.c",  "rt/isa.c",   "rt/json.c",       "rt/names.c",       "rt/pool.c",   "rt/safetensors.c",
+    "rt/scalar.c", "rt/session.c", "rt/state.c",   "rt/stream.c",      "rt/host.c",   "rt/host_run.c"};
 enum { OF_HOSTS = sizeof of_hosts / sizeof *of_hosts };
 
 static bool part_has(RuntimePart part, const char *path)

@@ -41,7 +41,7 @@ static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
         "unix",     "linux",
-        "fault",    "seed",   "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
+        "fault",    "seed",   "pool",    "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
         "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
         "exp",      "signal", "time",    "main",     "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -49,30 +49,79 @@ static bool word_reserved(const char *word)
     return word_of_c(word) || strncmp(word, "nnd", 3) == 0;
 }
 
+static Name name_text(const CKernel *k, const char *text)
+{
+    return name_of(k->l->program->context, text);
+}
+
+bool c_taken(const CKernel *k, const char *name)
+{
+    Name text = name_text(k, name);
+    intptr_t at = (intptr_t)map_get(&k->taken_at, text);
+    return at && at <= k->taken.len && k->taken.data[at - 1].name == text;
+}
+
 static bool name_in_use(const CKernel *k, const char *name)
 {
     for (int i = 0; i < k->sites.len; i++)
         if (strcmp(k->sites.data[i].name, name) == 0) return true;
-    for (int i = 0; i < k->taken.len; i++)
-        if (strcmp(k->taken.data[i], name) == 0) return true;
-    return word_reserved(name);
+    return c_taken(k, name) || word_reserved(name);
+}
+
+/* 1 + the place of the base's last variant that is in use; 0: none. */
+static int variant_last(const CKernel *k, Name base)
+{
+    intptr_t at = (intptr_t)map_get(&k->variant_at, base);
+    return at && at <= k->taken.len && k->taken.data[at - 1].base == base ? (int)at : 0;
+}
+
+static void variant_take(CKernel *k, Name name, Name base, int number)
+{
+    Taken t = {name, base, number, variant_last(k, base)};
+    vec_push(k->arena, &k->taken, t);
+    map_put(&k->taken_at, name, (void *)(intptr_t)k->taken.len);
+    map_put(&k->variant_at, base, (void *)(intptr_t)k->taken.len);
+}
+
+void c_take(CKernel *k, const char *name)
+{
+    variant_take(k, name_text(k, name), name_text(k, name), 1);
+}
+
+void c_scope_end(CKernel *k, int names)
+{
+    while (k->taken.len > names) {
+        const Taken *t = &k->taken.data[--k->taken.len];
+        if (t->last) map_put(&k->variant_at, t->base, (void *)(intptr_t)t->last);
+    }
 }
 
 const char *c_name(CKernel *k, const char *wanted)
 {
-    const char *name = wanted;
-    for (int n = 2; name_in_use(k, name); n++)
-        name = arena_printf(k->arena, "%s%s%d", wanted,
-                            isdigit((unsigned char)wanted[strlen(wanted) - 1]) ? "_" : "", n);
-    vec_push(k->arena, &k->taken, name);
+    Name base = name_text(k, wanted), name = base;
+    int last = variant_last(k, base), n = 1;
+    if (last) n = k->taken.data[last - 1].number; /* those before it are in use */
+    while (n > 1 || name_in_use(k, name)) {
+        bool digit = isdigit((unsigned char)wanted[strlen(wanted) - 1]);
+        name = name_printf(k->l->program->context, "%s%s%d", wanted, digit ? "_" : "", ++n);
+        if (!name_in_use(k, name)) break;
+    }
+    variant_take(k, name, base, n);
     return name;
+}
+
+void c_let(CKernel *k, const Scalar *s, const char *name)
+{
+    Named n = {s, name};
+    vec_push(k->arena, &k->named, n);
+    map_put(&k->named_at, s, (void *)(intptr_t)k->named.len);
 }
 
 const char *c_named(const CKernel *k, const Scalar *s)
 {
-    for (int i = k->named.len - 1; i >= 0; i--)
-        if (k->named.data[i].scalar == s) return k->named.data[i].name;
-    return NULL;
+    intptr_t at = (intptr_t)map_get(&k->named_at, s);
+    bool holds = at && at <= k->named.len && k->named.data[at - 1].scalar == s;
+    return holds ? k->named.data[at - 1].name : NULL;
 }
 
 /* --- what is known of a scalar ---------------------------------------------------------------- */
@@ -87,12 +136,32 @@ bool c_subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, i
     return range_within(r, e);
 }
 
+typedef struct FindSkipped {
+    CKernel *k;
+    bool found;
+} FindSkipped;
+
+/* What is not computed wherever this kernel runs. */
+static void find_skipped(void *data, const Scalar *s)
+{
+    FindSkipped *f = data;
+    const Lowered *l = f->k->l;
+    const When *here = f->k->kernel ? f->k->kernel->when : when_always(l->demand);
+    if (s->kind == SCALAR_LOAD && !when_within(demand_when(l->demand, s->node), here))
+        f->found = true;
+}
+
+/* Whether a load is to be evaluated only where it is asked for: a subscript is checked, or is a value that
+ * may not have been computed. */
 static bool load_checked(CKernel *k, const Scalar *s)
 {
-    if (s->kind != SCALAR_LOAD || s->outside) return false;
-    for (int i = 0; i < s->n_args; i++)
-        if (!c_subscript_safe(k, s->node, s->args, i)) return true;
-    return false;
+    if (s->kind != SCALAR_LOAD) return false;
+    FindSkipped skipped = {k, false};
+    for (int i = 0; i < s->n_args; i++) {
+        if (!s->outside && !c_subscript_safe(k, s->node, s->args, i)) return true;
+        if (!c_affine(s->args[i])) scalar_visit(s->args[i], find_skipped, &skipped);
+    }
+    return skipped.found;
 }
 
 bool c_unsafe(CKernel *k, const Scalar *s)
@@ -183,8 +252,7 @@ static Text literal(CKernel *k, const Scalar *s)
 static void temp_declare(CKernel *k, const Scalar *s, const char *type, const char *name, Text t)
 {
     out_line(k->out, "const %s %s = %s;", type, name, t.s);
-    Named n = {s, name};
-    vec_push(k->arena, &k->named, n);
+    c_let(k, s, name);
 }
 
 static const char *temp_name(CKernel *k)
@@ -426,13 +494,11 @@ static Text choice_text(CKernel *k, const Scalar *s)
     out_close(k->out, "}");
     k->uses = uses;
     k->lazy = lazy;
-    Named n = {s, name};
-    vec_push(k->arena, &k->named, n);
+    c_let(k, s, name);
     return atom(name);
 }
 
-/* The parameter that holds a draw's site. */
-static const char *site_text(CKernel *k, uint64_t site)
+const char *c_site(CKernel *k, uint64_t site)
 {
     for (int i = 0; i < k->sites.len; i++)
         if (k->sites.data[i].site == site) return k->sites.data[i].name;
@@ -447,7 +513,7 @@ static Text draw_text(CKernel *k, const Scalar *s)
     Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
     return atom(arena_printf(
         k->arena, "%s%s(seed, %s, (uint32_t)%s, (uint32_t)%s)",
-        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", site_text(k, s->site),
+        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", c_site(k, s->site),
         c_wrap(k, run, PREC_UNARY), c_wrap(k, place, PREC_UNARY)));
 }
 

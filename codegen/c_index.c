@@ -131,9 +131,10 @@ Text c_loop_extent(CKernel *k, Extent e, Span span)
     if (!e.size || size_fits(k, e.size, e.max)) return c_extent(k, e);
     const char *name = c_name(k, "size");
     k->uses_fault = true;
-    out_line(k->out, "const long %s = sized(%s, %lld, \"%s\", fault);", name,
+    out_line(k->out, "const long %s = sized(%s, %lld, %s, fault);", name,
              c_index(k, e.size).s, (long long)e.max,
-             span_place(k->l->program->context, e.size->span.line ? e.size->span : span));
+             out_quoted(k->arena, span_users_place(k->l->program->context,
+                                                   e.size->span.line ? e.size->span : span)));
     return atom(name);
 }
 
@@ -144,8 +145,9 @@ static Text checked_subscript(CKernel *k, const Node *node, const Scalar *const 
     Extent e = node->shape[i];
     if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, subs, i);
     k->uses_fault = true;
-    return atom(arena_printf(k->arena, "checked(%s, %s, \"%s\", fault)", c_index(k, subs[i]).s,
-                             c_extent(k, e).s, span_place(k->l->program->context, span)));
+    return atom(arena_printf(k->arena, "checked(%s, %s, %s, fault)", c_index(k, subs[i]).s,
+                             c_extent(k, e).s,
+                             out_quoted(k->arena, span_subscript(k->l->program->context, span))));
 }
 
 /* The offset of an element; check: subscripts that are not proven inside are checked. */

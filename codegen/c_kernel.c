@@ -6,39 +6,41 @@
 #include "c_text.h"
 
 #include <assert.h>
+#include <stdlib.h>
+
+enum {
+    MANY_PARTS = 48
+}; /* with fewer a kernel is one function, which the C compiler sees as a whole */
 
 /* --- names that stop to hold ------------------------------------------------------------------ */
 
 typedef struct ReadsAny {
     CKernel *k;
-    const Nodes *writes;
+    const Uses *uses;
     bool found;
 } ReadsAny;
 
 static void reads_any(void *data, const Scalar *s)
 {
     ReadsAny *r = data;
-    if (s->kind != SCALAR_LOAD) return;
-    const Buffer *b = buffer_get(r->k->l, s->node);
-    for (int i = 0; i < r->writes->len; i++)
-        if (buffer_get(r->k->l, r->writes->data[i]) == b) r->found = true;
+    if (s->kind == SCALAR_LOAD && uses_write(r->uses, buffer_get(r->k->l, s->node)))
+        r->found = true;
 }
 
-static bool scalar_reads(CKernel *k, const Scalar *s, const Nodes *writes)
+/* Whether a value reads what is written. */
+static bool scalar_reads(CKernel *k, const Scalar *s, const Uses *uses)
 {
-    ReadsAny r = {k, writes, false};
+    ReadsAny r = {k, uses, false};
     scalar_visit(s, reads_any, &r);
     return r.found;
 }
 
 /* Forgets the names of values that read what is written. */
-static void names_forget(CKernel *k, const Nodes *writes)
+static void names_forget(CKernel *k, const Uses *uses)
 {
-    int kept = 0;
     for (int i = 0; i < k->named.len; i++)
-        if (!k->named.data[i].scalar || !scalar_reads(k, k->named.data[i].scalar, writes))
-            k->named.data[kept++] = k->named.data[i];
-    k->named.len = kept;
+        if (k->named.data[i].scalar && scalar_reads(k, k->named.data[i].scalar, uses))
+            k->named.data[i].scalar = NULL;
 }
 
 /* --- hoisting --------------------------------------------------------------------------------- */
@@ -46,7 +48,7 @@ static void names_forget(CKernel *k, const Nodes *writes)
 typedef struct Hoist {
     CKernel *k;
     uint64_t inner; /* variables bound in the loop */
-    Nodes writes;   /* in the loop */
+    Uses uses;      /* in the loop */
     bool sure;      /* the statement at hand is reached */
     Map seen;
     Scalars found;
@@ -67,7 +69,7 @@ static void hoist_scalar(Hoist *h, const Scalar *s)
     if (map_get(&h->seen, s)) return;
     map_put(&h->seen, s, h);
     bool fixed = !(s->iters & h->inner) && worth_hoisting(h, s) &&
-                 !scalar_reads(h->k, s, &h->writes) && (h->sure || !c_unsafe(h->k, s));
+                 !scalar_reads(h->k, s, &h->uses) && (h->sure || !c_unsafe(h->k, s));
     if (fixed) {
         vec_push(h->k->arena, &h->found, s);
         return;
@@ -99,6 +101,7 @@ static void hoist_block(Hoist *h, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         bool sure = h->sure;
+        if (s->kind == STMT_PART && h->k->parts) continue; /* it has its own */
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
@@ -120,11 +123,26 @@ static void bound_vars(void *data, Stmt *s)
     if (s->kind == STMT_LOOP) *(uint64_t *)data |= (uint64_t)1 << s->var;
 }
 
-/* Names, in front of a loop, what is the same in all its iterations. */
-static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
+/* The variables that tiles bind themselves. */
+static void tile_vars(void *data, Stmt *s)
 {
-    Hoist h = {
-        .k = k, .inner = (uint64_t)1 << loop->var, .writes = *writes, .seen = map_new(k->arena)};
+    if (s->tile) *(uint64_t *)data |= (uint64_t)1 << s->tile->row | (uint64_t)1 << s->tile->lane;
+}
+
+static void scalar_vars(void *data, const Scalar **s)
+{
+    *(uint64_t *)data |= (*s)->iters;
+}
+
+static void used_vars(void *data, Stmt *s)
+{
+    stmt_scalars(s, scalar_vars, data);
+}
+
+/* Names, in front of a loop, what is the same in all its iterations. */
+static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
+{
+    Hoist h = {.k = k, .inner = (uint64_t)1 << loop->var, .uses = *uses, .seen = map_new(k->arena)};
     h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
     block_visit(&loop->body, bound_vars, &h.inner);
     Extent old = range_set(k, loop->var, loop->extent);
@@ -139,13 +157,14 @@ static void hoist(CKernel *k, Stmt *loop, const Nodes *writes)
 /* --- statements ------------------------------------------------------------------------------- */
 
 static void print_block(CKernel *k, const Block *block);
+static void print_part(CKernel *k, const Stmt *part);
 
 static void print_scope(CKernel *k, const Block *block)
 {
     int scope = k->named.len, names = k->taken.len;
     print_block(k, block);
-    if (k->named.len > scope) k->named.len = scope;
-    k->taken.len = names;
+    k->named.len = scope;
+    c_scope_end(k, names);
 }
 
 /* The loop's bounds; those that are not numbers get names. */
@@ -182,7 +201,8 @@ static void simple_scalar(void *data, const Scalar **s)
 static void simple_stmt(void *data, Stmt *s)
 {
     Simple *x = data;
-    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM || s->tile) x->simple = false;
+    if (s->kind == STMT_LOOP || s->kind == STMT_GEMM || s->kind == STMT_PART || s->tile)
+        x->simple = false;
     stmt_scalars(s, simple_scalar, x);
 }
 
@@ -229,11 +249,10 @@ static const Scalar *border_find(CKernel *k, Stmt *loop, const char **inside)
     return b.load;
 }
 
-static void print_loop_text(CKernel *k, Stmt *s, const char *begin, const char *end)
+static void print_loop_text(CKernel *k, Stmt *s, bool vector, const char *begin, const char *end)
 {
     const char *var = k->var_name[s->var];
-    if (s->loop == LOOP_THREADS) out_line(k->out, "THREADS");
-    if (loop_is_vector(k, s)) out_line(k->out, "SIMD");
+    if (vector) out_line(k->out, "SIMD");
     if (s->step == 1)
         out_open(k->out, "for (long %s = %s; %s < %s; %s++) {", var, begin, var, end, var);
     else
@@ -243,11 +262,38 @@ static void print_loop_text(CKernel *k, Stmt *s, const char *begin, const char *
     out_close(k->out, "}");
 }
 
+void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end)
+{
+    Uses uses = stmt_uses(k->l, s);
+    hoist(k, s, &uses);
+    Extent outer = range_set(k, s->var, s->extent);
+    bool vector = loop_is_vector(k, s);
+    const char *inside = NULL;
+    const Scalar *border = vector ? border_find(k, s, &inside) : NULL;
+    if (border) {
+        out_open(k->out, "if (%s) {", inside);
+        k->known_inside = border;
+        print_loop_text(k, s, vector, begin, end);
+        k->known_inside = NULL;
+        out_close(k->out, "} else {");
+        k->out->indent++;
+        k->known_outside = border;
+        print_loop_text(k, s, vector, begin, end);
+        k->known_outside = NULL;
+        out_close(k->out, "}");
+    } else
+        print_loop_text(k, s, vector, begin, end);
+    range_set(k, s->var, outer);
+}
+
 static void print_loop(CKernel *k, Stmt *s)
 {
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(k->l, s, &reads, &writes);
-    names_forget(k, &writes);
+    if (s->loop == LOOP_THREADS && !k->divided) {
+        c_parallel(k, s);
+        return;
+    }
+    Uses uses = stmt_uses(k->l, s);
+    names_forget(k, &uses);
     int scope = k->named.len;
     Scalars bounds = {0};
     if (s->extent.size) vec_push(k->arena, &bounds, s->extent.size);
@@ -256,32 +302,14 @@ static void print_loop(CKernel *k, Stmt *s)
     c_count(k, bounds.data, bounds.len);
     const char *begin = loop_begin(k, s), *end = loop_end(k, s);
     int names = k->taken.len; /* bounds are declared around the loop */
-    hoist(k, s, &writes);
-    Extent outer = range_set(k, s->var, s->extent);
-    const char *inside = NULL;
-    const Scalar *border = loop_is_vector(k, s) ? border_find(k, s, &inside) : NULL;
-    if (border) {
-        out_open(k->out, "if (%s) {", inside);
-        k->known_inside = border;
-        print_loop_text(k, s, begin, end);
-        k->known_inside = NULL;
-        out_close(k->out, "} else {");
-        k->out->indent++;
-        k->known_outside = border;
-        print_loop_text(k, s, begin, end);
-        k->known_outside = NULL;
-        out_close(k->out, "}");
-    } else
-        print_loop_text(k, s, begin, end);
-    range_set(k, s->var, outer);
+    c_loop(k, s, begin, end);
     if (k->named.len > scope) k->named.len = scope;
-    k->taken.len = names;
+    c_scope_end(k, names);
 }
 
 static void print_if(CKernel *k, Stmt *s)
 {
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(k->l, s, &reads, &writes);
+    Uses uses = stmt_uses(k->l, s);
     c_count(k, &s->cond, 1);
     Text cond = c_value(k, s->cond);
     out_open(k->out, "if (%s) {", cond.s);
@@ -290,7 +318,7 @@ static void print_if(CKernel *k, Stmt *s)
     print_scope(k, &s->body);
     k->lazy = lazy;
     out_close(k->out, "}");
-    names_forget(k, &writes);
+    names_forget(k, &uses);
 }
 
 /* "x = value", "x += term" or "x = value" with a choice. */
@@ -349,19 +377,19 @@ static void print_store(CKernel *k, const Block *block, int at)
         all[i] = s->subs[i];
     all[s->n_subs] = s->value;
     c_count(k, all, s->n_subs + 1);
-    Nodes writes = {0};
-    vec_push(k->arena, &writes, s->target);
+    Use target = {.buffer = buffer_get(k->l, s->target), .written = true};
+    Uses uses = {0};
+    vec_push(k->arena, &uses, target);
     if (b->kind != BUFFER_LOCAL && read_later(block, at + 1, self)) {
         const char *name = c_bind(k, s->value, NULL);
         out_line(k->out, "%s = %s;", c_place(k, s->target, s->subs).s, name);
-        names_forget(k, &writes);
-        Named n = {self, name};
-        vec_push(k->arena, &k->named, n);
+        names_forget(k, &uses);
+        c_let(k, self, name);
         return;
     }
     const char *place = c_place(k, s->target, s->subs).s;
     print_assignment(k, place, self, s->value);
-    names_forget(k, &writes);
+    names_forget(k, &uses);
 }
 
 typedef struct CountStores {
@@ -384,7 +412,9 @@ static int print_local(CKernel *k, const Block *block, int at)
     map_put(&k->buffer_name, b, (void *)(uintptr_t)name);
     const char *type = c_type(k, b->type);
     if (b->node->rank > 0) {
-        out_line(k->out, "%s %s[%lld];", type, name, (long long)b->elements);
+        bool large = b->elements >= 16; /* vectors of a part's argument, too, are aligned */
+        out_line(k->out, "%s%s %s[%lld];", large ? "_Alignas(64) " : "", type, name,
+                 (long long)b->elements);
         return at;
     }
     Stmt *next = at + 1 < block->len ? block->data[at + 1] : NULL;
@@ -416,17 +446,19 @@ static void print_gemm(CKernel *k, Stmt *s)
     const char *c = address(k, g->c, g->c_at);
     Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
     Text depth = c_loop_extent(k, g->k, s->span);
-    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA);",
-             k->f64 ? "nnd_gemm_f64" : "nnd_gemm", g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a, (long long)g->lda, b, (long long)g->ldb,
-             c, (long long)g->ldc, g->accumulate ? c_value(k, g->accumulate).s : "false");
+    if (!k->divided) k->uses_pool = true;
+    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA);",
+             k->f64 ? "nnd_gemm_f64" : "nnd_gemm", k->divided ? "NULL" : "pool",
+             g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a,
+             (long long)g->lda, b, (long long)g->ldb, c, (long long)g->ldc,
+             g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
 static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, Tile *t))
 {
-    Nodes reads = {0}, writes = {0};
     print(k, s->tile);
-    stmt_accesses(k->l, s, &reads, &writes);
-    names_forget(k, &writes);
+    Uses uses = stmt_uses(k->l, s);
+    names_forget(k, &uses);
 }
 
 static void print_block(CKernel *k, const Block *block)
@@ -441,41 +473,48 @@ static void print_block(CKernel *k, const Block *block)
         case STMT_TILE_BEGIN: print_tile(k, block->data[i], c_tile_begin); break;
         case STMT_TILE_ADD: print_tile(k, block->data[i], c_tile_add); break;
         case STMT_TILE_END: print_tile(k, block->data[i], c_tile_end); break;
+        case STMT_PART: print_part(k, block->data[i]); break;
         }
 }
 
 /* --- the function ----------------------------------------------------------------------------- */
 
-static void parameters_collect(CKernel *k, CFunction *f)
+static int by_index(const void *a, const void *b)
 {
-    Nodes reads = {0}, writes = {0};
-    Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
-    stmt_accesses(k->l, &all, &reads, &writes);
-    for (int i = 0; i < k->l->buffers.len; i++) {
-        Buffer *b = k->l->buffers.data[i];
-        bool read = false, written = false;
-        for (int n = 0; n < reads.len; n++)
-            read = read || buffer_get(k->l, reads.data[n]) == b;
-        for (int n = 0; n < writes.len; n++)
-            written = written || buffer_get(k->l, writes.data[n]) == b;
-        if (!(read || written) || b->kind == BUFFER_LOCAL) continue;
-        if (b->kind == BUFFER_CONST) { /* a table of the file */
-            vec_push(k->arena, &k->taken, b->name);
-            map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
-            continue;
-        }
-        CParameter p = {.buffer = b, .written = written, .type = c_type(k, b->type)};
-        p.name = c_name(k, k->anonymous ? "tensor" : b->name);
-        map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
-        vec_push(k->arena, &f->parameters, p);
-    }
+    int x = ((const Use *)a)->buffer->index, y = ((const Use *)b)->buffer->index;
+    return (x > y) - (x < y);
 }
 
-static bool name_free(const CKernel *k, const char *name)
+static void note_local(void *data, Stmt *s)
 {
-    for (int i = 0; i < k->taken.len; i++)
-        if (strcmp(k->taken.data[i], name) == 0) return false;
-    return true;
+    Map *declared = data;
+    if (s->kind == STMT_LOCAL) map_put(declared, s->target, declared);
+}
+
+static void parameter_add(CKernel *k, CFunction *f, const Use *use)
+{
+    Buffer *b = use->buffer;
+    if (b->kind == BUFFER_CONST) { /* a table of the file */
+        c_take(k, b->name);
+        map_put(&k->buffer_name, b, (void *)(uintptr_t)b->name);
+        return;
+    }
+    CParameter p = {.buffer = b, .written = use->written, .type = c_type(k, b->type)};
+    p.name = c_name(k, k->anonymous ? "tensor" : b->name);
+    map_put(&k->buffer_name, b, (void *)(uintptr_t)p.name);
+    vec_push(k->arena, &f->parameters, p);
+}
+
+/* What the kernel uses, but for what is declared in it. */
+static void parameters_collect(CKernel *k, CFunction *f)
+{
+    Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
+    Uses uses = stmt_uses(k->l, &all);
+    Map declared = map_new(k->arena);
+    block_visit(&all.body, note_local, &declared);
+    if (uses.len) qsort(uses.data, (size_t)uses.len, sizeof *uses.data, by_index);
+    for (int i = 0; i < uses.len; i++)
+        if (!map_get(&declared, uses.data[i].buffer->node)) parameter_add(k, f, &uses.data[i]);
 }
 
 /* The first six are called as in formulas (print.c), the others by letters that are free. */
@@ -485,104 +524,217 @@ static void variables_name(CKernel *k)
     int letter = 6;
     for (int v = 0; v < k->kernel->n_vars; v++) {
         const char *name = v < 6 ? arena_printf(k->arena, "%c", letters[v]) : "";
-        while ((!*name || !name_free(k, name)) && letters[letter])
+        while ((!*name || c_taken(k, name)) && letters[letter])
             name = arena_printf(k->arena, "%c", letters[letter++]);
-        if (!*name || !name_free(k, name)) name = arena_printf(k->arena, "i%d", v);
+        if (!*name || c_taken(k, name)) name = arena_printf(k->arena, "i%d", v);
         k->var_name[v] = c_name(k, name);
     }
 }
 
-static void parameter_text(CKernel *k, StrBuf *out, const CParameter *p)
+const char *c_parameters_text(const CKernel *k, const CFunction *f)
 {
-    (void)k;
-    if (str_text(out)[0]) str_add(out, ", ");
-    if (!p->buffer || buffer_is_number(p->buffer))
-        str_printf(out, "%s%s", p->type, p->name);
-    else
-        str_printf(out, "%s%s *restrict %s", p->written ? "" : "const ", p->type, p->name);
+    StrBuf out = str_new(k->arena);
+    for (int i = 0; i < f->parameters.len; i++) {
+        const CParameter *p = &f->parameters.data[i];
+        const char *comma = i ? ", " : "", *space = strchr(p->type, '*') ? "" : " ";
+        if (p->buffer && !c_by_value(p->buffer))
+            str_printf(&out, "%s%s%s *restrict %s", comma, p->written ? "" : "const ", p->type,
+                       p->name);
+        else
+            str_printf(&out, "%s%s%s%s", comma, p->type, space, p->name);
+    }
+    return str_text(&out);
 }
 
-static CKernel kernel_text(Out *out, Lowered *l)
+static CKernel kernel_text(Out *out, CParts *parts, Lowered *l)
 {
     CKernel k = {.l = l,
+                 .parts = parts,
                  .out = out,
                  .arena = l->arena,
                  .f64 = options_f64(l->options),
                  .buffer_name = map_new(l->arena),
                  .buffer_used = map_new(l->arena),
                  .uses = map_new(l->arena),
+                 .taken_at = map_new(l->arena),
+                 .variant_at = map_new(l->arena),
+                 .named_at = map_new(l->arena),
                  .unsafe = map_new(l->arena)};
     for (int i = 0; i < MAX_ITERS; i++)
         k.var_extent[i] = extent_fixed(INT32_MAX); /* a variable that no loop has bound yet */
     return k;
 }
 
-/* Prints a kernel as a function; returns its parameters. */
-static CFunction *kernel_print(Out *out, Lowered *l, const Kernel *kernel, const char *name,
-                               bool anonymous)
+/* The variables of loops around a part that it uses become its parameters. */
+static void outer_variables(CKernel *k, const CKernel *outer, CFunction *f)
+{
+    Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
+    uint64_t inner = 0;
+    block_visit(&all.body, bound_vars, &inner);
+    block_visit(&all.body, tile_vars, &inner);
+    uint64_t used = 0;
+    block_visit(&all.body, used_vars, &used);
+    for (int v = 0; v < MAX_ITERS; v++) {
+        k->var_extent[v] = outer->var_extent[v];
+        if (!((used & ~inner) >> v & 1)) continue;
+        CParameter p = {.var = v + 1, .name = k->var_name[v], .type = "long"};
+        vec_push(k->arena, &f->parameters, p);
+    }
+}
+
+void c_parameters_rest(const CKernel *k, CFunction *f)
+{
+    CParameter seed = {.name = "seed", .type = "uint64_t"};
+    CParameter fault = {.name = "fault", .type = "struct Fault *"};
+    CParameter pool = {.name = "pool", .type = "NndPool *"};
+    if (k->uses_seed) vec_push(k->arena, &f->parameters, seed);
+    for (int i = 0; i < k->sites.len; i++) {
+        const Site *site = &k->sites.data[i];
+        CParameter p = {.name = site->name, .type = "uint64_t", .site = site};
+        vec_push(k->arena, &f->parameters, p);
+    }
+    if (k->uses_fault) vec_push(k->arena, &f->parameters, fault);
+    if (k->uses_pool) vec_push(k->arena, &f->parameters, pool);
+}
+
+/* Parameters that the text does not use are dropped; those that only the text knows of are added.
+ */
+static void parameters_finish(CKernel *k, CFunction *f)
+{
+    int used =
+        0; /* the size of an axis may be read only where a subscript has to be compared with it */
+    for (int i = 0; i < f->parameters.len; i++)
+        if (f->parameters.data[i].var || map_get(&k->buffer_used, f->parameters.data[i].buffer))
+            f->parameters.data[used++] = f->parameters.data[i];
+    f->parameters.len = used;
+    c_parameters_rest(k, f);
+}
+
+static void count_part(void *data, Stmt *s)
+{
+    *(int *)data += s->kind == STMT_PART;
+}
+
+/* Prints a kernel, or a part of the kernel `outer`, as a function. */
+static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel *kernel,
+                               const char *name, const CKernel *outer, bool anonymous)
 {
     Arena *arena = l->arena;
     CFunction *f = NEW(arena, CFunction);
     f->name = name;
     Out body = out_new(arena);
     body.indent = 1;
-    CKernel k = kernel_text(&body, l);
+    CKernel k = kernel_text(&body, parts, l);
     k.kernel = kernel;
     k.anonymous = anonymous;
+    k.function = f;
+    k.tasks = out_new(arena);
+    k.divided = outer != NULL;
     parameters_collect(&k, f);
     variables_name(&k);
+    if (outer) outer_variables(&k, outer, f);
+    int count = 0;
+    block_visit(&kernel->body, count_part, &count);
+    if (count < MANY_PARTS) k.parts = NULL;
     print_block(&k, &kernel->body);
-    int used = 0; /* the size of an axis may be read only where a subscript has to be compared with it */
-    for (int i = 0; i < f->parameters.len; i++)
-        if (map_get(&k.buffer_used, f->parameters.data[i].buffer))
-            f->parameters.data[used++] = f->parameters.data[i];
-    f->parameters.len = used;
-    CParameter seed = {.name = "seed", .type = "uint64_t "};
-    CParameter fault = {.name = "fault", .type = "struct Fault *"};
-    if (k.uses_seed) vec_push(arena, &f->parameters, seed);
-    for (int i = 0; i < k.sites.len; i++) {
-        const Site *site = &k.sites.data[i];
-        CParameter p = {.name = site->name, .type = "uint64_t ", .site = site};
-        vec_push(arena, &f->parameters, p);
-    }
-    if (k.uses_fault) vec_push(arena, &f->parameters, fault);
-    StrBuf head = str_new(arena);
-    for (int i = 0; i < f->parameters.len; i++) {
-        CParameter *p = &f->parameters.data[i];
-        if (p->buffer && buffer_is_number(p->buffer))
-            p->type = arena_printf(arena, "%s ", p->type);
-        parameter_text(&k, &head, p);
-    }
-    out_line(out, "static void %s(%s)", name, str_text(&head)[0] ? str_text(&head) : "void");
+    parameters_finish(&k, f);
+    const char *head = c_parameters_text(&k, f);
+    str_add(&out->text, str_text(&k.tasks.text));
+    out_line(out, "static %svoid %s(%s)", outer ? "PART " : "", name, *head ? head : "void");
     out_line(out, "{");
     str_add(&out->text, str_text(&body.text));
     out_line(out, "}");
     return f;
 }
 
-CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name)
+CFunction *c_kernel(Out *out, CParts *parts, Lowered *l, const Kernel *kernel, const char *name)
 {
-    return kernel_print(out, l, kernel, name, false);
+    return kernel_print(out, parts, l, kernel, name, NULL, false);
+}
+
+/* The function of a part: an equal one's, of another layer or kernel, or a new one. */
+static CFunction *part_function(CKernel *k, const Stmt *stmt)
+{
+    CFunction *seen = map_get(&k->parts->of_part, stmt);
+    if (seen) return seen;
+    const Kernel kernel = {.body = stmt->body, .n_vars = k->kernel->n_vars}, *part = &kernel;
+    Out text = out_new(k->arena);
+    CFunction *f = kernel_print(&text, k->parts, k->l, part, "part", k, true);
+    Name key = name_of(k->l->program->context, str_text(&text.text));
+    const CFunction *known = map_get(&k->parts->functions, key);
+    f->name = known ? known->name : arena_printf(k->arena, "part_%d", k->parts->functions.len + 1);
+    map_put(&k->parts->of_part, stmt, f);
+    if (known) return f;
+    kernel_print(k->parts->out, k->parts, k->l, part, f->name, k, false);
+    out_blank(k->parts->out);
+    map_put(&k->parts->functions, key, f);
+    return f;
+}
+
+static const char *part_argument(CKernel *k, const CParameter *p)
+{
+    if (p->buffer) return c_buffer(k, p->buffer->node);
+    if (p->var) return k->var_name[p->var - 1];
+    if (p->site) return c_site(k, p->site->site);
+    k->uses_fault = k->uses_fault || strcmp(p->name, "fault") == 0;
+    k->uses_seed = k->uses_seed || strcmp(p->name, "seed") == 0;
+    k->uses_pool = k->uses_pool || strcmp(p->name, "pool") == 0;
+    return p->name;
+}
+
+/* A call of its function; where that cannot be, the part where it stands. */
+static void print_part(CKernel *k, const Stmt *part)
+{
+    bool possible = k->parts != NULL;
+    Stmt all = *part;
+    Uses uses = stmt_uses(k->l, &all);
+    for (int i = 0; i < uses.len; i++) /* a number that is set inside would have to come back */
+        if (uses.data[i].written && uses.data[i].buffer->node->rank == 0 &&
+            map_get(&k->buffer_name, uses.data[i].buffer) &&
+            uses.data[i].buffer->kind == BUFFER_LOCAL)
+            possible = false;
+    if (!possible) {
+        out_open(k->out, "{");
+        print_scope(k, &part->body);
+        out_close(k->out, "}");
+    } else {
+        CFunction *f = part_function(k, part);
+        StrBuf args = str_new(k->arena);
+        for (int i = 0; i < f->parameters.len; i++)
+            str_printf(&args, "%s%s", i ? ", " : "", part_argument(k, &f->parameters.data[i]));
+        out_line(k->out, "%s(%s);", f->name, str_text(&args));
+    }
+    names_forget(k, &uses);
 }
 
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
                            const char *(*name)(void *data, const Buffer *buffer), void *data)
 {
-    CKernel k = kernel_text(out, l);
+    CKernel k = kernel_text(out, NULL, l);
     for (int i = 0; i < l->buffers.len; i++) {
         Buffer *b = l->buffers.data[i];
         if (b->kind == BUFFER_LOCAL) continue;
-        vec_push(k.arena, &k.taken, b->name);
+        c_take(&k, b->name);
         map_put(&k.buffer_name, b, (void *)(uintptr_t)name(data, b));
     }
     if (e.size) c_count(&k, &e.size, 1);
     return c_extent(&k, e).s;
 }
 
-CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key)
+const char *c_outer_condition(Lowered *l, const When *when,
+                              const char *(*name)(void *data, const Buffer *buffer), void *data)
+{
+    StrBuf text = str_new(l->arena);
+    for (int i = 0; i < when->nodes.len; i++)
+        str_printf(&text, "%s%s*%s", i ? " && " : "", when->holds[i] ? "" : "!",
+                   name(data, buffer_get(l, when->nodes.data[i])));
+    return str_text(&text);
+}
+
+CFunction *c_kernel_key(CParts *parts, Lowered *l, const Kernel *kernel, const char **key)
 {
     Out text = out_new(l->arena);
-    CFunction *f = kernel_print(&text, l, kernel, "kernel", true);
+    CFunction *f = kernel_print(&text, parts, l, kernel, "kernel", NULL, true);
     *key = str_text(&text.text);
     return f;
 }

@@ -27,33 +27,79 @@ typedef struct Site {
     const char *name;
 } Site;
 
+/* An identifier in use: variant `number` of its base, "acc3" of "acc". */
+typedef struct Taken {
+    Name name, base;
+    int number;
+    int last; /* 1 + the place of the base's variant before; 0: none */
+} Taken;
+
+/* Functions of parts of kernels, of all entries. */
+typedef struct CParts {
+    Out *out;      /* where new ones are printed */
+    Map functions; /* from a text without names to the CFunction that was printed for it */
+    Map of_part;   /* from a part's Stmt to its CFunction */
+} CParts;
+
 typedef struct CKernel {
     Lowered *l;
+    CParts *parts; /* NULL: parts are printed where they stand */
     const Kernel *kernel;
     Out *out;
     Arena *arena;
     bool f64;
     const char *var_name[MAX_ITERS];
     Extent var_extent[MAX_ITERS];
-    VEC(const char *) taken; /* identifiers in use */
-    Map buffer_name;         /* from Buffer to its identifier here */
-    Map buffer_used;         /* the buffers that stand in the text */
-    VEC(Named) named;        /* in scope */
-    Map uses;                /* of the statement at hand: from Scalar to how often */
+    VEC(Taken) taken;         /* identifiers in use, inner scopes last */
+    Map taken_at, variant_at; /* from a name, from a base to 1 + the place of the (last) one, while
+                                 it holds */
+    Map buffer_name;          /* from Buffer to its identifier here */
+    Map buffer_used;          /* the buffers that stand in the text */
+    VEC(Named) named;         /* in scope, inner ones last; scalar NULL: the name holds no longer */
+    Map named_at;             /* from a Scalar to 1 + its place there, while it holds */
+    Map uses;                 /* of the statement at hand: from Scalar to how often */
     const Scalar *known_inside, *known_outside; /* loads of which that is known here, or NULL */
-    Map unsafe;              /* from Scalar to "yes" or "no": holds a checked subscript */
+    Map unsafe;               /* from Scalar to "yes" or "no": holds a checked subscript */
     int n_temps;
-    bool lazy; /* inside a branch: what may fail must not be moved out */
+    bool lazy;      /* inside a branch: what may fail must not be moved out */
     bool anonymous; /* names that do not depend on the tensors, to find equal kernels */
-    bool uses_fault, uses_seed;
+    bool uses_fault, uses_seed, uses_pool;
     VEC(Site) sites; /* of the draws in the text */
+    struct CFunction *function;
+    Out tasks; /* the text of its divided loops, which stands before it */
+    int n_tasks;
+    bool divided; /* this is one of them */
 } CKernel;
+
+/* A parameter of a kernel's function. */
+typedef struct CParameter {
+    const Buffer *buffer; /* NULL: not a buffer */
+    int var;              /* of a part: 1 + a variable of a loop around it; 0: none */
+    const Site *site;     /* of a draw; NULL: not a draw */
+    bool written;
+    const char *name, *type;
+} CParameter;
+/* Whether C has it as a number, not as an array. */
+static inline bool c_by_value(const Buffer *b)
+{
+    return buffer_is_number(b) || (b->kind == BUFFER_LOCAL && b->node->rank == 0);
+}
+
+typedef struct CFunction {
+    const char *name;
+    VEC(CParameter) parameters;
+} CFunction;
 
 /* --- c_expr.c --------------------------------------------------------------------------------- */
 
 const char *c_type(const CKernel *k, ElemType type);
 /* An identifier like `wanted` that is not in use yet. */
 const char *c_name(CKernel *k, const char *wanted);
+/* Whether it is in use; takes it. */
+bool c_taken(const CKernel *k, const char *name);
+void c_take(CKernel *k, const char *name);
+/* Frees all but the first `names` identifiers. */
+void c_scope_end(CKernel *k, int names);
 /* The value as a C expression; may first print declarations of temporaries. */
 Text c_value(CKernel *k, const Scalar *s);
 /* An int as an expression of type long or int, for subscripts and bounds. */
@@ -64,6 +110,8 @@ Text c_place(CKernel *k, const Node *node, const Scalar *const *subs);
 Text c_offset(CKernel *k, const Node *node, const Scalar *const *subs);
 /* Prepares to print a statement: counts the uses of the scalars in it. */
 void c_count(CKernel *k, const Scalar *const *scalars, int n);
+/* The parameter that holds a draw's site. */
+const char *c_site(CKernel *k, uint64_t site);
 /* The size of an extent as an index expression. */
 Text c_extent(CKernel *k, Extent e);
 /* The identifier of a node's buffer, which the text is going to hold. */
@@ -80,6 +128,8 @@ bool c_unsafe(CKernel *k, const Scalar *s);
 
 /* The text, in parentheses if it holds together less than `needed`. */
 const char *c_wrap(CKernel *k, Text t, int needed);
+/* From here on, in this scope, the variable holds the scalar's value. */
+void c_let(CKernel *k, const Scalar *s, const char *name);
 /* The name of the variable that holds a scalar's value, or NULL. */
 const char *c_named(const CKernel *k, const Scalar *s);
 /* Whether the statement at hand uses it more than once. */
@@ -107,24 +157,27 @@ void c_tile_end(CKernel *k, Tile *t);
 
 /* --- c_kernel.c ------------------------------------------------------------------------------- */
 
-/* The function of a kernel, named `name`; returns the text of its parameters' arguments, given how
- * the entry calls each buffer. */
-typedef struct CParameter {
-    const Buffer *buffer; /* NULL: not a buffer */
-    const Site *site;     /* of a draw; NULL: not a draw */
-    bool written;
-    const char *name, *type;
-} CParameter;
-typedef struct CFunction {
-    const char *name;
-    VEC(CParameter) parameters;
-} CFunction;
-CFunction *c_kernel(Out *out, Lowered *l, const Kernel *kernel, const char *name);
+/* The function of a kernel, named `name`. */
+CFunction *c_kernel(Out *out, CParts *parts, Lowered *l, const Kernel *kernel, const char *name);
 /* The size of an extent in a function that is no kernel; name: what it calls a buffer there. */
 const char *c_outer_extent(Out *out, Lowered *l, Extent e,
                            const char *(*name)(void *data, const Buffer *buffer), void *data);
-/* A text that is the same for kernels that are equal but for the tensors they are called with, and the
- * parameters in the same order as those of c_kernel. */
-CFunction *c_kernel_key(Lowered *l, const Kernel *kernel, const char **key);
+/* The conditions as one, evaluated from left to right as far as needed. */
+const char *c_outer_condition(Lowered *l, const When *when,
+                              const char *(*name)(void *data, const Buffer *buffer), void *data);
+/* A text that is the same for kernels that are equal but for the tensors they are called with, and
+ * the parameters in the same order as those of c_kernel. */
+CFunction *c_kernel_key(CParts *parts, Lowered *l, const Kernel *kernel, const char **key);
+/* A loop from begin to end, with what is the same in all iterations before it. */
+void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end);
+/* Adds what is not a tensor: seed, sites, fault and pool, as far as the text uses them. */
+void c_parameters_rest(const CKernel *k, CFunction *f);
+/* "float x, const int *restrict y" */
+const char *c_parameters_text(const CKernel *k, const CFunction *f);
+
+/* --- c_parallel.c ----------------------------------------------------------------------------- */
+
+/* A loop that is divided among threads. */
+void c_parallel(CKernel *k, Stmt *s);
 
 #endif

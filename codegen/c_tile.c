@@ -88,7 +88,7 @@ static void dot_add(CKernel *k, Tile *t)
         out_line(k->out, "%s[%s] = FMA(%s, %s, %s, %s[%s]);", t->names[c], row, type, a, b[c],
                  t->names[c], row);
     rows_close(k, t, old);
-    k->taken.len = names;
+    c_scope_end(k, names);
 }
 
 static void dot_end(CKernel *k, Tile *t)
@@ -150,7 +150,7 @@ void c_tile_add(CKernel *k, Tile *t)
                  b[c], acc, row);
     }
     rows_close(k, t, old);
-    k->taken.len = names;
+    c_scope_end(k, names);
 }
 
 void c_tile_end(CKernel *k, Tile *t)

@@ -184,6 +184,7 @@ static const NndEntry *entry_describe(Describe *d, const Entry *entry)
                       .input_count = inputs.len,
                       .output_count = entry->outputs.len,
                       .batch = entry->batch,
+                      .set = entry->data ? entry->data->index + 1 : 0,
                       .data = entry};
     return out;
 }

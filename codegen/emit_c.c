@@ -18,7 +18,10 @@ struct CProgram {
     Arena *arena;
     VEC(Lowered *) entries;
     VEC(Member) members;
+    Map member_of; /* from a key to 1 + the number of its member */
+    NameSet names; /* of the members */
     int64_t arena_size;
+    CParts parts;
     Map kernels; /* from a kernel's text without names to the function that was printed for it */
 };
 
@@ -28,29 +31,13 @@ const char *c_element_type(const Options *options, ElemType type)
     return c_type(&k, type);
 }
 
-/* --- members of the struct ------------------------------------------------------------------------ */
+/* --- members of the struct
+ * ------------------------------------------------------------------------ */
 
 static const Member *member_find(const CProgram *c, const void *key)
 {
-    for (int i = 0; i < c->members.len; i++)
-        if (c->members.data[i].key == key) return &c->members.data[i];
-    return NULL;
-}
-
-static const char *member_name(CProgram *c, const char *wanted)
-{
-    const char *base = identifier_of(c->arena, wanted), *name = base;
-    for (int n = 2;; n++) {
-        bool taken = false;
-        for (int i = 0; i < c->members.len; i++)
-            taken = taken || strcmp(c->members.data[i].name, name) == 0;
-        static const char *const fixed[] = {"batch", "total", "offset", "step",
-                                            "epoch", "seed",  "fault",  "arena"};
-        for (int i = 0; i < 8; i++)
-            taken = taken || strcmp(fixed[i], name) == 0;
-        if (!taken) return name;
-        name = arena_printf(c->arena, "%s_%d", base, n);
-    }
+    intptr_t place = (intptr_t)map_get(&c->member_of, key);
+    return place ? &c->members.data[place - 1] : NULL;
 }
 
 /* "[784, 512]", "[batch <= 128, 10]", "" for a number. */
@@ -69,10 +56,15 @@ static void member_add(CProgram *c, const void *key, const char *wanted, const N
 {
     if (member_find(c, key)) return;
     int64_t n = node_max_elements(node);
-    Member m = {.key = key, .name = member_name(c, wanted),
+    Member m = {.key = key,
+                .name = names_fresh(&c->names, identifier_of(c->arena, wanted)),
                 .type = c_element_type(c->options, node->type),
-                .elements = pointer ? 0 : n > 0 ? n : 1, .comment = shape_text(c, node)};
+                .elements = pointer ? 0
+                            : n > 0 ? n
+                                    : 1,
+                .comment = shape_text(c, node)};
     vec_push(c->arena, &c->members, m);
+    map_put(&c->member_of, key, (void *)(intptr_t)c->members.len);
 }
 
 static void members_of_entry(CProgram *c, const Lowered *l)
@@ -96,6 +88,14 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     c->options = options;
     c->arena = arena;
     c->kernels = map_new(arena);
+    c->parts.functions = map_new(arena);
+    c->parts.of_part = map_new(arena);
+    c->member_of = map_new(arena);
+    c->names = names_new(program->context, arena);
+    static const char *const fixed[] = {"batch", "total", "offset", "step", "epoch",
+                                        "seed",  "fault", "pool",   "arena"};
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        names_take(&c->names, fixed[i]);
     for (int i = 0; i < program->persistents.len; i++) {
         const Persistent *p = program->persistents.data[i];
         member_add(c, p, p->path, p->leaf, false);
@@ -128,16 +128,17 @@ const char *c_output_name(CProgram *c, const Entry *entry, int output)
     return m ? m->name : NULL;
 }
 
-/* --- the head --------------------------------------------------------------------------------------- */
+/* --- the head
+ * --------------------------------------------------------------------------------------- */
 
 static void print_struct(Out *out, CProgram *c)
 {
-    out_comment(out, "All data: parameters and states, what the caller sets, results, work memory.");
+    out_comment(out,
+                "All data: parameters and states, what the caller sets, results, work memory.");
     out_open(out, "struct Model {");
     for (int i = 0; i < c->members.len; i++) {
         const Member *m = &c->members.data[i];
-        const char *comment =
-            *m->comment ? arena_printf(c->arena, " /* %s */", m->comment) : "";
+        const char *comment = *m->comment ? arena_printf(c->arena, " /* %s */", m->comment) : "";
         if (m->elements == 0)
             out_line(out, "const %s *%s;%s", m->type, m->name, comment);
         else
@@ -147,6 +148,7 @@ static void print_struct(Out *out, CProgram *c)
     out_line(out, "int32_t batch, total, offset, step, epoch;");
     out_line(out, "uint64_t seed;");
     out_line(out, "struct Fault fault;");
+    out_line(out, "NndPool *pool; /* the threads */");
     out_line(out, "_Alignas(64) unsigned char arena[%lld]; /* vectors may read beyond */",
              (long long)(c->arena_size + 64));
     out_close(out, "};");
@@ -182,7 +184,8 @@ void c_program_head(Out *out, CProgram *c)
     static const char *const lines[] = {
         "#ifdef __clang__ /* a loop that may be vector code, but is not, is no mistake */",
         "#pragma clang diagnostic ignored \"-Wpass-failed\"",
-        "#elif defined(__GNUC__) /* loop by loop, or register tiles are spilled for what is outside */",
+        "#elif defined(__GNUC__) /* loop by loop, or register tiles are spilled for what is "
+        "outside */",
         "#pragma GCC optimize(\"ira-region=all\")",
         "#endif",
         "",
@@ -191,15 +194,14 @@ void c_program_head(Out *out, CProgram *c)
         "#include \"vmath.h\"",
         "#include \"simd.h\"",
         "",
-        "#ifdef _OPENMP",
-        "#define THREADS _Pragma(\"omp parallel for schedule(static)\")",
-        "#define SIMD    _Pragma(\"omp simd\")",
-        "#define ONE     _Pragma(\"omp critical\")",
-        "#else",
-        "#define THREADS",
-        "#define SIMD",
-        "#define ONE",
+        "/* Iterations that are independent of each other (-fopenmp-simd). */",
+        "#define SIMD _Pragma(\"omp simd\")",
+        "#if defined(__GNUC__) && !defined(__clang__)",
+        "#pragma GCC diagnostic ignored \"-Wunknown-pragmas\"",
         "#endif",
+        "",
+        "/* A part of a kernel or of a loop that threads divide among them (nnd_parallel). */",
+        "#define PART __attribute__((noinline, unused))",
         "",
         "/* A list of calls gains nothing from an optimiser, which takes long where it is. */",
         "#ifdef __clang__",
@@ -214,24 +216,31 @@ void c_program_head(Out *out, CProgram *c)
         "struct Fault {",
         "    const char *place;",
         "    long value, bound;",
-        "    int is_size;",
+        "    int is_size, is_set;",
         "};",
         "",
-        "static inline __attribute__((unused)) long checked(long value, long bound, const char *place,",
+        "/* Several threads may do so at once. */",
+        "static inline __attribute__((unused)) void fault_set(struct Fault *fault, struct Fault "
+        "found)",
+        "{",
+        "    if (!__atomic_exchange_n(&fault->is_set, 1, __ATOMIC_RELAXED)) *fault = found;",
+        "}",
+        "",
+        "static inline __attribute__((unused)) long checked(long value, long bound, const char "
+        "*place,",
         "                                                   struct Fault *fault)",
         "{",
         "    if (value >= 0 && value < bound) return value;",
-        "    ONE",
-        "    if (!fault->place) *fault = (struct Fault){place, value, bound, 0};",
+        "    fault_set(fault, (struct Fault){place, value, bound, 0, 1});",
         "    return 0;",
         "}",
         "",
-        "static inline __attribute__((unused)) long sized(long value, long bound, const char *place,",
+        "static inline __attribute__((unused)) long sized(long value, long bound, const char "
+        "*place,",
         "                                                 struct Fault *fault)",
         "{",
         "    if (value >= 0 && value <= bound) return value;",
-        "    ONE",
-        "    if (!fault->place) *fault = (struct Fault){place, value, bound, 1};",
+        "    fault_set(fault, (struct Fault){place, value, bound, 1, 1});",
         "    return 0;",
         "}",
         "",
@@ -242,7 +251,8 @@ void c_program_head(Out *out, CProgram *c)
     print_struct(out, c);
 }
 
-/* --- constants ------------------------------------------------------------------------------------------ */
+/* --- constants
+ * ------------------------------------------------------------------------------------------ */
 
 static void print_table(Out *out, CProgram *c, const Buffer *b)
 {
@@ -252,10 +262,14 @@ static void print_table(Out *out, CProgram *c, const Buffer *b)
     for (int64_t i = 0; i < n; i++) {
         double v = b->node->leaf->values[i];
         const char *comma = i ? ", " : "";
-        if (b->type != TYPE_REAL) str_printf(&s, "%s%lld", comma, (long long)v);
-        else if (v != v) str_printf(&s, "%sNAN", comma);
-        else if (v - v != 0) str_printf(&s, "%s%sINFINITY", comma, v < 0 ? "-" : "");
-        else if (f64) str_printf(&s, "%s%.17g", comma, v);
+        if (b->type != TYPE_REAL)
+            str_printf(&s, "%s%lld", comma, (long long)v);
+        else if (v != v)
+            str_printf(&s, "%sNAN", comma);
+        else if (v - v != 0)
+            str_printf(&s, "%s%sINFINITY", comma, v < 0 ? "-" : "");
+        else if (f64)
+            str_printf(&s, "%s%.17g", comma, v);
         else {
             const char *digits = arena_printf(c->arena, "%.9g", (double)(float)v);
             str_printf(&s, "%s%s%sf", comma, digits, strpbrk(digits, ".e") ? "" : ".0");
@@ -266,11 +280,13 @@ static void print_table(Out *out, CProgram *c, const Buffer *b)
     out_blank(out);
 }
 
-/* --- entries -------------------------------------------------------------------------------------------- */
+/* --- entries
+ * -------------------------------------------------------------------------------------------- */
 
 enum { LONG_FORMULA = 400 };
 
-/* "h[i, j] = max(b[j] + y[i, j], 0.0)  layers.nnd:18": what a kernel computes, and for which line. */
+/* "h[i, j] = max(b[j] + y[i, j], 0.0)  layers.nnd:18": what a kernel computes, and for which line.
+ */
 static const char *formula(CProgram *c, const Lowered *l, const Node *node, const Map *names)
 {
     StrBuf s = str_new(c->arena);
@@ -315,28 +331,28 @@ static const char *struct_name(CProgram *c, const Lowered *l)
 typedef struct EntryText {
     CProgram *c;
     Lowered *l;
+    const char *self; /* the struct */
 } EntryText;
 
 /* What an entry's function calls a buffer. */
 static const char *entry_buffer(void *data, const Buffer *b)
 {
-    CProgram *c = ((EntryText *)data)->c;
-    const Lowered *l = ((EntryText *)data)->l;
-    const char *self = struct_name(c, l);
+    const EntryText *t = data;
+    CProgram *c = t->c;
     const void *key = b->node;
     switch (b->kind) {
-    case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", self, b->name);
+    case BUFFER_RUN: return arena_printf(c->arena, "%s->%s", t->self, b->name);
     case BUFFER_TIME:
     case BUFFER_CONST:
     case BUFFER_ARENA: return b->name;
     case BUFFER_PERSIST: key = b->node->leaf->persistent; break;
-    case BUFFER_OUTPUT: key = &l->entry->outputs.data[b->output]; break;
+    case BUFFER_OUTPUT: key = &t->l->entry->outputs.data[b->output]; break;
     case BUFFER_DATA:
     case BUFFER_LOCAL: break;
     }
     const Member *m = member_find(c, key);
     assert(m);
-    return arena_printf(c->arena, "%s->%s", self, m->name);
+    return arena_printf(c->arena, "%s->%s", t->self, m->name);
 }
 
 static const char *argument(EntryText *t, const CParameter *p)
@@ -344,19 +360,21 @@ static const char *argument(EntryText *t, const CParameter *p)
     if (p->buffer) return entry_buffer(t, p->buffer);
     if (p->site) /* a number of its own for each call */
         return arena_printf(t->c->arena, "UINT64_C(0x%016llx)", (unsigned long long)p->site->site);
-    return arena_printf(t->c->arena, strcmp(p->name, "fault") ? "%s->seed" : "&%s->fault",
-                        struct_name(t->c, t->l));
+    return arena_printf(t->c->arena, "%s%s->%s", strcmp(p->name, "fault") ? "" : "&", t->self,
+                        p->name);
 }
 
 /* The memory plan, as pointers into the arena. */
-static void print_plan(Out *out, CProgram *c, const Lowered *l)
+static void print_plan(Out *out, const EntryText *t)
 {
+    CProgram *c = t->c;
+    const Lowered *l = t->l;
     for (int i = 0; i < l->buffers.len; i++) {
         const Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || b->offset < 0) continue;
         const char *type = c_element_type(c->options, b->type);
-        out_line(out, "%s *const %s = (%s *)(void *)(%s->arena + %lld); /* %s */", type,
-                 b->name, type, struct_name(c, l), (long long)b->offset, shape_text(c, b->node));
+        out_line(out, "%s *const %s = (%s *)(void *)(%s->arena + %lld); /* %s */", type, b->name,
+                 type, t->self, (long long)b->offset, shape_text(c, b->node));
     }
 }
 
@@ -366,7 +384,8 @@ static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *na
     CProgram *c = t->c;
     const Kernel *k = t->l->kernels.data[number];
     const char *key;
-    CFunction *shared = c_kernel_key(t->l, k, &key);
+    c->parts.out = out;
+    CFunction *shared = c_kernel_key(&c->parts, t->l, k, &key);
     const CFunction *known = map_get(&c->kernels, name_of(c->program->context, key));
     if (known) {
         shared->name = known->name;
@@ -378,9 +397,8 @@ static CFunction *entry_kernel(Out *out, EntryText *t, int number, const Map *na
         if (strcmp(text, last) != 0) out_comment(out, text);
         last = text;
     }
-    const char *name =
-        arena_printf(c->arena, "%s_%d_%s", t->l->entry->name, number + 1, k->name);
-    CFunction *f = c_kernel(out, t->l, k, name);
+    const char *name = arena_printf(c->arena, "%s_%d_%s", t->l->entry->name, number + 1, k->name);
+    CFunction *f = c_kernel(out, &c->parts, t->l, k, name);
     map_put(&c->kernels, name_of(c->program->context, key), f);
     out_blank(out);
     return f;
@@ -402,7 +420,20 @@ static void print_call(Out *out, EntryText *t, const CFunction *f)
         str_printf(&args, "%s%s", p ? ", " : "", argument(t, &f->parameters.data[p]));
     out_line(out, "%s(%s);", f->name, str_text(&args));
     /* What was computed for a subscript outside must not reach parameters. */
-    if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", struct_name(t->c, t->l));
+    if (function_checks(f)) out_line(out, "if (%s->fault.place) return;", t->self);
+}
+
+/* The condition under which the kernels at hand run, at each depth of loops. */
+typedef VEC(const When *) Conditions;
+
+/* Closes the condition of the kernels before, and opens this one. */
+static void print_condition(Out *out, EntryText *t, Conditions *open, const When *when)
+{
+    const When **now = &open->data[open->len - 1];
+    if (*now == when) return;
+    if ((*now)->nodes.len) out_close(out, "}");
+    if (when->nodes.len) out_open(out, "if (%s) {", c_outer_condition(t->l, when, entry_buffer, t));
+    *now = when;
 }
 
 /* The head or the end of a loop around kernels. */
@@ -428,23 +459,34 @@ void c_program_entry(Out *out, CProgram *c, const Entry *entry)
     assert(l);
     for (int i = 0; i < l->buffers.len; i++)
         if (l->buffers.data[i]->kind == BUFFER_CONST) print_table(out, c, l->buffers.data[i]);
-    EntryText t = {c, l};
+    EntryText t = {c, l, struct_name(c, l)};
     VEC(CFunction *) functions = {0}; /* of a mark: NULL */
     Map names = tensor_names(c, l);
     for (int i = 0; i < l->kernels.len; i++) {
         bool work = l->kernels.data[i]->kind == KERNEL_WORK;
         vec_push(c->arena, &functions, work ? entry_kernel(out, &t, i, &names) : NULL);
     }
-    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, struct_name(c, l));
+    out_line(out, "static CALLS void %s(struct Model *%s)", entry->name, t.self);
     out_open(out, "{");
-    print_plan(out, c, l);
-    if (functions.len == 0) out_line(out, "(void)%s;", struct_name(c, l));
+    print_plan(out, &t);
+    if (functions.len == 0) out_line(out, "(void)%s;", t.self);
+    const When *always = when_always(l->demand);
+    Conditions open = {0};
+    vec_push(c->arena, &open, always);
     for (int i = 0; i < functions.len; i++) {
+        const Kernel *k = l->kernels.data[i];
+        if (k->kind == KERNEL_END) {
+            print_condition(out, &t, &open, always);
+            open.len--;
+        }
+        print_condition(out, &t, &open, k->when);
         if (functions.data[i])
             print_call(out, &t, functions.data[i]);
         else
-            print_mark(out, &t, l->kernels.data[i]);
+            print_mark(out, &t, k);
+        if (k->kind == KERNEL_BEGIN) vec_push(c->arena, &open, always);
     }
+    print_condition(out, &t, &open, always);
     out_close(out, "}");
     out_blank(out);
 }

@@ -70,6 +70,13 @@ static const char *shape_text(Library *l, const NndPort *port)
     return str_text(&s);
 }
 
+/* "int32_t[n], from 0 to 6: how much of [6] is filled in x, tag": sizes of a bounded axis. */
+static const char *sizes_text(Library *l, const NndPort *port, int64_t most, const char *owners)
+{
+    return arena_printf(l->arena, "%s, from 0 to %lld: how much of [%lld] is filled in %s", shape_text(l, port),
+                        (long long)most, (long long)most, owners);
+}
+
 /* --- a function ----------------------------------------------------------------------------------
  */
 
@@ -202,7 +209,7 @@ static const Common common[] = {
      "return ($_ctx *)nnd_host_create(&program, seed, threads, message, size);",
      "A new context, whose parameters have their initial values, drawn with the seed. threads: of "
      "every "
-     "later call; 0 for as many as there are cores. NULL if there is no memory; then a text of at "
+     "later call; 0 for NND_THREADS of the environment or as many as there are cores. NULL if there is no memory; then a text of at "
      "most "
      "size - 1 characters is in message, unless that is NULL."},
     {"void", "free", "$_ctx *ctx", "nnd_host_free((NndHost *)ctx);",
@@ -275,6 +282,23 @@ static void common_print(Library *l)
 
 /* --- train blocks --- */
 
+/* What a field holds; of sizes also whose they are. */
+static const char *field_text(Library *l, const NndDataInfo *data, int number)
+{
+    const NndFieldInfo *field = &data->fields[number];
+    NndPort port = {.type = field->type, .batched = true, .rank = field->rank};
+    memcpy(port.shape, field->shape, sizeof port.shape);
+    StrBuf owners = str_new(l->arena);
+    int64_t most = 0;
+    for (int i = 0; i < data->field_count; i++)
+        for (int k = 0; k < data->fields[i].rank; k++) {
+            if (data->fields[i].sizes[k] != number + 1) continue;
+            str_printf(&owners, "%s%s", most ? ", " : "", data->fields[i].name);
+            most = data->fields[i].shape[k];
+        }
+    return most ? sizes_text(l, &port, most, str_text(&owners)) : shape_text(l, &port);
+}
+
 /* Parameters for the fields of a block's data sets: n, then each; names that clash are x_y. */
 static int fields_add(Library *l, Function *f, const NndTrainInfo *train)
 {
@@ -285,8 +309,6 @@ static int fields_add(Library *l, Function *f, const NndTrainInfo *train)
         const NndDataInfo *data = &l->described->data[train->sets[s]];
         for (int i = 0; i < data->field_count; i++, count++) {
             const NndFieldInfo *field = &data->fields[i];
-            NndPort port = {.type = field->type, .batched = true, .rank = field->rank};
-            memcpy(port.shape, field->shape, sizeof port.shape);
             const char *name = field->name;
             for (int o = 0; o < train->set_count; o++)
                 for (int k = 0; o != s && k < l->described->data[train->sets[o]].field_count; k++)
@@ -294,7 +316,7 @@ static int fields_add(Library *l, Function *f, const NndTrainInfo *train)
                         name = arena_printf(l->arena, "%s_%s", data->name, field->name);
             parameter_add(l, f, name,
                           arena_printf(l->arena, "const %s *", type_text(l, field->type)),
-                          shape_text(l, &port));
+                          field_text(l, data, i));
         }
     }
     return count;
@@ -422,10 +444,12 @@ static void model_print(Library *l, const NndModelInfo *model, int number)
     if (draws) parameter_add(l, &f, "seed", "uint64_t", NULL);
     if (entry->batch) parameter_add(l, &f, "n", "int64_t", NULL);
     int first = f.parameters.len;
-    for (int i = 0; i < entry->input_count; i++)
-        parameter_add(l, &f, entry->inputs[i].name,
-                      arena_printf(l->arena, "const %s *", type_text(l, entry->inputs[i].type)),
-                      shape_text(l, &entry->inputs[i]));
+    for (int i = 0; i < entry->input_count; i++) {
+        const NndPort *port = &entry->inputs[i];
+        parameter_add(l, &f, port->name, arena_printf(l->arena, "const %s *", type_text(l, port->type)),
+                      port->most ? sizes_text(l, port, port->most, entry->inputs[port->sizes_of].name)
+                                 : shape_text(l, port));
+    }
     for (int i = 0; i < entry->output_count; i++)
         parameter_add(l, &f, entry->outputs[i].name,
                       arena_printf(l->arena, "%s *", type_text(l, entry->outputs[i].type)),
@@ -455,6 +479,9 @@ static void header_begin(Library *l)
         " * A context ($_ctx) holds the parameters, states and optimisers of the program. Examples "
         "and",
         " * results are the caller's arrays, row by row: float[n][4] is n rows of four numbers.",
+        " * Where rows have sizes of their own, the array has room for the largest, and nothing behind a "
+        "row's",
+        " * size is read; a size that is too large is U_RANGE, and nothing is done then.",
         " *",
         " * Functions that return int give U_OK, which is 0, or another code; $_error(ctx) says "
         "then what",
@@ -471,9 +498,9 @@ static void header_begin(Library *l)
         "threads.",
         " * Nothing is printed, and no setting of the process is changed.",
         " *",
-        " *     cc host.c lib$.a -fopenmp -lm      or, without our static library, for any "
+        " *     cc host.c lib$.a -pthread -lm      or, without our static library, for any "
         "machine:",
-        " *     cc -O2 -fopenmp -ffp-contract=off -fno-math-errno host.c $.c -lm",
+        " *     cc -O2 -pthread -fopenmp-simd -ffp-contract=off -fno-math-errno host.c $.c -lm",
         " */"};
     const char *upper = l->upper;
     out_directive(&l->header,

@@ -2,6 +2,8 @@
  * quotes, as late as possible, and go on two levels deeper. */
 #include "out.h"
 
+#include <ctype.h>
+
 enum { COLUMNS = 100, TAB = 4 };
 
 Out out_new(Arena *arena)
@@ -90,4 +92,21 @@ void out_comment(Out *out, const char *text)
 void out_blank(Out *out)
 {
     str_add(&out->text, "\n");
+}
+
+const char *out_quoted(Arena *arena, const char *text)
+{
+    if (!text) return "NULL";
+    StrBuf out = str_new(arena);
+    str_add(&out, "\"");
+    for (const char *c = text; *c; c++) {
+        if (*c == '"' || *c == '\\')
+            str_printf(&out, "\\%c", *c);
+        else if (isprint((unsigned char)*c) && *c != '?')
+            str_add_n(&out, c, 1);
+        else
+            str_printf(&out, "\\%03o", (unsigned)(unsigned char)*c);
+    }
+    str_add(&out, "\"");
+    return str_text(&out);
 }

@@ -22,5 +22,7 @@ void out_directive(Out *out, const char *format, ...) NND_PRINTF(2, 3);
 /* A comment, wrapped with stars. */
 void out_comment(Out *out, const char *text);
 void out_blank(Out *out);
+/* The text as a C string literal; NULL for NULL. */
+const char *out_quoted(Arena *arena, const char *text);
 
 #endif

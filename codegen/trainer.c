@@ -7,7 +7,6 @@
 #include "emit_c.h"
 #include "libraries.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -23,22 +22,9 @@ typedef struct Trainer {
 /* --- C text of values ---------------------------------------------------------------------------
  */
 
-/* The text as a C string literal; NULL for NULL. */
 static const char *quoted(Trainer *t, const char *text)
 {
-    if (!text) return "NULL";
-    StrBuf out = str_new(t->arena);
-    str_add(&out, "\"");
-    for (const char *c = text; *c; c++) {
-        if (*c == '"' || *c == '\\')
-            str_printf(&out, "\\%c", *c);
-        else if (isprint((unsigned char)*c) && *c != '?')
-            str_add_n(&out, c, 1);
-        else
-            str_printf(&out, "\\%03o", (unsigned)(unsigned char)*c);
-    }
-    str_add(&out, "\"");
-    return str_text(&out);
+    return out_quoted(t->arena, text);
 }
 
 static const char *type_text(NndType type)
@@ -162,11 +148,12 @@ static void print_entry(Trainer *t, const NndEntry *described)
     print_run(t, described);
     print_ports(t, "inputs", name, described->inputs, described->input_count);
     print_ports(t, "outputs", name, described->outputs, described->output_count);
-    out_line(&t->out, "static const NndEntry entry_%s = {run_%s, %s, %s, %d, %d, %lld, NULL};",
+    out_line(&t->out, "static const NndEntry entry_%s = {run_%s, %s, %s, %d, %d, %lld, %d, NULL};",
              name, name,
              described->input_count ? arena_printf(t->arena, "inputs_%s", name) : "NULL",
              described->output_count ? arena_printf(t->arena, "outputs_%s", name) : "NULL",
-             described->input_count, described->output_count, (long long)described->batch);
+             described->input_count, described->output_count, (long long)described->batch,
+             described->set);
     out_blank(&t->out);
 }
 
@@ -213,7 +200,8 @@ static void print_helpers(Trainer *t)
         "    m->step = (int32_t)call->step;",
         "    m->epoch = (int32_t)call->epoch;",
         "    m->seed = call->seed;",
-        "    m->fault.place = NULL;",
+        "    m->pool = call->pool;",
+        "    m->fault = (struct Fault){0};",
         "}",
         "",
         "static int call_end(const struct Model *m, const NndCall *call)",
@@ -222,10 +210,8 @@ static void print_helpers(Trainer *t)
         "    if (m->fault.is_size)",
         "        return nnd_error(call->error, \"%s: a run-time size of %ld, where at most %ld fit\",",
         "                         m->fault.place, m->fault.value, m->fault.bound);",
-        "    return nnd_error(call->error,",
-        "                     \"%s: the subscript %ld, read from data, is outside its axis\"",
-        "                     \" of %ld\",",
-        "                     m->fault.place, m->fault.value, m->fault.bound);",
+        "    return nnd_error(call->error, \"%s is %ld, but its axis has %ld element%s\", m->fault.place,",
+        "                     m->fault.value, m->fault.bound, m->fault.bound == 1 ? \"\" : \"s\");",
         "}",
         "",
     };

@@ -425,10 +425,37 @@ static void stage_term(Diff *d, Stage *stage, Adjoint *a, const Points *points, 
     flow_add(d, term->load->node, flow);
 }
 
+static void adjoint_hand_on(Diff *d, Adjoint *a);
+
+/* Through the parts of a node of a loop's step, where it is seen as a map of such. */
+static bool through_parts(Diff *d, Adjoint *a)
+{
+    Nodes parts = {0};
+    const Node *node = node_peel(d, a->node, &parts);
+    if (!node) return false;
+    Adjoint *whole = NEW(d->scratch, Adjoint);
+    *whole = *a;
+    whole->node = node;
+    for (int i = 0; i < parts.len; i++)
+        map_put(&d->depends, parts.data[i], (void *)(uintptr_t)node);
+    adjoint_hand_on(d, whole);
+    for (int i = 0; i < parts.len; i++) {
+        Adjoint *part = map_get(&d->adjoints, parts.data[i]);
+        if (!part || map_get(&d->members, parts.data[i])) continue; /* visited in its turn */
+        Adjoint *here = NEW(d->scratch, Adjoint);
+        *here = *part;
+        *part = (Adjoint){.node = part->node}; /* it may be a part of another node, too */
+        adjoint_sum(d, here);
+        if (here->sum.value) adjoint_hand_on(d, here);
+    }
+    return true;
+}
+
 static void through_domain(Diff *d, Adjoint *a)
 {
     Graph *g = d->g;
     const Node *node = a->node;
+    if (through_parts(d, a)) return;
     if (node->kind == NODE_COMP && node->reduce >= REDUCE_ARGMAX) return;
     Stage *stage = stage_new(d, node);
     Masked arriving = a->sum;
@@ -527,9 +554,7 @@ static void adjoint_hand_on(Diff *d, Adjoint *a)
 
 static bool is_wrt(const Diff *d, const Node *node)
 {
-    for (int i = 0; i < d->n_wrt; i++)
-        if (d->wrt[i] == node) return true;
-    return false;
+    return map_get(&d->wrt_number, node) != NULL;
 }
 
 /* Whether no derivative flows through the node to what it is computed from. */
@@ -572,9 +597,11 @@ void adjoint_sweep(Diff *d, const Region *region)
         if (!a) continue;
         adjoint_sum(d, a);
         if (!a->sum.value) continue;
-        for (int k = 0; k < d->n_wrt; k++)
-            if (d->wrt[k] == node) d->out[k] = adjoint_node(d, node, a->sum);
-        if (!is_wrt(d, node)) adjoint_hand_on(d, a);
+        intptr_t k = (intptr_t)map_get(&d->wrt_number, node);
+        if (k)
+            d->out[k - 1] = adjoint_node(d, node, a->sum);
+        else
+            adjoint_hand_on(d, a);
     }
 }
 
@@ -584,7 +611,7 @@ static bool depends_here(Diff *d, const Node *node)
     if (is_wrt(d, node)) return true;
     if (node->type != TYPE_REAL) return false;
     if (node->kind == NODE_FINAL) return node_depends(d, node->arg->carries[node->carry].leaf);
-    Nodes operands = node_operands(d->scratch, node);
+    Nodes operands = node->operands;
     for (int k = 0; k < operands.len; k++)
         if (node_depends(d, operands.data[k])) return true;
     return false;
@@ -639,18 +666,21 @@ void autodiff(Graph *g, const Node *y, const Node *seed, int extra, const Node *
               .scratch = scratch,
               .extra = extra,
               .extents = seed->shape,
-              .wrt = wrt,
-              .n_wrt = n_wrt,
+              .wrt_number = map_new(scratch),
               .out = out,
               .depends = map_new(scratch),
               .adjoints = map_new(scratch),
               .presumed = map_new(scratch)};
     assert(seed->rank == extra + y->rank && "the seed must have the shape of y");
-    for (int i = 0; i < n_wrt; i++)
+    for (int i = 0; i < n_wrt; i++) {
         out[i] = NULL;
+        if (!is_wrt(&d, wrt[i])) map_put(&d.wrt_number, wrt[i], (void *)(intptr_t)(i + 1));
+    }
     Nodes nodes = graph_reach_to(scratch, &y, 1, nothing_flows, &d);
     depends_find(&d, &nodes);
     if (node_depends(&d, y)) flow_add(&d, y, (Flow){.value = seed_value(&d, y, seed)});
-    adjoint_sweep(&d, graph_regions(scratch, &y, 1));
+    adjoint_sweep(&d, graph_regions_to(scratch, &y, 1, nothing_flows, &d));
+    for (int i = 0; i < n_wrt; i++) /* a node may be named twice */
+        out[i] = out[(intptr_t)map_get(&d.wrt_number, wrt[i]) - 1];
     arena_free(scratch);
 }

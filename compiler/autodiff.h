@@ -22,15 +22,14 @@ typedef struct Diff {
     const Extent *extents; /* of these axes */
     Map depends;           /* nodes through which a derivative flows */
     Map adjoints;          /* from Node to Adjoint */
-    Map presumed;          /* from Node to a letter of d->letters: what is known of its values */
+    Map presumed;          /* from nodes in loops to a letter: what is known of their values */
     Facts facts;
-    const Node *const *wrt;/* ends */
-    int n_wrt;
+    Map wrt_number;        /* from an end to 1 + its number */
     const Node **out;
     const Loop *loop;      /* in a sweep over one step of it; nodes outside are kept for later: */
+    Map members;           /* nodes of the body */
     Outers lifted;         /* nodes of the body that load such ones, to be done for all steps */
     Outers direct;         /* such ones that are reached in other ways, with what they get at a step */
-    char letters[32];
 } Diff;
 
 /* --- autodiff.c ------------------------------------------------------------------------------ */
@@ -51,6 +50,20 @@ void adjoint_through(Diff *d, const Node *node, Masked value);
 void through_scan(Diff *d, const Region *region);
 /* Decides for the scan's carries, whose leaves say nothing, whether they are presumed finite. */
 void scan_presume_finite(Diff *d, const Node *scan);
+
+/* --- autodiff_keep.c ------------------------------------------------------------------------- */
+
+/* Whether the scan can yield a node of its body: it hangs on no loop inside of this one. */
+bool scan_can_yield(const Node *scan, const Node *node);
+/* Whether a node of the loop's body is as cheap to do again as to store. */
+bool node_is_done_again(const Diff *d, const Loop *loop, const Node *node);
+/* In roots of the step backwards, which read values of the scan's step: heavy operations on these alone
+ * become nodes of the step. */
+void scan_keep(Diff *d, const Node *scan, const Loop *backward, Nodes *roots);
+
+/* A map of the step as a map of others, whose heavy operations read nothing from outside of the loop: in
+ * `parts`. NULL: it is as good as it is. */
+const Node *node_peel(Diff *d, const Node *node, Nodes *parts);
 
 /* --- autodiff_body.c ------------------------------------------------------------------------- */
 

@@ -19,13 +19,29 @@ typedef struct Presume {
     Diff *d;
     const Extent *iters; /* of the body; at most n_iters are in use */
     int n_iters;
-    Map known; /* from Scalar to a letter of d->letters */
+    Map known; /* from Scalar */
 } Presume;
+
+/* A Known in a map. */
+static void *letter_of(Known known)
+{
+    return (void *)((uintptr_t)known + 1);
+}
+
+static Known letter_known(const void *letter)
+{
+    return letter ? (Known)((uintptr_t)letter - 1) : 0;
+}
 
 static Known known_of(const Presume *p, const Scalar *a)
 {
-    const char *letter = map_get(&p->known, a);
-    return letter ? (Known)(letter - p->d->letters) : 0;
+    return letter_known(map_get(&p->known, a));
+}
+
+/* Where a node's is kept: what a carried value is presumed to be holds in the differentiation at hand only. */
+static Map *node_letters(Diff *d, const Node *node)
+{
+    return node->free ? &d->presumed : graph_presumed(d->g);
 }
 
 static Known const_known(double value)
@@ -131,6 +147,7 @@ static Known finite_op_known(const Scalar *a, Known x, Known y)
     case OP_TANH:
     case OP_ATAN:
     case OP_ERF: return REAL;
+    case OP_SIGMOID: return REAL | NOT_NEGATIVE;
     default: return 0;
     }
 }
@@ -192,12 +209,13 @@ static void presume_visit(void *data, const Scalar *a)
     case SCALAR_OP: known = a->type == TYPE_REAL ? op_known(p, a) : 0; break;
     }
     if (a->type != TYPE_REAL) known |= REAL;
-    map_put(&p->known, a, &p->d->letters[known]);
+    map_put(&p->known, a, letter_of(known));
 }
 
 static Known scalar_known(Diff *d, const Scalar *a, const Extent *iters, int n_iters)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Presume p = {d, iters, n_iters, map_new(scratch)};
     scalar_visit(a, presume_visit, &p);
     Known known = known_of(&p, a);
@@ -274,8 +292,8 @@ static Known comp_known(Diff *d, const Node *node)
 
 static Known node_known(Diff *d, const Node *node)
 {
-    const char *letter = map_get(&d->presumed, node);
-    if (letter) return (Known)(letter - d->letters);
+    const void *letter = map_get(node_letters(d, node), node);
+    if (letter) return letter_known(letter);
     Known known = 0;
     switch (node->kind) {
     case NODE_LEAF: known = leaf_known(node); break;
@@ -300,7 +318,7 @@ static Known node_known(Diff *d, const Node *node)
         break;
     }
     if (node->type != TYPE_REAL) known |= REAL;
-    map_put(&d->presumed, node, &d->letters[known]);
+    map_put(node_letters(d, node), node, letter_of(known));
     return known;
 }
 
@@ -316,5 +334,5 @@ bool node_presumed_finite(Diff *d, const Node *node)
 
 void node_presume_finite(Diff *d, const Node *node)
 {
-    map_put(&d->presumed, node, &d->letters[REAL]);
+    map_put(node_letters(d, node), node, letter_of(REAL));
 }

@@ -170,7 +170,7 @@ static void through_node(Forward *f, const Node *node)
     case NODE_SCAN:
     case NODE_FINAL:
     case NODE_YIELD: {
-        Nodes operands = node_operands(f->scratch, node);
+        Nodes operands = node->operands;
         for (int k = 0; k < operands.len; k++)
             f->failed = f->failed || tangent_of(f, operands.data[k]);
         return;

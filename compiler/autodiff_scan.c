@@ -3,8 +3,8 @@
  * What arrives at the finals and yields of a scan S over a loop L goes into a loop L' over the same steps
  * in the opposite order, which carries the derivatives by S's carries. Its body is the ordinary backward
  * sweep over one step of L, from the next values and yields to the carries before the step. There the
- * forward step is needed: its carries and reductions are yielded by S and read at the step, the maps
- * between them are done again.
+ * forward step is needed: its carries and reductions, and what is heavy (autodiff_keep.c), are yielded by
+ * S and read at the step, the other maps between them are done again.
  *
  * Of nodes outside of L (weights, inputs) nothing is added up from step to step. A node N of the body that
  * loads such ones yields what arrives at it; behind the loop N is lifted, done for all steps at once
@@ -90,6 +90,10 @@ static void step_back(Reverse *r)
     Map adjoints = d->adjoints;
     const Loop *loop = d->loop;
     Outers lifted = d->lifted, direct = d->direct;
+    Map members = d->members;
+    d->members = map_new(d->scratch);
+    for (int i = 0; i < r->region->nodes.len; i++)
+        map_put(&d->members, r->region->nodes.data[i], (void *)(uintptr_t)r->region);
     d->adjoints = map_new(d->scratch);
     d->loop = r->forward;
     d->lifted = d->direct = (Outers){0};
@@ -124,24 +128,10 @@ static void step_back(Reverse *r)
     d->loop = loop;
     d->lifted = lifted;
     d->direct = direct;
+    d->members = members;
 }
 
 /* --- from L to L' ---------------------------------------------------------------------------------- */
-
-/* Whether S can yield a node of its body: it hangs on no loop inside of this one. */
-static bool can_yield(const Reverse *r, const Node *node)
-{
-    for (int i = 0; i < node->free->n; i++)
-        if (node->free->loops[i] != r->forward && !loops_have(r->scan->free, node->free->loops[i]))
-            return false;
-    return true;
-}
-
-static bool cheap_again(const Node *node)
-{
-    return node_is_map(node) || node->kind == NODE_RESHAPE || node->kind == NODE_PIECES ||
-           node->kind == NODE_TAG;
-}
 
 static const Node *reverse_inner_scan(const Reverse *r, Rewrite *rewrite, const Node *node)
 {
@@ -166,7 +156,8 @@ static const Node *reverse_node(void *data, Rewrite *rewrite, const Node *node)
     bool done_before = !loops_have(node->free, r->backward);
     if (node->kind == NODE_SCAN)
         return done_before ? node : reverse_inner_scan(r, rewrite, node);
-    if (!done_before || cheap_again(node) || !can_yield(r, node)) return NULL;
+    if (!done_before || node_is_done_again(r->d, r->forward, node) || !scan_can_yield(r->scan, node))
+        return NULL;
     const Node *all = graph_yield(r->g, r->scan, node, node->span);
     return node_at_step(r->g, all, node, r->backward);
 }
@@ -221,7 +212,7 @@ static const Node *steps_of_scan(void *data, const Node *node)
 static Map outer_loads(const Reverse *r, const Node *node)
 {
     Map only = map_new(r->d->scratch);
-    Nodes operands = node_operands(r->d->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++) {
         const Node *o = operands.data[i];
         if (!loops_have(o->free, r->forward) && node_depends(r->d, o))
@@ -279,6 +270,7 @@ void through_scan(Diff *d, const Region *region)
                             scan->loop->span);
     carries_new(&r);
     step_back(&r);
+    scan_keep(d, scan, r.backward, &r.roots);
     graph_rewrite(g, r.roots.data, r.roots.len, reverse_node, &r);
     int first_sum;
     const Node *back = scan_back(&r, &first_sum);
@@ -290,7 +282,7 @@ void through_scan(Diff *d, const Region *region)
 void scan_presume_finite(Diff *d, const Node *scan)
 {
     if (map_get(&d->presumed, scan)) return;
-    map_put(&d->presumed, scan, &d->letters[0]);
+    map_put(&d->presumed, scan, d);
     Map known = d->presumed;
     d->presumed = map_new(d->scratch); /* what follows from the presumption is not kept */
     for (int k = 0; k < scan->n_carries; k++)

@@ -28,6 +28,7 @@ typedef struct Block {
 
 struct Arena {
     Block *blocks;
+    const Block *lent; /* the caller's memory, which is not zero and is not freed */
 };
 
 /* Blocks double from the first to the largest: most arenas live for one short walk, and to clear a
@@ -41,14 +42,25 @@ Arena *arena_new(void)
     return arena;
 }
 
+Arena *arena_within(void *memory, size_t size)
+{
+    Arena *arena = memory;
+    Block *block = (Block *)((max_align_t *)memory + 1);
+    assert(sizeof *arena <= sizeof(max_align_t) && size > sizeof(max_align_t) + sizeof *block);
+    *block = (Block){.size = size - sizeof(max_align_t) - sizeof *block};
+    *arena = (Arena){.blocks = block, .lent = block};
+    return arena;
+}
+
 void arena_free(Arena *arena)
 {
     if (!arena) return;
+    bool lent = arena->lent != NULL;
     for (Block *block = arena->blocks, *next; block; block = next) {
         next = block->next;
-        free(block);
+        if (block != arena->lent) free(block);
     }
-    free(arena);
+    if (!lent) free(arena);
 }
 
 void *arena_alloc(Arena *arena, size_t size)
@@ -60,6 +72,7 @@ void *arena_alloc(Arena *arena, size_t size)
     Block *block = arena->blocks;
     if (!block || block->size - block->used < size) {
         size_t room = block ? 2 * block->size : BLOCK_FIRST;
+        if (room < BLOCK_FIRST) room = BLOCK_FIRST;
         if (room > BLOCK_SIZE) room = BLOCK_SIZE;
         if (size > room / 4) room = size;
         block = calloc(1, sizeof *block + room);
@@ -76,7 +89,7 @@ void *arena_alloc(Arena *arena, size_t size)
     }
     void *result = (char *)block->data + block->used;
     block->used += size;
-    return result;
+    return block == arena->lent ? memset(result, 0, size) : result;
 }
 
 void *arena_copy(Arena *arena, const void *data, size_t size)
@@ -291,6 +304,33 @@ Name name_printf(Context *context, const char *format, ...)
     return name_of(context, text);
 }
 
+NameSet names_new(Context *context, Arena *arena)
+{
+    return (NameSet){context, map_new(arena)};
+}
+
+static void names_number(NameSet *names, Name name, intptr_t next)
+{
+    map_put(&names->next, name, (void *)next);
+}
+
+void names_take(NameSet *names, const char *text)
+{
+    Name name = name_of(names->context, text);
+    if (!map_get(&names->next, name)) names_number(names, name, 2);
+}
+
+Name names_fresh(NameSet *names, const char *wanted)
+{
+    Name base = name_of(names->context, wanted), name = base;
+    intptr_t n = (intptr_t)map_get(&names->next, base);
+    while (map_get(&names->next, name))
+        name = name_printf(names->context, "%s_%d", base, (int)n++);
+    if (name != base) names_number(names, base, n);
+    names_number(names, name, 2);
+    return name;
+}
+
 /* --- sources --- */
 
 const Source *source_add(Context *context, const char *path, const char *text, size_t size,
@@ -354,12 +394,4 @@ Span span_join(Span a, Span b)
         a.end_col = b.end_col;
     }
     return a;
-}
-
-const char *span_place(Context *context, Span span)
-{
-    const Source *source = source_get(context, span.source);
-    if (!source) return "";
-    const char *slash = strrchr(source->path, '/');
-    return arena_printf(context->arena, "%s:%d", slash ? slash + 1 : source->path, span.line);
 }

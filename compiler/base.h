@@ -26,6 +26,10 @@
 typedef struct Arena Arena;
 
 Arena *arena_new(void);
+/* An arena that begins in memory of the caller's, `max_align_t room[ARENA_ROOM]`: for short walks, most of
+ * which need no more. */
+Arena *arena_within(void *memory, size_t size);
+enum { ARENA_ROOM = 64 };
 void arena_free(Arena *arena);
 /* Zeroed memory, aligned for any type, that lives as long as the arena. */
 void *arena_alloc(Arena *arena, size_t size);
@@ -58,6 +62,8 @@ void *vec_grow(Arena *arena, void *data, int len, int *cap, size_t item);
 
 /* --- interned names ------------------------------------------------------------------------- */
 
+typedef struct Context Context;
+
 /* Equal names are the same pointer: compare with ==. NUL-terminated, valid as long as the context. */
 typedef const char *Name;
 
@@ -76,6 +82,18 @@ Map map_new(Arena *arena);
 void *map_get(const Map *map, const void *key); /* NULL if absent */
 void map_put(Map *map, const void *key, void *value);
 
+/* --- identifiers of which each is given once --------------------------------------------------- */
+
+typedef struct NameSet {
+    Context *context;
+    Map next; /* from a Name that is taken to the number with which its next variant may be free */
+} NameSet;
+
+NameSet names_new(Context *context, Arena *arena);
+void names_take(NameSet *names, const char *text);
+/* `wanted`, or the first of wanted_2, wanted_3, ... that is free; takes it. */
+Name names_fresh(NameSet *names, const char *wanted);
+
 /* --- string builder --------------------------------------------------------------------------- */
 
 typedef struct StrBuf {
@@ -93,8 +111,6 @@ const char *str_text(const StrBuf *s);
 
 /* --- context, sources, spans ------------------------------------------------------------------- */
 
-typedef struct Context Context;
-
 typedef struct Source {
     const char *path; /* as messages show it */
     const char *text; /* NUL-terminated */
@@ -108,6 +124,7 @@ typedef struct Span {
     int source;
     int line, col;
     int end_line, end_col;
+    int call; /* in the library: the call in the user's text that led here (span_call_new); 0: not known */
 } Span;
 
 #define NO_SPAN ((Span){0})
@@ -127,8 +144,22 @@ const Source *source_read(Context *context, const char *path, Span from);
 const Source *source_get(const Context *context, int index);
 /* The stretch from the beginning of a to the end of b. */
 Span span_join(Span a, Span b);
+
+/* --- places (place.c) --------------------------------------------------------------------------- */
+
 /* "file.nnd:12", for comments in emitted code. */
 const char *span_place(Context *context, Span span);
+/* The number, from 1, of a call of the library's function that stands in the user's text. */
+int span_call_new(Context *context, Span place, const char *function);
+/* The place in the user's text that led to the span, and the library's function called there; the span itself and
+ * NULL if it is the user's. */
+Span span_users(const Context *context, Span span, const char **function);
+/* "file.nnd:12" or "file.nnd:12: in conv2d()": the user's line, for messages of running programs. */
+const char *span_users_place(Context *context, Span span);
+/* "file.nnd:12: in cross_entropy(), `label`": the same with the subscript of an element like x[label]. */
+const char *span_subscript(Context *context, Span span);
+/* The text of a stretch within one line and its length; NULL for others. */
+const char *span_source(const Context *context, Span span, int *length);
 
 /* --- diagnostics: report and go on --------------------------------------------------------------- */
 
@@ -139,7 +170,7 @@ void diag_error(Context *context, Span span, const char *format, ...) NND_PRINTF
 void diag_warning(Context *context, Span span, const char *format, ...) NND_PRINTF(3, 4);
 /* A hint that belongs to the last error or warning ("hint: ..."). */
 void diag_hint(Context *context, const char *format, ...) NND_PRINTF(2, 3);
-/* A second place that belongs to the last error ("... declared here"). */
+/* Another place that belongs to the last error ("... declared here"). */
 void diag_note(Context *context, Span span, const char *format, ...) NND_PRINTF(3, 4);
 int diag_errors(const Context *context);
 /* How many diagnostics there are. */

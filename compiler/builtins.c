@@ -213,14 +213,41 @@ static Value builtin_sumsq(Elab *e, Frame *f, const AstExpr *call, const AstArgs
 
 /* --- draws --------------------------------------------------------------------------------------------------------- */
 
+/* Where examples come in chunks: how many draws the place made for the examples of the chunks before, all of which
+ * are full. */
+static const Scalar *draws_before(Elab *e)
+{
+    const Scalar *size = elab_batch(e, 1).size;
+    uint32_t each = 1; /* positions wrap around */
+    bool examples = false;
+    for (const Scan *scan = e->scan; scan; scan = scan->outer)
+        each *= (uint32_t)scan->extent.max;
+    for (int i = 0; i < e->axes.len; i++) {
+        bool batch = !examples && e->axes.data[i].extent.size == size;
+        examples = examples || batch;
+        if (!batch) each *= (uint32_t)e->axes.data[i].extent.max;
+    }
+    if (!examples) return scalar_int(e->g, 0);
+    Leaf leaf = {.kind = LEAF_OFFSET, .name = name_of(e->context, "offset")};
+    const Node *offset = graph_leaf(e->g, &leaf, TYPE_INT, 0, NULL);
+    return scalar_op2(e->g, OP_MUL, scalar_load(e->g, offset, NULL, NULL, NO_SPAN),
+                      scalar_int(e->g, (int32_t)each));
+}
+
 Value draw_value(Elab *e, Frame *f, bool normal, Span span)
 {
+    if (e->constant) {
+        diag_error(e->context, span, "%s is known when compiling, and what is drawn at run time only", e->constant);
+        diag_hint(e->context, "draw where it is used, or once for all steps, in the initial value of a `state`");
+        return value_error();
+    }
     const Scalar *position = scan_position(e, e->scan);
     for (int i = 0; i < e->axes.len; i++) {
         const Scalar *extent = scalar_int(e->g, e->axes.data[i].extent.max);
         if (i || e->scan) position = scalar_op2(e->g, OP_MUL, position, extent);
         position = scalar_op2(e->g, OP_ADD, position, scalar_iter(e->g, i));
     }
+    if (e->session && e->session->chunks) position = scalar_op2(e->g, OP_ADD, position, draws_before(e));
     const Scalar *run = e->initialising || f->kind == FRAME_DATA || f->kind == FRAME_CONST
                             ? scalar_int(e->g, 0)
                             : scalar_load(e->g, e->step_leaf, NULL, NULL, span);

@@ -53,15 +53,23 @@ void diag_hint(Context *context, const char *format, ...)
     va_end(args);
 }
 
+/* A diagnostic that is reported again brings its notes along again. */
+static void note_add(Context *context, Diagnostic *d, Span span, const char *text)
+{
+    for (int i = 0; i < d->notes.len; i++)
+        if (span_equal(d->notes.data[i].span, span) && !strcmp(d->notes.data[i].text, text)) return;
+    Note note = {span, text};
+    vec_push(context->arena, &d->notes, note);
+}
+
 void diag_note(Context *context, Span span, const char *format, ...)
 {
     if (!context->diagnostics.len) return;
-    Diagnostic *d = &context->diagnostics.data[context->latest];
     va_list args;
     va_start(args, format);
-    d->note_span = span;
-    d->note = arena_vprintf(context->arena, format, args);
+    const char *text = arena_vprintf(context->arena, format, args);
     va_end(args);
+    note_add(context, &context->diagnostics.data[context->latest], span, text);
 }
 
 int diag_count(const Context *context)
@@ -75,8 +83,7 @@ void diag_reanchor(Context *context, int first, Span span)
         Diagnostic *d = &context->diagnostics.data[i];
         const Source *source = source_get(context, d->span.source);
         if (!source || !source->library) continue;
-        d->note_span = d->span;
-        d->note = "in the library, here";
+        note_add(context, d, d->span, "in the library, here");
         d->span = span;
     }
 }
@@ -152,7 +159,8 @@ void diag_print(Context *context, FILE *out)
             again = !strcmp(all[k].text, d->text);
         if (again) continue;
         place_print(context, d->span, d->severity == DIAG_ERROR ? "error" : "warning", d->text, out);
-        if (d->note) place_print(context, d->note_span, "note", d->note, out);
+        for (int n = 0; n < d->notes.len; n++)
+            place_print(context, d->notes.data[n].span, "note", d->notes.data[n].text, out);
         if (d->hint) fprintf(out, "hint: %s\n", d->hint);
     }
     context->diagnostics.len = 0;

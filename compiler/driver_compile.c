@@ -163,7 +163,7 @@ static bool words_compiler(Driver *driver, Words *words)
     if (!command) return false;
     words_add(driver, words, command);
     words_add(driver, words,
-              "-std=c11 -D_POSIX_C_SOURCE=200809L -fopenmp -ffp-contract=off "
+              "-std=c11 -D_POSIX_C_SOURCE=200809L -pthread -fopenmp-simd -ffp-contract=off "
               "-fno-math-errno -fno-trapping-math");
     NndIsa isa = options_isa(&driver->options);
     const NndIsaInfo *info = nnd_isa_info(isa);

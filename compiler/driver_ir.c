@@ -35,10 +35,12 @@ static const char *buffer_name(void *data, const Buffer *b)
 static void kernel_print(Driver *driver, Out *out, Lowered *l, const Kernel *kernel)
 {
     const Loop *loop = kernel->loop;
+    if (kernel->when->nodes.len && kernel->kind != KERNEL_END)
+        out_line(out, "# if %s", c_outer_condition(l, kernel->when, buffer_name, NULL));
     const char *time = loop ? buffer_get(l, graph_time(l->g, loop))->name : NULL;
     switch (kernel->kind) {
     case KERNEL_WORK:
-        c_kernel(out, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
+        c_kernel(out, NULL, l, kernel, arena_printf(driver->arena, "kernel_%s", kernel->name));
         break;
     case KERNEL_BEGIN:
         out_line(out, "# steps %s < %s%s", time,

@@ -6,11 +6,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-void elab_unsupported(Elab *e, Span span, const char *what)
-{
-    diag_error(e->context, span, "%s is not supported by this version of nndc", what);
-}
-
 Function *function_new(Elab *e, FunctionKind kind, Name name)
 {
     bool interned = kind == FUNCTION_REDUCTION || kind == FUNCTION_CAST;
@@ -348,7 +343,7 @@ static void expects_read(Elab *e, const Source *source)
             continue;
         Expect x = {.report = name_of(e->context, report),
                     .relation = name_of(e->context, relation), .value = value};
-        x.span = (Span){source->index, number, 1, number, 1 + columns};
+        x.span = (Span){source->index, number, 1, number, 1 + columns, 0};
         vec_push(e->arena, &e->program->expects, x);
     }
 }

@@ -67,6 +67,8 @@ ElemType type_of_base(AstBase base);
 /* The type in which operands meet: arithmetic makes ints of bools and bytes. */
 ElemType type_join(ElemType a, ElemType b);
 ElemType type_arithmetic(ElemType a, ElemType b);
+/* The value over the given context axes and its own, as a node; NULL, after a report, if it cannot be. */
+const Node *value_node_over(Elab *e, const Value *v, uint64_t axes, Span span);
 /* A value over the context axes it depends on, as a node; `hidden` receives those axes. */
 const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span);
 /* A node whose leading axes are the context axes in `hidden`, as a value. */
@@ -96,6 +98,7 @@ typedef struct ModelInstance {
     const AstItem *item; /* whose body it has */
     Value *first_args;   /* of its first call: fixes sizes that its signature leaves open */
     int n_first_args;
+    bool declaring;      /* its parameters are being made for someone who reads them */
 } ModelInstance;
 
 typedef enum FunctionKind {
@@ -197,6 +200,7 @@ struct Frame {
     VEC(int64_t) loops;     /* values of the enclosing unrolled loops */
     uint64_t site;          /* of draws: hash of the call path */
     bool returned;
+    bool refused;           /* a `require` does not hold: nothing more is elaborated */
     int choices;            /* enclosing run-time ifs */
     Value *results;
     int n_results;
@@ -244,6 +248,9 @@ typedef struct Scan {
 
 /* --- the elaborator ------------------------------------------------------------------------------------------ */
 
+typedef struct Pool Pool; /* elaborate_fit.c: the calls of a fit, and one of them */
+typedef struct FitCall FitCall;
+
 /* One entry being elaborated: the current values of what is kept. */
 typedef struct Session {
     Map current;            /* Persistent -> Node: its value now, if changed */
@@ -251,8 +258,9 @@ typedef struct Session {
     Map owner;              /* Node -> Persistent: its values in this entry, now and before */
     bool step;              /* whether states may be changed */
     Span last_change;       /* the last minimize */
-    VEC(Update) fits;       /* values of the fits met, over the batch */
+    VEC(Pool *) fits;       /* met, in order of their first calls */
     bool init;              /* an initial value: no data, no parameters */
+    bool chunks;            /* its examples come in chunks: LEAF_OFFSET is the number of the first */
 } Session;
 
 typedef struct Load Load; /* elaborate_load.c */
@@ -273,11 +281,14 @@ struct Elab {
     Map functions;          /* names of reductions and casts as values -> Function */
     Map fitted;             /* Persistent -> itself: computed by an earlier train block */
     VEC(Load *) loads;
+    FitCall *fit;           /* whose value is being computed for a train block, or NULL */
     VEC(Function *) model_functions; /* of every model, in order */
     const Node *size_leaf, *step_leaf, *epoch_leaf;
     Train *train;           /* being elaborated */
     int depth;              /* of calls */
     Scan *scan;             /* the innermost, or NULL */
+    const Scalar *taken;    /* whether the branches around are; NULL: always */
+    const char *constant;   /* "the constant `A`": what is being evaluated and must be known when compiling, or NULL */
     bool initialising;      /* an initial value or data: draws do not depend on the step */
     Map overrides;          /* Setting -> Value: what --set said, elaborated once */
     int64_t rounds;         /* of loops, in all, in this entry */
@@ -322,6 +333,9 @@ const Scalar *domain_scalar(Elab *e, const Domain *d, const Scalar *a);
 /* node[subs], its axes from `leading` on visible; subs has room for all of them. */
 Value value_of_subscripts(Elab *e, const Node *node, const Scalar **subs, int leading);
 
+/* The formula with its iterators replaced; if it is an element of a tensor, it is the one asked for at `span`. */
+const Scalar *element_at(Elab *e, const Scalar *a, const Scalar *const *map, Span span);
+
 /* Whether n more context axes fit; reports if not. */
 bool axes_room(Elab *e, int n, Span span);
 /* Pushes context axes, or the first n visible ones of a value; pops them, turning them into leading visible axes
@@ -341,6 +355,8 @@ int eval_results(Elab *e, Frame *f, const AstExpr *x, Value *out, int max);
 /* A compile-time int; false and an error that begins with `what` otherwise. */
 bool eval_int(Elab *e, Frame *f, const AstExpr *x, const char *what, int64_t *out);
 Value eval_member(Elab *e, Frame *f, const AstExpr *x);
+/* M.w[3], the parameter that round 3 of a loop declared; false if x is nothing like that. */
+bool eval_round_member(Elab *e, Frame *f, const AstExpr *x, Value *out);
 /* The source of an expression in quotes; "this" if it is long. */
 const char *expr_text(Elab *e, const AstExpr *x);
 const char *quoted_text(Elab *e, Span span);
@@ -376,6 +392,9 @@ typedef struct CallArg {
 } CallArg;
 int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
                   const CallArg *args, int n_args, Value *out, int max);
+/* What is made from now on belongs to this call, if it leads from the user's text into the library; returns what
+ * graph_call restores. */
+int library_enter(Elab *e, const Frame *f, const Function *function, Span place);
 /* Evaluates the arguments of a call; false after an error. */
 bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out);
 /* The context axes of a call's mapping and the shapes of parameters, from a type. */
@@ -422,9 +441,16 @@ typedef struct Snapshot {
     int n_yields;
     const Node **kept; /* values of the kept tensors changed so far, in the session's order */
     int n_kept;
+    const Node **states; /* of the innermost scan's carries, where they are states */
+    int n_states;
+    Value next_parameter; /* of an optimizer */
+    bool has_next_parameter;
 } Snapshot;
 Snapshot snapshot_take(Elab *e, const Frame *f);
 void snapshot_restore(Elab *e, Frame *f, const Snapshot *s);
+
+/* elaborate_require.c */
+void exec_require(Elab *e, Frame *f, const AstStmt *s);
 
 /* elaborate_scan.c */
 void exec_scan(Elab *e, Frame *f, const AstStmt *s);
@@ -441,6 +467,17 @@ bool scan_yields(const Elab *e, const Frame *f, Name name);
 Carried *scan_state(Elab *e, const Persistent *p);
 /* The number of the step, of all steps of this and the outer scans. */
 const Scalar *scan_position(const Elab *e, const Scan *scan);
+
+/* elaborate_choice.c: choices at run time */
+
+/* Goes into a branch of a choice; the result is what e->taken has to become again behind it. */
+const Scalar *choice_enter(Elab *e, const Value *cond, bool then);
+/* The value, or another one where the branch is not taken: of what can fail. */
+const Scalar *choice_guard(Elab *e, const Scalar *value, double other);
+/* The branch's value where the condition holds, or not. */
+Value value_taken(Elab *e, const Value *cond, const Value *branch, bool then);
+/* The one or the other, element by element. */
+Value value_choose(Elab *e, const Value *cond, const Value *then, const Value *otherwise, Span span);
 
 /* elaborate_steps.c: scans over bounded axes */
 
@@ -465,15 +502,27 @@ Persistent *persistent_new(Elab *e, PersistKind kind, Name path, const char *mod
                            ElemType type, int rank, const Extent *shape, Span span);
 const Node *persistent_current(Elab *e, const Persistent *p);
 void persistent_set(Elab *e, Persistent *p, const Node *value);
+/* Dqn.dense1.w; of a train block: dqn.buffer, the same in all its phases. */
+Name persist_path(Elab *e, const Frame *f, Name name);
+/* Whether something may be kept here; reports if not. */
+bool persist_may(Elab *e, const Frame *f, const AstStmt *s, const char *what);
+/* Binds a name whose value has a mistake that was reported. */
+void bind_failed(Elab *e, Frame *f, AstName name);
 void exec_param(Elab *e, Frame *f, const AstStmt *s);
 void exec_state(Elab *e, Frame *f, const AstStmt *s);
-void exec_fit(Elab *e, Frame *f, const AstStmt *s);
 void exec_next(Elab *e, Frame *f, const AstStmt *s);
+/* After an optimizer's body: its states become what `next` has set. */
+void optimizer_finish(Elab *e, Frame *f, Span span);
 /* The states whose `next` is set. */
 typedef VEC(const Persistent *) StateList;
 StateList states_set(Elab *e, const Frame *f);
 /* A new round of a loop begins: the names of the states whose `next` the last one set stand for these values. */
 void states_proceed(Elab *e, Frame *f, const StateList *before);
+
+/* elaborate_fit.c */
+void exec_fit(Elab *e, Frame *f, const AstStmt *s);
+/* value_reduce() over axes that `each` stands for. */
+Value fit_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *body, const Scalar *guard, Span span);
 
 /* elaborate_data.c */
 void elaborate_data(Elab *e, Definition *definition);
@@ -500,8 +549,5 @@ void name_unknown(Elab *e, const Scope *scope, AstName name, const char *const *
 /* Makes the parameters of a model that was not called yet, if its sizes are known. */
 void model_declare(Elab *e, const Function *function);
 void elaborate_models(Elab *e);
-
-/* Says that this version of the compiler does not reach a part of the language. */
-void elab_unsupported(Elab *e, Span span, const char *what);
 
 #endif

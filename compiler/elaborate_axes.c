@@ -79,6 +79,15 @@ Value value_of_subscripts(Elab *e, const Node *node, const Scalar **subs, int le
     return v;
 }
 
+const Scalar *element_at(Elab *e, const Scalar *a, const Scalar *const *map, Span span)
+{
+    const Scalar *subs[MAX_RANK];
+    if (a->kind != SCALAR_LOAD || a->outside) return scalar_substitute(e->g, a, map, VISIBLE + MAX_RANK);
+    for (int i = 0; i < a->n_args; i++)
+        subs[i] = scalar_substitute(e->g, a->args[i], map, VISIBLE + MAX_RANK);
+    return scalar_load(e->g, a->node, subs, NULL, span);
+}
+
 /* --- the context ------------------------------------------------------------------------------------- */
 
 bool axes_room(Elab *e, int n, Span span)

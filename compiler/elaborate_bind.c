@@ -389,7 +389,10 @@ static bool compile_time(const Value *v)
 
 static bool bind_default(Elab *e, Frame *callee, const AstParam *p)
 {
+    const char *outer = e->constant;
+    if (!p->type) e->constant = arena_printf(e->arena, "the default of `%s`, a parameter without a type,", p->name.name);
     Value v = eval_expr(e, callee, p->fallback);
+    e->constant = outer;
     if (v.kind == VALUE_ERROR) return false;
     if (p->type && !value_convert(e, &v, base_type[p->type->base], p->fallback->span)) return false;
     local_bind(e, callee, p->name, &v);

@@ -18,6 +18,16 @@ bool eval_args(Elab *e, Frame *f, const AstArgs *args, CallArg **out)
     return ok;
 }
 
+/* Where a call stands: of a pipe, behind the `|>`. */
+static Span call_place(const AstExpr *call)
+{
+    if (!call->call.piped) return call->span;
+    Span span = call->call.callee->span;
+    span.end_line = call->span.end_line;
+    span.end_col = call->span.end_col;
+    return span;
+}
+
 /* --- the frame of a call ------------------------------------------------------------------------------------ */
 
 static bool recursion(Elab *e, const Frame *f, const Function *function, Span span)
@@ -56,7 +66,7 @@ static Frame *callee_frame(Elab *e, Frame *f, const Function *function, const As
     map_put(&e->reached, function->item, (void *)(uintptr_t)function->item);
     callee->training = f->training;
     callee->in_fit = f->in_fit;
-    callee->call_span = call->span;
+    callee->call_span = call_place(call);
     callee->site = site_hash(e, f, call->call.callee->span);
     if (function->kind == FUNCTION_LAYER) {
         if (!f->path) {
@@ -92,6 +102,7 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
                          int first_axis, Span span)
 {
     int n = callee->n_results;
+    if (callee->refused) return 0;
     if (!callee->returned) {
         if (diag_errors(e->context) == callee->errors)
             diag_error(e->context, item->name.span, "%s returns no value: it has no `return`",
@@ -119,13 +130,21 @@ static int frame_results(Elab *e, Frame *callee, const AstItem *item, Value *out
     return n;
 }
 
+int library_enter(Elab *e, const Frame *f, const Function *function, Span place)
+{
+    int outer = graph_call(e->g, 0);
+    bool enters = function->scope->library && !f->scope->library;
+    graph_call(e->g, enters ? span_call_new(e->context, place, function->name) : outer);
+    return outer;
+}
+
 int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *call,
                   const CallArg *args, int n_args, Value *out, int max)
 {
     if (recursion(e, f, function, call->span)) return 0;
     Frame *callee = callee_frame(e, f, function, call);
     if (!callee) return 0;
-    int first = e->axes.len, n = 0;
+    int first = e->axes.len, n = 0, outer = library_enter(e, f, function, callee->call_span);
     e->depth++;
     callee->base = first;
     callee->errors = diag_errors(e->context);
@@ -137,6 +156,7 @@ int call_function(Elab *e, Frame *f, const Function *function, const AstExpr *ca
     }
     e->depth--;
     e->axes.len = first;
+    graph_call(e->g, outer);
     /* A mistake that shows inside the library is the caller's: say so at the call. */
     if (function->scope->library && !f->scope->library)
         diag_reanchor(e->context, before, call->span);

@@ -228,7 +228,7 @@ Value ragged_value(Elab *e, const CallArg *args, Span span)
     for (int k = 1; k < values.rank; k++)
         out.shape[k + 1] = extent_renumber(e, values.shape[k], map);
     map[VISIBLE] = scalar_op2(e->g, OP_ADD, offsets.scalar, map[VISIBLE]);
-    out.scalar = scalar_substitute(e->g, values.scalar, map, VISIBLE + MAX_RANK);
+    out.scalar = element_at(e, values.scalar, map, span);
     return out;
 }
 
@@ -295,9 +295,62 @@ static void field_add(Elab *e, Frame *f, DataSet *data, Split *split, AstName na
     Field *field = NEW(e->arena, Field);
     *field = (Field){.name = name.name, .whole = value_node(e, &v, NULL, name.span),
                      .span = name.span};
+    vec_push(e->arena, &split->fields, field);
     for (int k = 1; k < v.rank; k++)
         if (v.shape[k].size) field->sizes[k] = field_sizes(e, split, field, &v, k);
-    vec_push(e->arena, &split->fields, field);
+}
+
+/* A field that a host program brings: of its examples only the shape is known. */
+static Field *fed_field(Elab *e, const DataSet *data, AstName name, ElemType type, int rank, Extent *shape)
+{
+    Field *field = NEW(e->arena, Field);
+    Leaf leaf = {.kind = LEAF_FIELD, .field = field, .name = name_printf(e->context, "%s.%s", data->name, name.name)};
+    shape[0] = extent_fixed(0);
+    *field = (Field){.name = name.name, .span = name.span, .whole = graph_leaf(e->g, &leaf, type, rank + 1, shape)};
+    return field;
+}
+
+/* T <= 60 in the type of a fed field: the sizes are a field T, and T stands for them in this type and later ones.
+ * Returns the field if it is new. */
+static Field *fed_sizes(Elab *e, Frame *f, const DataSet *data, const Split *split, const AstDim *d)
+{
+    AstName name = {d->bounded, d->span};
+    const Local *local = local_find(f, d->bounded);
+    const Field *known = field_find(split, d->bounded);
+    int64_t most;
+    if (!eval_int(e, f, d->size, "the bound of an axis", &most)) return NULL;
+    if (most < 1 || most > INT32_MAX) {
+        diag_error(e->context, d->span, "an axis of at most %lld elements", (long long)most);
+        return NULL;
+    }
+    if (known && !known->most) {
+        diag_error(e->context, d->span, "`%s` is fed itself: it cannot be the size of an axis", d->bounded);
+        diag_hint(e->context, "a host program gives the sizes beside the field: leave `feed %s` out", d->bounded);
+        return NULL;
+    }
+    if (local && local->value.max != most) {
+        diag_error(e->context, d->span, "`%s` is at most %lld here, and at most %lld in a field before", d->bounded,
+                   (long long)most, (long long)local->value.max);
+        return NULL;
+    }
+    if (local) return NULL;
+    Extent shape[1];
+    Field *field = fed_field(e, data, name, TYPE_INT, 0, shape);
+    field->most = most;
+    Value size = value_scalar(scalar_load_at(e->g, field->whole, 0));
+    size.max = most;
+    local_bind(e, f, name, &size);
+    return field;
+}
+
+/* The field that holds the sizes of an axis of fed data. */
+static Field *fed_sizes_of(Elab *e, const Split *split, Extent extent)
+{
+    for (int i = 0; i < split->fields.len; i++) {
+        Field *field = split->fields.data[i];
+        if (field->most && scalar_load_at(e->g, field->whole, 0) == extent.size) return field;
+    }
+    return NULL;
 }
 
 /* feed x: [4] */
@@ -306,9 +359,20 @@ static void data_feed(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
     AstName name = s->names.data[0];
     Split *split = &data->splits[SPLIT_TRAIN];
     Extent shape[MAX_RANK + 1];
-    int rank;
-    if (field_find(split, name.name)) {
-        diag_error(e->context, name.span, "`%s` is fed twice", name.name);
+    int rank, errors = diag_errors(e->context);
+    const Field *twice = field_find(split, name.name);
+    if (twice) {
+        diag_error(e->context, name.span, twice->most ? "`%s` is the size of an axis of a field before"
+                                                      : "`%s` is fed twice", name.name);
+        return;
+    }
+    VEC(Field *) sizes = {0};
+    for (int i = 0; i < s->type->dims.len; i++) {
+        Field *made = s->type->dims.data[i].bounded ? fed_sizes(e, f, data, split, &s->type->dims.data[i]) : NULL;
+        if (made) vec_push(e->arena, &sizes, made);
+    }
+    if (diag_errors(e->context) > errors) {
+        vec_push(e->arena, &data->failed, name.name);
         return;
     }
     if (!type_shape(e, f, s->type, &rank, shape + 1)) return;
@@ -317,18 +381,12 @@ static void data_feed(Elab *e, Frame *f, DataSet *data, const AstStmt *s)
                    MAX_RANK - 3);
         return;
     }
-    for (int k = 1; k <= rank; k++)
-        if (shape[k].size) {
-            elab_unsupported(e, s->type->span, "a bounded axis of fed data");
-            return;
-        }
-    shape[0] = extent_fixed(0);
-    Field *field = NEW(e->arena, Field);
-    Leaf leaf = {.kind = LEAF_FIELD, .field = field,
-                 .name = name_printf(e->context, "%s.%s", data->name, name.name)};
-    *field = (Field){.name = name.name, .span = name.span,
-                     .whole = graph_leaf(e->g, &leaf, type_of_base(s->type->base), rank + 1, shape)};
+    Field *field = fed_field(e, data, name, type_of_base(s->type->base), rank, shape);
     vec_push(e->arena, &split->fields, field);
+    for (int i = 0; i < sizes.len; i++)
+        vec_push(e->arena, &split->fields, sizes.data[i]);
+    for (int k = 1; k <= rank; k++)
+        if (shape[k].size) field->sizes[k] = fed_sizes_of(e, split, shape[k]);
     split->present = true;
 }
 

@@ -1,29 +1,16 @@
 /* elaborate_expr.c -- expressions to values: names, operators, choices, lists, members. Calls are in
  * elaborate_call.c, subscripts and reductions in elaborate_index.c. */
 #include "elaborate.h"
+#include "elaborate_range.h"
 
 #include <math.h>
 
-/* The text of a short stretch within one line; NULL for others. */
-static const char *span_inside(Elab *e, Span span, int *length)
-{
-    const Source *source = source_get(e->context, span.source);
-    if (!source || !span.line || span.end_line != span.line) return NULL;
-    const char *line = source->text;
-    for (int n = 1; n < span.line; n++) {
-        line = strchr(line, '\n');
-        if (!line) return NULL;
-        line++;
-    }
-    *length = span.end_col - span.col;
-    return *length > 0 && *length <= 40 ? line + span.col - 1 : NULL;
-}
-
 const char *place_text(Elab *e, Span span, const char *otherwise)
 {
+    enum { LONGEST = 40 };
     int length;
-    const char *text = span_inside(e, span, &length);
-    return text ? arena_printf(e->arena, "%.*s", length, text) : otherwise;
+    const char *text = span_source(e->context, span, &length);
+    return text && length <= LONGEST ? arena_printf(e->arena, "%.*s", length, text) : otherwise;
 }
 
 const char *quoted_text(Elab *e, Span span)
@@ -78,7 +65,9 @@ static Value const_value(Elab *e, Definition *d, Span span)
         return value_error();
     }
     if (d->state == 0) {
+        const char *outer = e->constant;
         d->state = 1;
+        e->constant = arena_printf(e->arena, "the constant `%s`", d->name);
         if (d->scope != e->main || !setting_override(e, d->name, &d->value)) {
             Frame *frame = frame_new(e, FRAME_CONST, d->scope);
             Scan *scan = e->scan;
@@ -88,6 +77,7 @@ static Value const_value(Elab *e, Definition *d, Span span)
         }
         if (d->value.kind == VALUE_TENSOR)
             d->value = value_settle(e, &d->value, d->name, d->span);
+        e->constant = outer;
         d->state = 2;
     }
     return d->value;
@@ -202,6 +192,26 @@ static Value eval_field(Elab *e, const DataSet *data, AstName name)
     return value_error();
 }
 
+/* The model that a chain of members and subscripts begins with, or NULL. */
+static const Function *member_model(Elab *e, Frame *f, const AstExpr *x)
+{
+    const AstExpr *element = NULL; /* Net[2], of an array of models */
+    while (x->kind == AST_MEMBER || x->kind == AST_SUBSCRIPT) {
+        element = x->kind == AST_SUBSCRIPT ? x : NULL;
+        x = x->kind == AST_SUBSCRIPT ? x->subscript.base : x->member.base;
+    }
+    Value v = x->kind == AST_NAME ? eval_name(e, f, (AstName){x->name, x->span}) : value_error();
+    if (v.kind == VALUE_FUNCTION && v.function->kind == FUNCTION_MODELS && element) v = eval_subscript(e, f, element);
+    return v.kind == VALUE_FUNCTION && v.function->kind == FUNCTION_MODEL ? v.function : NULL;
+}
+
+/* Makes the parameters of the model that a chain of members begins with, if they can be there. */
+static void members_declare(Elab *e, Frame *f, const AstExpr *x)
+{
+    const Function *model = member_model(e, f, x);
+    if (model) model_declare(e, model);
+}
+
 Value eval_member(Elab *e, Frame *f, const AstExpr *x)
 {
     if (x->member.base->kind == AST_NAME) {
@@ -216,18 +226,40 @@ Value eval_member(Elab *e, Frame *f, const AstExpr *x)
             diag_error(e->context, x->span, "this has no members");
         return value_error();
     }
+    members_declare(e, f, x);
     Persistent *p = map_get(&e->persistents, name_of(e->context, path));
-    if (!p) {
-        diag_error(e->context, x->span, "there is no parameter `%s` (yet)", path);
-        VEC(const char *) paths = {0};
-        for (int i = 0; i < e->program->persistents.len; i++)
-            vec_push(e->arena, &paths, e->program->persistents.data[i]->path);
-        const char *near = suggest(path, paths.data, paths.len);
-        if (near) diag_hint(e->context, "did you mean `%s`?", near);
-        else diag_hint(e->context, "a model's parameters exist from its first call on");
-        return value_error();
-    }
-    return value_of_node(e, persistent_current(e, p));
+    if (p) return value_of_node(e, persistent_current(e, p));
+    if (diag_errors(e->context) > errors) return value_error();
+    diag_error(e->context, x->span, "there is no parameter `%s`", path);
+    VEC(const char *) paths = {0};
+    for (int i = 0; i < e->program->persistents.len; i++)
+        vec_push(e->arena, &paths, e->program->persistents.data[i]->path);
+    const char *near = suggest(path, paths.data, paths.len);
+    if (near) diag_hint(e->context, "did you mean `%s`?", near);
+    else diag_hint(e->context, "a model whose sizes its signature leaves open has parameters from its first call on");
+    return value_error();
+}
+
+bool eval_round_member(Elab *e, Frame *f, const AstExpr *x, Value *out)
+{
+    const AstSubs *subs = &x->subscript.subs;
+    const AstExpr *base = x->subscript.base;
+    while (base->kind == AST_SUBSCRIPT)
+        base = base->subscript.base;
+    if (base->kind != AST_MEMBER || subs->len != 1 || subs->data[0].slice || expr_mentions_index(f, x)) return false;
+    int errors = diag_errors(e->context);
+    const Function *model = member_model(e, f, base);
+    *out = value_error();
+    if (diag_errors(e->context) > errors) return true;
+    Value k = model ? eval_expr(e, f, subs->data[0].index) : value_error();
+    int64_t number;
+    if (diag_errors(e->context) > errors) return true;
+    if (k.kind != VALUE_TENSOR || !value_is_int(&k, &number)) return false;
+    const char *path = member_path(e, f, x);
+    members_declare(e, f, base);
+    Persistent *p = path ? map_get(&e->persistents, name_of(e->context, path)) : NULL;
+    if (p) *out = value_of_node(e, persistent_current(e, p));
+    return p || diag_errors(e->context) > errors;
 }
 
 /* --- operators ---------------------------------------------------------------------------------------------- */
@@ -259,6 +291,9 @@ static Value arithmetic(Elab *e, Op op, Value a, Value b, Span span)
     for (int i = 0; i < 2; i++)
         if (value_type(&args[i]) < TYPE_INT)
             args[i].scalar = scalar_convert(e->g, args[i].scalar, TYPE_INT);
+    bool divides = (op == OP_IDIV || op == OP_MOD) && value_type(&b) <= TYPE_INT;
+    if (divides && b.scalar->kind != SCALAR_CONST)
+        args[1].scalar = choice_guard(e, args[1].scalar, 1);
     return value_op(e, op, args, 2, span);
 }
 
@@ -319,10 +354,14 @@ static Value eval_if(Elab *e, Frame *f, const AstExpr *x)
         return value_error();
     if (value_is_number(&cond))
         return eval_expr(e, f, cond.scalar->value != 0 ? x->cond.then : x->cond.otherwise);
+    const Scalar *around = choice_enter(e, &cond, true);
     Value then = eval_expr(e, f, x->cond.then);
+    e->taken = around;
+    choice_enter(e, &cond, false);
     Value otherwise = eval_expr(e, f, x->cond.otherwise);
+    e->taken = around;
     if (then.kind == VALUE_ERROR || otherwise.kind == VALUE_ERROR) return value_error();
-    return value_op(e, OP_SELECT, (Value[]){cond, then, otherwise}, 3, x->span);
+    return value_choose(e, &cond, &then, &otherwise, x->span);
 }
 
 static Value eval_cast(Elab *e, Frame *f, const AstExpr *x)

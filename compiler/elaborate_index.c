@@ -50,7 +50,11 @@ static bool subscript_check(Elab *e, const AstExpr *x, const Value *base, int ax
     if (step > *read) *read = step;
     if (step == STEP_INSIDE) return true;
     Range range = scalar_range(sub, iters, e->axes.len);
-    if (range_within(range, whole) || has_load(sub)) return true;
+    if (range_within(range, whole)) return true;
+    if (has_load(sub)) {
+        scalar_access(e->g, sub, whole, x->span);
+        return true;
+    }
     if (range.hi < range.lo) return true; /* over nothing */
     const char *extent = extent_describe(e, base->shape[axis]);
     if (whole.size && range.lo >= 0 && range.hi < whole.max)
@@ -241,6 +245,10 @@ static bool known_at_run_time(Elab *e, Frame *f, const AstExpr *x)
 
 Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
 {
+    Value member;
+    const Value *before = f->ranges ? map_get(&f->ranges->bases, x) : NULL;
+    if (before) return *before;
+    if (eval_round_member(e, f, x, &member)) return member;
     Value base = subscript_base(e, f, x->subscript.base);
     if (base.kind == VALUE_ERROR) return base;
     const AstSubs *subs = &x->subscript.subs;
@@ -279,19 +287,20 @@ Value eval_subscript(Elab *e, Frame *f, const AstExpr *x)
         map[VISIBLE + k] = at[k];
     }
     if (!ok) return value_error();
+    bool inside = true;
+    for (int k = 0; k < base.rank; k++)
+        inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (!x->subscript.outside) {
-        result.scalar = step_load(e, scalar_substitute(e->g, load, map, VISIBLE + MAX_RANK), read);
+        result.scalar = step_load(e, element_at(e, load, map, x->span), read);
+        if (!inside) result.scalar = choice_guard(e, result.scalar, 0);
         return result;
     }
     Value outside = eval_outside(e, f, x->subscript.outside, load->type);
     if (outside.kind == VALUE_ERROR) return outside;
     const Scalar *all[MAX_RANK];
     int leading = load->n_args - base.rank;
-    bool inside = true;
     for (int k = 0; k < load->n_args; k++)
         all[k] = k < leading ? load->args[k] : at[k - leading];
-    for (int k = 0; k < base.rank; k++)
-        inside = inside && subscript_inside(e, at[k], extent_renumber(e, base.shape[k], map), &result);
     if (inside && outside.scalar->type == load->type) {
         result.scalar = scalar_load(e->g, load->node, all, NULL, x->span);
         return result;
@@ -316,11 +325,6 @@ static bool each_axes(Elab *e, const Frame *f, Span span, uint64_t *over)
         diag_error(e->context, span, "`each` has nothing to run over: this call is not mapped");
         return false;
     }
-    const Scalar *taken = scan_taken(e, e->scan);
-    if (taken && f->base && taken->iters & (((uint64_t)1 << f->base) - 1)) {
-        elab_unsupported(e, span, "`each` in a scan whose length differs between instances");
-        return false;
-    }
     *over |= ((uint64_t)1 << f->base) - 1;
     return true;
 }
@@ -330,22 +334,38 @@ static const Reduce reduce_of[] = {
     [AST_MAX] = REDUCE_MAX, [AST_MIN] = REDUCE_MIN, [AST_ARGMAX] = REDUCE_ARGMAX,
     [AST_ARGMIN] = REDUCE_ARGMIN, [AST_ANY] = REDUCE_ANY, [AST_ALL] = REDUCE_ALL};
 
-static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
+/* The formula that is reduced, and the condition that points must pass, or NULL; false after an error. */
+static bool reduce_points(Elab *e, Frame *f, const AstExpr *x, Value *body, const Scalar **guard)
 {
-    const Scalar *guard = NULL;
-    if (x->reduce.where) {
-        Value where = eval_expr(e, f, x->reduce.where);
-        if (where.kind == VALUE_ERROR ||
-            !value_convert(e, &where, TYPE_BOOL, x->reduce.where->span))
-            return value_error();
-        if (where.rank) {
-            diag_error(e->context, x->reduce.where->span, "a condition is one truth value, not %s",
-                       value_describe(e, &where));
-            return value_error();
-        }
-        guard = where.scalar;
+    *guard = NULL;
+    if (!x->reduce.where) {
+        *body = eval_expr(e, f, x->reduce.body);
+        return true;
     }
-    Value body = eval_expr(e, f, x->reduce.body);
+    Value where = eval_expr(e, f, x->reduce.where);
+    if (where.kind == VALUE_ERROR || !value_convert(e, &where, TYPE_BOOL, x->reduce.where->span))
+        return false;
+    if (where.rank) {
+        diag_error(e->context, x->reduce.where->span, "a condition is one truth value, not %s",
+                   value_describe(e, &where));
+        return false;
+    }
+    *guard = where.scalar;
+    const Scalar *around = choice_enter(e, &where, true);
+    Value passed = eval_expr(e, f, x->reduce.body);
+    e->taken = around;
+    *body = value_taken(e, &where, &passed, true);
+    return true;
+}
+
+static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over, bool each)
+{
+    Value body;
+    const Scalar *guard, *around = e->taken;
+    if (around && around->iters & over) e->taken = NULL; /* all instances count, in either branch */
+    bool good = reduce_points(e, f, x, &body, &guard);
+    e->taken = around;
+    if (!good) return value_error();
     if (body.kind == VALUE_ERROR || !value_tensor(e, &body, x->reduce.body->span))
         return value_error();
     if (body.rank) {
@@ -356,7 +376,12 @@ static Value reduce_body(Elab *e, Frame *f, const AstExpr *x, uint64_t over)
                   reduce_table[reduce_of[x->reduce.reduce]].name);
         return value_error();
     }
-    return value_reduce(e, reduce_of[x->reduce.reduce], over, &body, guard, 0, x->span);
+    /* At a step of a scan, `each` is over the instances that take it. */
+    const Scalar *taken = each ? scan_taken(e, e->scan) : NULL;
+    if (taken && taken->iters & over) guard = guard ? scalar_op2(e->g, OP_AND, taken, guard) : taken;
+    Reduce reduce = reduce_of[x->reduce.reduce];
+    return each ? fit_reduce(e, reduce, over, &body, guard, x->span)
+                : value_reduce(e, reduce, over, &body, guard, 0, x->span);
 }
 
 static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
@@ -365,11 +390,13 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
     if (!vars) return value_error();
     int first = e->axes.len, before = f->indices.len, n = 0;
     uint64_t over = 0;
+    bool each = false;
     if (!axes_room(e, x->reduce.indices.len, x->span)) return value_error();
     for (int i = 0; i < x->reduce.indices.len; i++) {
         const AstIndex *index = &x->reduce.indices.data[i];
         if (!strcmp(index->name, "each")) {
             if (!each_axes(e, f, index->span, &over)) return value_error();
+            each = true;
             continue;
         }
         IndexVar *var = NEW(e->arena, IndexVar);
@@ -384,7 +411,7 @@ static Value reduce_ranged(Elab *e, Frame *f, const AstExpr *x)
         diag_error(e->context, x->span, "%s takes one index", reduce_table[reduce].name);
         result = value_error();
     } else {
-        result = reduce_body(e, f, x, over);
+        result = reduce_body(e, f, x, over, each);
     }
     f->indices.len = before;
     e->axes.len = first;

@@ -1,6 +1,7 @@
-/* elaborate_load.c -- `load NAME = safetensors("file")`: a model's parameters, states and fitted values start
- * from the tensors of an archive. They are found by path, with the model's name in front (`Vgg.dense1.w`, as in
- * our checkpoints) or without (`dense1.w`); all must be there with their shapes, and nothing else. */
+/* elaborate_load.c -- `load NAME = safetensors("file")`: the parameters, states and fitted values of a model, or of
+ * all models of an array, start from the tensors of an archive. They are found by path, with the name in front
+ * (`Vgg.dense1.w`, `Net[2].dense1.w`, as in our checkpoints) or without (`dense1.w`, `[2].dense1.w`); all must be
+ * there with their shapes, and nothing else. */
 #include "elaborate.h"
 #include "nnd_rt.h"
 
@@ -13,7 +14,8 @@ typedef struct NameList { /* "a, b, c and 4 more" */
 
 struct Load {
     const AstItem *item;
-    Name model;
+    Name model;         /* or of the array */
+    bool array;
     Name kind;
     const char *path, *full;
     char **names;       /* in the archive */
@@ -38,10 +40,11 @@ static const char *list_text(NameList *list)
 }
 
 /* The name without the model's in front, or NULL if it begins otherwise. */
-static const char *behind(const char *name, const char *model)
+static const char *behind(const Load *load, const char *name)
 {
-    size_t n = strlen(model);
-    return !strncmp(name, model, n) && name[n] == '.' ? name + n + 1 : NULL;
+    size_t n = strlen(load->model);
+    if (strncmp(name, load->model, n) != 0 || name[n] != (load->array ? '[' : '.')) return NULL;
+    return name + n + !load->array;
 }
 
 /* --- opening ---------------------------------------------------------------------------------------------- */
@@ -59,7 +62,7 @@ static bool names_read(Elab *e, Load *load)
     load->used = NEW_ARRAY(e->arena, bool, names.count + 1);
     for (int i = 0; i < names.count; i++) {
         load->names[i] = arena_strdup(e->arena, names.names[i]);
-        load->prefixed = load->prefixed || behind(names.names[i], load->model);
+        load->prefixed = load->prefixed || behind(load, names.names[i]);
     }
     nnd_names_free(&names);
     return true;
@@ -77,7 +80,7 @@ void load_open(Elab *e, const Scope *scope, const AstItem *item)
     const Definition *d = definition_find(e, scope, item->name);
     const AstExpr *x = item->value;
     if (!d) return;
-    if (!d->function || d->function->kind != FUNCTION_MODEL) {
+    if (!d->function || (d->function->kind != FUNCTION_MODEL && d->function->kind != FUNCTION_MODELS)) {
         diag_error(e->context, item->name.span, "`load` gives a model its weights; `%s` is not a model",
                    item->name.name);
         return;
@@ -101,7 +104,8 @@ void load_open(Elab *e, const Scope *scope, const AstItem *item)
         return;
     }
     Load *load = NEW(e->arena, Load);
-    *load = (Load){.item = item, .model = d->name, .kind = x->call.callee->name, .path = path.text,
+    *load = (Load){.item = item, .model = d->name, .array = d->function->kind == FUNCTION_MODELS,
+                   .kind = x->call.callee->name, .path = path.text,
                    .full = source_path(e, scope, path.text)};
     load->missing.text = str_new(e->arena);
     load->wrong.text = str_new(e->arena);
@@ -138,11 +142,11 @@ static const Node *tensor_node(Elab *e, const Load *load, const char *name, cons
 bool load_initial(Elab *e, Persistent *p)
 {
     Load *load = NULL;
-    for (int i = 0; i < e->loads.len; i++)
-        if (p->model && e->loads.data[i]->model == p->model) load = e->loads.data[i];
+    for (int i = 0; i < e->loads.len && p->model; i++)
+        if (behind(e->loads.data[i], p->path)) load = e->loads.data[i];
     if (!load) return false;
     load->any = true;
-    const char *wanted = load->prefixed ? p->path : behind(p->path, p->model);
+    const char *wanted = load->prefixed ? p->path : behind(load, p->path);
     int at = 0;
     while (at < load->count && strcmp(load->names[at], wanted) != 0)
         at++;
@@ -174,7 +178,7 @@ void loads_check(Elab *e)
         Load *load = e->loads.data[i];
         NameList unexpected = {.text = str_new(e->arena)};
         for (int k = 0; k < load->count; k++)
-            if (!load->used[k] && (!load->prefixed || behind(load->names[k], load->model)))
+            if (!load->used[k] && (!load->prefixed || behind(load, load->names[k])))
                 list_add(&unexpected, load->names[k]);
         if (!load->any || (!load->missing.count && !load->wrong.count && !unexpected.count)) continue;
         diag_error(e->context, load->item->span, "%s does not fit %s", load->path, load->model);

@@ -156,6 +156,7 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     if (!model_inputs(e, m, function->scope, entry, args)) return;
     entry->batch = entry->inputs.len ? MODEL_BATCH : 0;
     e->session = session_new(e, false);
+    e->session->chunks = true;
     Frame *f = frame_new(e, FRAME_CONST, function->scope);
     AstExpr callee = {.kind = AST_NAME, .span = m->item->name.span, .name = m->model->name};
     AstExpr call = {.kind = AST_CALL, .span = m->item->name.span};
@@ -192,14 +193,29 @@ void model_declare(Elab *e, const Function *function)
     ModelInstance *m = function->model;
     for (int i = 0; i < e->program->persistents.len; i++)
         if (e->program->persistents.data[i]->model == m->model->name) return;
+    if (m->declaring) return;
     Session *session = e->session;
+    Scan *scan = e->scan;
+    FitCall *fit = e->fit;
     int64_t rounds = e->rounds;
+    Axis saved[MAX_CONTEXT];
+    int depth = e->axes.len;
+    if (depth) memcpy(saved, e->axes.data, sizeof(Axis) * (size_t)depth);
+    m->declaring = true;
+    e->scan = NULL;
+    e->fit = NULL;
+    e->axes.len = 0;
     sizes_borrow(e, m);
     model_entry(e, m, function);
     m->model->entry = NULL;
-    m->model->input_names.len = 0;
+    m->model->input_names.len = m->model->results.len = 0;
+    m->declaring = false;
     e->session = session;
+    e->scan = scan;
+    e->fit = fit;
     e->rounds = rounds;
+    for (int i = 0; i < depth; i++)
+        vec_push(e->arena, &e->axes, saved[i]);
 }
 
 void elaborate_models(Elab *e)

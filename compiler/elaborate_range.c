@@ -171,6 +171,11 @@ static void collect_args(Infer *in, const AstArgs *args)
 static void collect_subscript(Infer *in, const AstExpr *x)
 {
     const AstExpr *base = x->subscript.base;
+    Value member;
+    if (eval_round_member(in->e, in->f, x, &member)) {
+        map_put(&in->f->ranges->bases, x, arena_copy(in->e->arena, &member, sizeof member));
+        return;
+    }
     if (!expr_mentions_index(in->f, base)) {
         Value *known = map_get(&in->f->ranges->bases, base);
         if (!known) {

@@ -330,17 +330,26 @@ static bool scan_fits(Elab *e, const Scan *scan, const Node *const *yields, Span
     return false;
 }
 
+/* A state changes in the steps that any instance takes. */
+static bool state_at_step(Elab *e, Carried *c, const Scalar *taken, Span span)
+{
+    Value any = value_scalar(taken);
+    if (value_context(e, &any)) any = value_reduce(e, REDUCE_ANY, value_context(e, &any), &any, NULL, 0, span);
+    if (any.kind == VALUE_ERROR) return false;
+    const Scalar *changed = scalar_load_at(e->g, c->next_node, 0), *before = scalar_load_at(e->g, c->leaf, 0);
+    const Scalar *next = scalar_select(e->g, any.scalar, changed, before);
+    if (next->type == TYPE_REAL) next = scalar_op1(e->g, OP_STOP, next);
+    c->next_node = graph_map(e->g, c->leaf->rank, c->leaf->shape, next, c->next_node->span);
+    return true;
+}
+
 /* The nodes of a step: what is carried on, and what is yielded, over the context axes in `hidden`. */
 static bool scan_nodes(Elab *e, Scan *scan, const Node **yields, uint64_t *hidden, Span span)
 {
     const Scalar *taken = scan_taken(e, scan);
     for (int i = 0; i < scan->carried.len; i++) {
         Carried *c = scan->carried.data[i];
-        if (c->state && c->next_node != c->leaf && taken) {
-            elab_unsupported(e, span, "a state that changes in a scan whose length differs between "
-                             "instances");
-            return false;
-        }
+        if (c->state && c->next_node != c->leaf && taken && !state_at_step(e, c, taken, span)) return false;
         if (c->state || !c->has_next) continue;
         if (c->next.kind == VALUE_ERROR) return false;
         Value next = c->next;

@@ -134,7 +134,7 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     int errors = diag_errors(e->context);
-    for (int64_t k = from; k < to && !f->returned; k++) {
+    for (int64_t k = from; k < to && !f->returned && !f->refused; k++) {
         Value v = value_int(e, k);
         local_bind(e, f, s->names.data[0], &v);
         vec_push(e->arena, &f->loops, k);
@@ -151,7 +151,8 @@ static void exec_for(Elab *e, Frame *f, const AstStmt *s)
 Snapshot snapshot_take(Elab *e, const Frame *f)
 {
     Snapshot s = {.n = f->order.len, .returned = f->returned, .results = f->results,
-                  .n_results = f->n_results};
+                  .n_results = f->n_results, .next_parameter = f->next_parameter,
+                  .has_next_parameter = f->has_next_parameter};
     s.locals = NEW_ARRAY(e->arena, Local, s.n + 1);
     for (int i = 0; i < s.n; i++)
         s.locals[i] = *f->order.data[i];
@@ -160,6 +161,10 @@ Snapshot snapshot_take(Elab *e, const Frame *f)
     for (int i = 0; i < s.n_kept; i++)
         s.kept[i] = map_get(&e->session->current, e->session->changed.data[i]);
     const Scan *scan = scan_here(e, f);
+    s.n_states = e->scan ? e->scan->carried.len : 0;
+    s.states = NEW_ARRAY(e->arena, const Node *, s.n_states + 1);
+    for (int i = 0; i < s.n_states; i++)
+        s.states[i] = e->scan->carried.data[i]->next_node;
     if (!scan) return s;
     s.n_carried = scan->carried.len;
     s.carried = NEW_ARRAY(e->arena, Carried, s.n_carried + 1);
@@ -176,18 +181,28 @@ static const Node *snapshot_kept(Elab *e, const Snapshot *s, int i)
     return i < s->n_kept ? s->kept[i] : e->session->changed.data[i]->leaf;
 }
 
+/* The same of carry number i of the innermost scan, which is a state. */
+static const Node *snapshot_state(Elab *e, const Snapshot *s, int i)
+{
+    return i < s->n_states ? s->states[i] : e->scan->carried.data[i]->leaf;
+}
+
 void snapshot_restore(Elab *e, Frame *f, const Snapshot *s)
 {
     for (int i = 0; i < f->order.len; i++) {
         if (i < s->n) *f->order.data[i] = s->locals[i];
-        else f->order.data[i]->bound = false;
+        else f->order.data[i]->bound = f->order.data[i]->has_next = false;
     }
     f->returned = s->returned;
     f->results = s->results;
     f->n_results = s->n_results;
+    f->next_parameter = s->next_parameter;
+    f->has_next_parameter = s->has_next_parameter;
     for (int i = 0; e->session && i < e->session->changed.len; i++)
         map_put(&e->session->current, e->session->changed.data[i],
                 (void *)(uintptr_t)snapshot_kept(e, s, i));
+    for (int i = 0; e->scan && i < e->scan->carried.len; i++)
+        if (e->scan->carried.data[i]->state) e->scan->carried.data[i]->next_node = snapshot_state(e, s, i);
     Scan *scan = scan_here(e, f);
     if (!scan) return;
     for (int i = 0; i < s->n_carried; i++)
@@ -201,7 +216,7 @@ static Value choose(Elab *e, const Value *cond, const Value *a, const Value *b, 
     if (a->kind == VALUE_TENSOR && b->kind == VALUE_TENSOR && a->scalar == b->scalar &&
         shapes_same(a, b))
         return *a;
-    return value_op(e, OP_SELECT, (Value[]){*cond, *a, *b}, 3, span);
+    return value_choose(e, cond, a, b, span);
 }
 
 /* Whether two values are one, of what is known when compiling and is no number. */
@@ -231,24 +246,47 @@ static void merge_next(Elab *e, const Value *cond, const Local *a, Local *b, Spa
     b->has_next = true;
 }
 
+/* Sets what is kept to one of its values after the branches. */
+static bool kept_choose(Elab *e, const Value *cond, Persistent *p, const Node *a, const Node *b, Span span)
+{
+    if (a == b) return true;
+    Value va = value_of_node(e, a), vb = value_of_node(e, b);
+    Value v = value_op(e, OP_SELECT, (Value[]){*cond, va, vb}, 3, span);
+    uint64_t hidden = 0;
+    const Node *node = v.kind == VALUE_TENSOR ? value_node(e, &v, &hidden, span) : NULL;
+    if (hidden) {
+        diag_error(e->context, span, "the new value of `%s` differs between instances", p->path);
+        diag_hint(e->context, "the condition differs; choose a value to reduce over them, outside of the `if`");
+        return false;
+    }
+    if (node) persistent_set(e, p, node);
+    return true;
+}
+
 /* The values of what is kept after both branches; before: as it is after the second one. */
 static void merge_kept(Elab *e, const Value *cond, const Snapshot *then, Span span)
 {
-    for (int i = 0; e->session && i < e->session->changed.len; i++) {
+    bool ok = true;
+    for (int i = 0; e->session && i < e->session->changed.len && ok; i++) {
         Persistent *p = e->session->changed.data[i];
-        const Node *a = snapshot_kept(e, then, i), *b = map_get(&e->session->current, p);
-        if (a == b) continue;
-        Value va = value_of_node(e, a), vb = value_of_node(e, b);
-        Value v = value_op(e, OP_SELECT, (Value[]){*cond, va, vb}, 3, span);
-        uint64_t hidden = 0;
-        const Node *node = v.kind == VALUE_TENSOR ? value_node(e, &v, &hidden, span) : NULL;
-        if (hidden) {
-            diag_error(e->context, span, "the new value of `%s` differs between instances", p->path);
-            diag_hint(e->context, "the condition differs; choose a value to reduce over them, outside of the `if`");
-            return;
-        }
-        if (node) persistent_set(e, p, node);
+        ok = kept_choose(e, cond, p, snapshot_kept(e, then, i), map_get(&e->session->current, p), span);
     }
+    for (int i = 0; e->scan && i < e->scan->carried.len && ok; i++) {
+        const Carried *c = e->scan->carried.data[i];
+        if (!c->state) continue;
+        ok = kept_choose(e, cond, (Persistent *)(uintptr_t)c->state, snapshot_state(e, then, i), c->next_node, span);
+    }
+}
+
+/* An optimizer's `next p` in one branch leaves the parameter alone in the other. */
+static void merge_parameter(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
+{
+    if (!then->has_next_parameter && !f->has_next_parameter) return;
+    Value p = value_of_hidden(e, f->parameter, ((uint64_t)1 << f->parameter->rank) - 1);
+    Value v = choose(e, cond, then->has_next_parameter ? &then->next_parameter : &p,
+                     f->has_next_parameter ? &f->next_parameter : &p, span);
+    f->next_parameter = v.kind == VALUE_TENSOR ? value_settle(e, &v, NULL, span) : v;
+    f->has_next_parameter = true;
 }
 
 static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *then, Span span)
@@ -256,11 +294,13 @@ static void merge_locals(Elab *e, Frame *f, const Value *cond, const Snapshot *t
     for (int i = 0; i < f->order.len; i++) {
         Local *b = f->order.data[i];
         const Local *a = i < then->n ? &then->locals[i] : NULL;
+        Local before = *b; /* a state that one branch alone declares is there in the other, too, and stays */
+        before.has_next = false;
+        if (b->state) merge_next(e, cond, a ? a : &before, b, span);
         if (!a || !a->bound || !b->bound) {
             b->bound = false;
             continue;
         }
-        merge_next(e, cond, a, b, span);
         if (a->value.kind == VALUE_ERROR || b->value.kind == VALUE_ERROR) {
             b->value = value_error();
             continue;
@@ -335,13 +375,19 @@ void exec_branches(Elab *e, Frame *f, const Value *cond, Span span,
 {
     Snapshot before = snapshot_take(e, f);
     f->choices++;
+    const Scalar *around = choice_enter(e, cond, true);
     branch(data, true);
+    e->taken = around;
     Snapshot then = snapshot_take(e, f);
     snapshot_restore(e, f, &before);
+    choice_enter(e, cond, false);
     branch(data, false);
+    e->taken = around;
     f->choices--;
+    if (f->refused) return;
     if (!merge_returns(e, f, cond, &then, span)) return;
     merge_kept(e, cond, &then, span);
+    merge_parameter(e, f, cond, &then, span);
     merge_scan(e, f, cond, &then, span);
     if (!f->returned) merge_locals(e, f, cond, &then, span);
 }
@@ -397,15 +443,14 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
     case AST_FOR: exec_for(e, f, s); break;
     case AST_IF_STMT: exec_if(e, f, s); break;
     case AST_RETURN: exec_return(e, f, s); break;
+    case AST_REQUIRE: exec_require(e, f, s); break;
     case AST_SCAN: exec_scan(e, f, s); break;
     case AST_YIELD: exec_yield(e, f, s); break;
     case AST_FEED:
     case AST_REPEAT:
     case AST_EVERY:
-    case AST_PHASE: /* at the top of a train block they are gone */
+    case AST_PHASE:
     case AST_UPDATE:
-        elab_unsupported(e, s->span, statement_names[s->kind]);
-        break;
     case AST_SETTING:
     case AST_SPLIT:
     case AST_MINIMIZE:
@@ -417,6 +462,6 @@ void exec_stmt(Elab *e, Frame *f, const AstStmt *s)
 
 void exec_block(Elab *e, Frame *f, const AstBlock *block)
 {
-    for (int i = 0; i < block->len && !f->returned; i++)
+    for (int i = 0; i < block->len && !f->returned && !f->refused; i++)
         exec_stmt(e, f, block->data[i]);
 }

@@ -1,4 +1,4 @@
-/* elaborate_train.c -- train blocks: the step, the reports, the fits.
+/* elaborate_train.c -- train blocks: the step and the reports (fits: elaborate_fit.c).
  *
  * The block is elaborated twice. As the step: `training` is true; every `minimize` differentiates its loss by
  * the parameters and runs the optimizer's body on each, so that the step is a function from what is kept to
@@ -36,27 +36,32 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
     return f;
 }
 
-/* The leaves that stand for the examples of a batch. */
+static void field_bind(Elab *e, DataSet *data, int number, Extent batch)
+{
+    Field *field = data->splits[SPLIT_TRAIN].fields.data[number];
+    Extent shape[MAX_RANK];
+    memcpy(shape, field->whole->shape, sizeof(Extent) * (size_t)field->whole->rank);
+    shape[0] = batch;
+    for (int k = 1; k < field->whole->rank; k++)
+        if (field->sizes[k]) shape[k].size = scalar_load_at(e->g, field->sizes[k]->leaf, 0);
+    Leaf leaf = {.kind = LEAF_FIELD, .field = field, .most = field->most,
+                 .name = name_printf(e->context, "%s.%s", data->name, field->name)};
+    field->leaf = graph_leaf(e->g, &leaf, field->whole->type, field->whole->rank, shape);
+    for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)
+        if (number < data->splits[s].fields.len) data->splits[s].fields.data[number]->leaf = field->leaf;
+}
+
+/* The leaves that stand for the examples of a batch, sizes before what has them. */
 static void fields_bind(Elab *e, Train *t)
 {
     Extent batch = elab_batch(e, t->batch);
     for (int d = 0; d < t->data.len; d++) {
         DataSet *data = t->data.data[d];
-        Split *split = &data->splits[SPLIT_TRAIN];
-        for (int i = 0; i < split->fields.len; i++) {
-            Field *field = split->fields.data[i];
-            Extent shape[MAX_RANK];
-            memcpy(shape, field->whole->shape, sizeof(Extent) * (size_t)field->whole->rank);
-            shape[0] = batch;
-            for (int k = 1; k < field->whole->rank; k++)
-                if (field->sizes[k]) shape[k].size = scalar_load_at(e->g, field->sizes[k]->leaf, 0);
-            Leaf leaf = {.kind = LEAF_FIELD, .field = field, .most = field->most,
-                         .name = name_printf(e->context, "%s.%s", data->name, field->name)};
-            field->leaf = graph_leaf(e->g, &leaf, field->whole->type, field->whole->rank, shape);
-            for (int s = SPLIT_VALID; s < SPLIT_COUNT; s++)
-                if (i < data->splits[s].fields.len)
-                    data->splits[s].fields.data[i]->leaf = field->leaf;
-        }
+        const Split *split = &data->splits[SPLIT_TRAIN];
+        for (int i = 0; i < split->fields.len; i++)
+            if (split->fields.data[i]->most) field_bind(e, data, i, batch);
+        for (int i = 0; i < split->fields.len; i++)
+            if (!split->fields.data[i]->most) field_bind(e, data, i, batch);
     }
 }
 
@@ -98,74 +103,6 @@ static void elaborate_step(Elab *e, TrainWork *w)
     entry_updates(e, t->step, e->session);
 }
 
-/* Replaces the fitted values met in the values of other fits by what they are fitted to. */
-static const Node *fit_unfold(void *data, Rewrite *rewrite, const Node *node)
-{
-    const Session *session = data;
-    if (node->kind != NODE_LEAF || node->leaf->kind != LEAF_PERSIST ||
-        node->leaf->persistent->kind != PERSIST_FIT)
-        return NULL;
-    for (int i = 0; i < session->fits.len; i++)
-        if (session->fits.data[i].target == node->leaf->persistent)
-            return rewrite_get(rewrite, session->fits.data[i].value);
-    return NULL;
-}
-
-static bool fit_is_allowed(Elab *e, const Update *fit)
-{
-    Arena *scratch = arena_new();
-    Nodes nodes = graph_reach(scratch, &fit->value, 1);
-    const Node *bad = NULL;
-    for (int i = 0; i < nodes.len && !bad; i++)
-        if (nodes.data[i]->kind == NODE_LEAF && nodes.data[i]->leaf->kind == LEAF_PERSIST &&
-            nodes.data[i]->leaf->persistent->kind != PERSIST_FIT)
-            bad = nodes.data[i];
-    arena_free(scratch);
-    if (!bad) return true;
-    diag_error(e->context, fit->target->span,
-               "a fit depends on data, constants and earlier fits only, not on `%s`",
-               bad->leaf->name);
-    return false;
-}
-
-static void elaborate_fits(Elab *e, TrainWork *w, Session *session)
-{
-    Train *t = w->train;
-    Entry *whole = entry_new(e, "fit", t->identifier, t->batch);
-    for (int i = 0; i < session->fits.len; i++) {
-        Update *fit = &session->fits.data[i];
-        if (t->fed) {
-            diag_error(e->context, fit->target->span,
-                       "`%s` is fitted to all training data before the first step, and a host program "
-                       "feeds %s step by step",
-                       fit->target->path, t->fed->name);
-            diag_hint(e->context, "give the model constants, or a state that each step adjusts, as "
-                                  "batch_norm() does");
-            return;
-        }
-        if (!fit_is_allowed(e, fit)) return;
-        bool again = false, other = false;
-        for (int k = 0; k < i; k++)
-            if (session->fits.data[k].target == fit->target) {
-                again = true;
-                other = session->fits.data[k].value != fit->value;
-            }
-        if (other) {
-            elab_unsupported(e, fit->target->span, "a fit that two calls on different data share");
-            return;
-        }
-        if (again || map_get(&e->fitted, fit->target)) continue;
-        map_put(&e->fitted, fit->target, fit->target);
-        const Node *value = fit->value;
-        graph_rewrite(e->g, &value, 1, fit_unfold, session);
-        Update unfolded = {fit->target, value};
-        vec_push(e->arena, &whole->updates, unfolded);
-    }
-    if (!whole->updates.len || diag_errors(e->context)) return;
-    Stream *stream = stream_split(e->program, whole->name, whole);
-    if (stream) vec_push(e->arena, &t->fits, stream);
-}
-
 /* The most examples that a report is about. */
 static int64_t report_examples(const Train *t)
 {
@@ -189,7 +126,7 @@ static void elaborate_report(Elab *e, TrainWork *w)
     Frame *f = train_frame(e, w, false);
     exec_train_block(e, f, w, &w->item->body);
     exec_monitor(e, f, w);
-    if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole);
+    if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole, train_main(t));
 }
 
 static void data_find(Elab *e, TrainWork *w)
@@ -227,7 +164,7 @@ void elaborate_train_block(Elab *e, const Definition *definition, Name identifie
             diag_error(e->context, item->name.span, "the train block %s minimizes nothing", t->name);
             diag_hint(e->context, "add a line: minimize mean(..) using adam(1e-3)");
         }
-        if (diag_errors(e->context) == errors) elaborate_fits(e, &w, e->session);
+        if (diag_errors(e->context) == errors) elaborate_fits(e, t, e->session);
         elaborate_report(e, &w); /* even so: its own errors are worth knowing */
     }
     e->train = NULL;

@@ -19,8 +19,17 @@ typedef struct TrainWork {
     VEC(int64_t) copies;    /* values of the enclosing `for` loops: their copies share no optimiser state */
 } TrainWork;
 
+/* The data set whose examples are an epoch; NULL: there is none. */
+static inline const DataSet *train_main(const Train *t)
+{
+    return t->data.len ? t->data.data[0] : NULL;
+}
+
 /* elaborate_train.c: a train block without phases, or one of its phases. */
 void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
+
+/* elaborate_fit.c: the fits met in the step, which no earlier train block has computed, as passes over the data. */
+void elaborate_fits(Elab *e, Train *t, Session *session);
 
 /* train_block.c: the statements of a train block, in order. */
 void exec_train_block(Elab *e, Frame *f, TrainWork *w, const AstBlock *block);

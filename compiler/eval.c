@@ -57,7 +57,7 @@ void run_fail(EvalRun *run, Span span, const char *format, ...)
     run->error[0] = 0;
     if (span.line)
         used = snprintf(run->error, run->error_size, "%s: ",
-                        span_place(graph_context(run->g), span));
+                        span_users_place(graph_context(run->g), span));
     if (used < 0 || (size_t)used >= run->error_size) return;
     va_list args;
     va_start(args, format);
@@ -485,7 +485,7 @@ static Nodes region_operands(EvalRun *run, Arena *arena, const Node *node)
         vec_push(arena, &operands, node->arg);
         return operands;
     }
-    return node_operands(arena, node);
+    return node->operands;
 }
 
 /* last[i]: the position in the region of the last node that uses node i; roots are used at the
@@ -616,7 +616,7 @@ bool eval_roots(Graph *g, const EvalEnv *env, const Node *const *roots, int n_ro
     run.borrowed = NEW_ARRAY(arena, bool, run.nodes.len + 1);
     for (int i = 0; i < run.nodes.len; i++)
         map_put(&run.index, run.nodes.data[i], (void *)(intptr_t)(i + 1));
-    Region *whole = graph_regions(arena, roots, n_roots);
+    Region *whole = graph_regions(arena, roots, n_roots, NULL);
     regions_index(&run, whole);
     run_nodes(&run, whole, last_uses(&run, whole, roots, n_roots));
     for (int i = 0; i < n_roots; i++) {

@@ -305,9 +305,14 @@ static double load_outside(Code *code, const Load *load, int k, int64_t sub, int
         return code->regs[load->outside_reg];
     }
     EvalRun *run = code->frame->run;
-    run_fail(run, load->scalar->span,
-             "subscript %lld of `%s` is outside its axis %d of size %lld", (long long)sub,
-             run_name(run, load->scalar->node), k, (long long)size);
+    Span span = load->scalar->span, none = NO_SPAN;
+    if (span.line) /* the words of compiled programs */
+        run_fail(run, none, "%s is %lld, but its axis has %lld element%s",
+                 span_subscript(graph_context(run->g), span), (long long)sub, (long long)size,
+                 size == 1 ? "" : "s");
+    else
+        run_fail(run, none, "subscript %lld of `%s` is outside its axis %d of size %lld", (long long)sub,
+                 run_name(run, load->scalar->node), k, (long long)size);
     return 0;
 }
 

@@ -66,22 +66,10 @@ static Accesses accesses_of(Lowered *l, Stmt *s, bool *opaque)
     return list;
 }
 
-/* Whether two parts of a program must keep their order. */
-static bool nodes_conflict(Lowered *l, const Nodes *writes, const Nodes *others)
-{
-    for (int i = 0; i < writes->len; i++)
-        for (int k = 0; k < others->len; k++)
-            if (buffer_get(l, writes->data[i]) == buffer_get(l, others->data[k])) return true;
-    return false;
-}
-
 static bool stmts_conflict(Lowered *l, Stmt *a, Stmt *b)
 {
-    Nodes ar = {0}, aw = {0}, br = {0}, bw = {0};
-    stmt_accesses(l, a, &ar, &aw);
-    stmt_accesses(l, b, &br, &bw);
-    return nodes_conflict(l, &aw, &br) || nodes_conflict(l, &aw, &bw) ||
-           nodes_conflict(l, &ar, &bw);
+    Uses x = stmt_uses(l, a), y = stmt_uses(l, b);
+    return uses_conflict(&x, &y);
 }
 
 /* Sizes that subscripts are compared with: they are read, too, but not by a load that can be replaced. */
@@ -235,6 +223,23 @@ static void block_declare(Lowered *l, Block *block, Stmt *s)
     block->data[at] = s;
 }
 
+static void note_inner(void *data, Stmt *s)
+{
+    bool *inner = data; /* parallel loops; others */
+    if (s->kind == STMT_LOOP) inner[s->loop != LOOP_PARALLEL] = true;
+}
+
+/* Whether one of the loops has a sum in it and could be a loop of vectors, the other has such loops inside, and
+ * nothing passes between them. */
+static bool loops_of_lanes_and_rows(Lowered *l, Stmt *a, Stmt *b)
+{
+    bool in_a[2] = {false, false}, in_b[2] = {false, false};
+    block_visit(&a->body, note_inner, in_a);
+    block_visit(&b->body, note_inner, in_b);
+    bool lanes_a = !in_a[0] && in_a[1], lanes_b = !in_b[0] && in_b[1];
+    return ((lanes_a && in_b[0]) || (lanes_b && in_a[0])) && !stmts_conflict(l, a, b);
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
@@ -244,7 +249,8 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
     }
     for (int i = block->len - 1; i >= 0; i--) {
         Stmt *old = block->data[i];
-        if ((loops_alike(old, s) && loops_mergeable(l, old, s)) || reductions_alike(l, old, s)) {
+        bool one = loops_alike(old, s) && loops_mergeable(l, old, s) && !loops_of_lanes_and_rows(l, old, s);
+        if (one || reductions_alike(l, old, s)) {
             for (int k = 0; k < s->body.len; k++)
                 block_join(l, &old->body, s->body.data[k]);
             return;
@@ -256,21 +262,15 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
 
 /* --- merging of kernels ----------------------------------------------------------------------- */
 
-static bool shares_data(Lowered *l, const Kernel *a, const Kernel *b)
+static bool shares_data(const Uses *a, const Uses *b)
 {
-    Nodes ar = {0}, aw = {0}, br = {0}, bw = {0};
-    Stmt x = kernel_stmt(a), y = kernel_stmt(b);
-    stmt_accesses(l, &x, &ar, &aw);
-    stmt_accesses(l, &y, &br, &bw);
-    if (nodes_conflict(l, &aw, &br)) return true;
-    for (int i = 0; i < ar.len; i++) {
-        Buffer *buffer = buffer_get(l, ar.data[i]);
-        if (buffer_is_number(buffer) || buffer->elements < 64) continue;
-        for (int k = 0; k < br.len; k++)
-            if (buffer_get(l, br.data[k]) == buffer) return true;
-        for (int k = 0; k < bw.len; k++)
-            if (buffer_get(l, bw.data[k]) == buffer) return true;
-    }
+    for (int i = 0; i < a->len; i++)
+        for (int k = 0; k < b->len; k++) {
+            const Use *x = &a->data[i], *y = &b->data[k];
+            if (x->buffer != y->buffer) continue;
+            bool large = !buffer_is_number(x->buffer) && x->buffer->elements >= 64;
+            if ((x->written && y->read) || (x->read && large)) return true;
+        }
     return false;
 }
 
@@ -284,9 +284,11 @@ static bool has_parallel_loop(const Kernel *k)
     return false;
 }
 
-static bool kernel_join(Lowered *l, Kernel *a, Kernel *b)
+/* What the kernels use is known. */
+static bool kernel_join(Lowered *l, Kernel *a, Uses *a_uses, Kernel *b, const Uses *b_uses)
 {
-    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(l, a, b)) return false;
+    if (a->when != b->when) return false;
+    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(a_uses, b_uses)) return false;
     bool numbers = !has_parallel_loop(a) && !has_parallel_loop(b);
     if (!numbers) {
         if (a->body.len != 1 || b->body.len != 1) return false;
@@ -298,29 +300,29 @@ static bool kernel_join(Lowered *l, Kernel *a, Kernel *b)
     for (int i = 0; i < b->nodes.len; i++)
         vec_push(l->arena, &a->nodes, b->nodes.data[i]);
     if (b->n_vars > a->n_vars) a->n_vars = b->n_vars;
+    uses_add(l, a_uses, b_uses);
     return true;
-}
-
-static bool kernels_conflict(Lowered *l, const Kernel *a, const Kernel *b)
-{
-    Stmt x = kernel_stmt(a), y = kernel_stmt(b);
-    return stmts_conflict(l, &x, &y);
 }
 
 void pass_fuse(Lowered *l)
 {
     int kept = 0;
+    Uses *uses = NEW_ARRAY(l->arena, Uses, l->kernels.len + 1); /* of the kernels that are kept */
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
+        Stmt all = kernel_stmt(k);
+        Uses own = stmt_uses(l, &all);
         bool joined = k->kind != KERNEL_WORK;
         if (joined) l->kernels.data[kept++] = k;
         for (int p = kept - 1; p >= 0 && p >= kept - MAX_SEARCH && !joined; p--) {
             Kernel *old = l->kernels.data[p];
             if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
-            joined = kernel_join(l, old, k);
-            if (joined || kernels_conflict(l, old, k)) break;
+            joined = kernel_join(l, old, &uses[p], k, &own);
+            if (joined || uses_conflict(&uses[p], &own)) break;
         }
-        if (!joined) l->kernels.data[kept++] = k;
+        if (joined) continue;
+        uses[kept] = own;
+        l->kernels.data[kept++] = k;
     }
     l->kernels.len = kept;
 }
@@ -334,14 +336,11 @@ typedef struct Home {
     uint64_t vars; /* of the loops around the block */
 } Home;
 
-static bool stmt_uses(Lowered *l, Stmt *s, const Buffer *b)
+static bool stmt_mentions(Lowered *l, Stmt *s, const Buffer *b)
 {
-    Nodes reads = {0}, writes = {0};
-    stmt_accesses(l, s, &reads, &writes);
-    for (int i = 0; i < reads.len; i++)
-        if (buffer_get(l, reads.data[i]) == b) return true;
-    for (int i = 0; i < writes.len; i++)
-        if (buffer_get(l, writes.data[i]) == b) return true;
+    Uses uses = stmt_uses(l, s);
+    for (int i = 0; i < uses.len; i++)
+        if (uses.data[i].buffer == b) return true;
     return false;
 }
 
@@ -352,14 +351,14 @@ static Home home_find(Lowered *l, Block *block, const Buffer *b)
         Stmt *only = NULL;
         int users = 0;
         for (int i = 0; i < home.block->len; i++)
-            if (stmt_uses(l, home.block->data[i], b)) {
+            if (stmt_mentions(l, home.block->data[i], b)) {
                 only = home.block->data[i];
                 users++;
             }
-        if (users != 1 || (only->kind != STMT_LOOP && only->kind != STMT_IF)) return home;
+        if (users != 1 || only->body.len == 0) return home;
         Stmt head = *only; /* a use in the bounds or the condition ends the descent */
         head.body.len = 0;
-        if (stmt_uses(l, &head, b)) return home;
+        if (stmt_mentions(l, &head, b)) return home;
         if (only->kind == STMT_LOOP) home.vars |= (uint64_t)1 << only->var;
         home.block = &only->body;
     }
@@ -474,7 +473,7 @@ static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
         Accesses list = accesses_of(l, home.block->data[i], &opaque);
         for (int k = 0; k < list.len; k++)
             contract_access(&c, &list.data[k]);
-        if (opaque && stmt_uses(l, home.block->data[i], b)) c.fits = false;
+        if (opaque && stmt_mentions(l, home.block->data[i], b)) c.fits = false;
         if (reads_as_size(l, home.block->data[i], b)) c.fits = false;
         find_outside_stmt(&outside, home.block->data[i]);
         block_visit(&home.block->data[i]->body, find_outside_stmt, &outside);
@@ -493,7 +492,7 @@ static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
         block_visit(&home.block->data[i]->body, replace_stmt, &c);
     }
     int at = 0;
-    while (!stmt_uses(l, home.block->data[at], buffer_get(l, c.local)))
+    while (!stmt_mentions(l, home.block->data[at], buffer_get(l, c.local)))
         at++;
     block_add(l, home.block, NULL);
     for (int i = home.block->len - 1; i > at; i--)
@@ -507,12 +506,12 @@ void pass_contract(Lowered *l)
     int *users = NEW_ARRAY(l->arena, int, n + 1), *user = NEW_ARRAY(l->arena, int, n + 1);
     for (int k = 0; k < l->kernels.len; k++) {
         Stmt all = kernel_stmt(l->kernels.data[k]);
-        for (int i = 0; i < n; i++)
-            if (l->buffers.data[i]->kind == BUFFER_ARENA &&
-                stmt_uses(l, &all, l->buffers.data[i])) {
-                users[i]++;
-                user[i] = k;
-            }
+        Uses uses = stmt_uses(l, &all);
+        for (int i = 0; i < uses.len; i++) {
+            if (uses.data[i].buffer->kind != BUFFER_ARENA) continue;
+            users[uses.data[i].buffer->index]++;
+            user[uses.data[i].buffer->index] = k;
+        }
     }
     for (int i = 0; i < n; i++)
         if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i]);

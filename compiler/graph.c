@@ -14,6 +14,8 @@ Graph *graph_new(Context *context)
     g->context = context;
     g->arena = context_arena(context);
     g->cache = map_new(g->arena);
+    g->presumed = map_new(g->arena);
+    g->accesses = map_new(g->arena);
     return g;
 }
 
@@ -30,6 +32,18 @@ Arena *graph_arena(Graph *g)
 Map *graph_cache(Graph *g)
 {
     return &g->cache;
+}
+
+Map *graph_presumed(Graph *g)
+{
+    return &g->presumed;
+}
+
+int graph_call(Graph *g, int call)
+{
+    int before = g->call;
+    g->call = call;
+    return before;
 }
 
 /* --- hash consing -------------------------------------------------------------------------------- */
@@ -81,8 +95,7 @@ static uint32_t leaf_hash(uint32_t h, const Leaf *leaf, int64_t count)
 {
     h = hash_mix(h, (uint64_t)leaf->kind);
     h = hash_mix(h, leaf->loop ? leaf->loop->id * 64u + (uint32_t)leaf->number : 0);
-    for (const char *c = leaf->name ? leaf->name : ""; *c; c++)
-        h = hash_mix(h, (uint64_t)(unsigned char)*c);
+    h = hash_mix(h, (uintptr_t)leaf->name); /* not its text: local variables have names of their own */
     for (int64_t i = 0; leaf->kind == LEAF_CONST && i < count && i < 64; i++) {
         uint64_t bits;
         memcpy(&bits, &leaf->values[i], sizeof bits);
@@ -133,6 +146,65 @@ static void nodes_grow(Graph *g)
     g->nodes_cap = cap;
 }
 
+/* --- operands --------------------------------------------------------------------------------------- */
+
+typedef struct OperandList {
+    Arena *arena;
+    Nodes nodes;
+} OperandList;
+
+static void operand_add(OperandList *list, const Node *node)
+{
+    for (int i = 0; i < list->nodes.len; i++)
+        if (list->nodes.data[i] == node) return;
+    vec_push(list->arena, &list->nodes, node);
+}
+
+static void operand_of_scalar(void *data, const Scalar *s)
+{
+    if (s->kind != SCALAR_LOAD) return;
+    operand_add(data, s->node);
+    for (int k = 0; k < s->node->rank; k++) /* what a subscript is compared with */
+        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, operand_of_scalar, data);
+}
+
+static void operands_of_extents(OperandList *list, const Extent *extents, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (extents[i].size) scalar_visit(extents[i].size, operand_of_scalar, list);
+}
+
+static Nodes operands_find(Arena *arena, const Node *node)
+{
+    OperandList list = {.arena = arena};
+    operands_of_extents(&list, node->shape, node->rank);
+    operands_of_extents(&list, node->iters, node->n_iters);
+    if (node->guard) scalar_visit(node->guard, operand_of_scalar, &list);
+    if (node->body) scalar_visit(node->body, operand_of_scalar, &list);
+    for (int k = 0; node->position && k < node->rank; k++)
+        scalar_visit(node->position[k], operand_of_scalar, &list);
+    if (node->arg) operand_add(&list, node->arg);
+    for (int k = 0; k < node->n_pieces; k++)
+        operand_add(&list, node->pieces[k].part);
+    if (node->loop) operands_of_extents(&list, &node->loop->extent, 1);
+    for (int k = 0; k < node->n_carries; k++) {
+        operand_add(&list, node->carries[k].leaf);
+        operand_add(&list, node->carries[k].init);
+        operand_add(&list, node->carries[k].next);
+    }
+    if (node->value) operand_add(&list, node->value);
+    return list.nodes;
+}
+
+Nodes extent_operands(Arena *arena, Extent extent)
+{
+    OperandList list = {.arena = arena};
+    operands_of_extents(&list, &extent, 1);
+    return list.nodes;
+}
+
+/* --- interning --------------------------------------------------------------------------------------- */
+
 const Node *graph_intern(Graph *g, Node wanted)
 {
     assert(wanted.rank <= MAX_RANK && wanted.n_iters <= MAX_ITERS);
@@ -152,7 +224,10 @@ const Node *graph_intern(Graph *g, Node wanted)
             arena_copy(g->arena, wanted.pieces, sizeof(Piece) * (size_t)wanted.n_pieces);
     if (wanted.n_carries)
         n->carries = arena_copy(g->arena, wanted.carries, sizeof(Carry) * (size_t)wanted.n_carries);
+    n->operands = operands_find(g->arena, n);
+    n->operands.cap = n->operands.len; /* who adds to a list of them has a copy */
     n->free = node_loops(g, n);
+    if (!n->span.call) n->span.call = g->call;
     n->id = ++g->n_nodes;
     n->next = *head;
     *head = n;
@@ -302,55 +377,7 @@ void graph_name(const Node *node, Name name)
     if (!mutable_node->name) mutable_node->name = name;
 }
 
-/* --- operands and walking --------------------------------------------------------------------------- */
-
-typedef struct OperandList {
-    Arena *arena;
-    Nodes nodes;
-} OperandList;
-
-static void operand_add(OperandList *list, const Node *node)
-{
-    for (int i = 0; i < list->nodes.len; i++)
-        if (list->nodes.data[i] == node) return;
-    vec_push(list->arena, &list->nodes, node);
-}
-
-static void operand_of_scalar(void *data, const Scalar *s)
-{
-    if (s->kind != SCALAR_LOAD) return;
-    operand_add(data, s->node);
-    for (int k = 0; k < s->node->rank; k++) /* what a subscript is compared with */
-        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, operand_of_scalar, data);
-}
-
-static void operands_of_extents(OperandList *list, const Extent *extents, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (extents[i].size) scalar_visit(extents[i].size, operand_of_scalar, list);
-}
-
-Nodes node_operands(Arena *arena, const Node *node)
-{
-    OperandList list = {.arena = arena};
-    operands_of_extents(&list, node->shape, node->rank);
-    operands_of_extents(&list, node->iters, node->n_iters);
-    if (node->guard) scalar_visit(node->guard, operand_of_scalar, &list);
-    if (node->body) scalar_visit(node->body, operand_of_scalar, &list);
-    for (int k = 0; node->position && k < node->rank; k++)
-        scalar_visit(node->position[k], operand_of_scalar, &list);
-    if (node->arg) operand_add(&list, node->arg);
-    for (int k = 0; k < node->n_pieces; k++)
-        operand_add(&list, node->pieces[k].part);
-    if (node->loop) operands_of_extents(&list, &node->loop->extent, 1);
-    for (int k = 0; k < node->n_carries; k++) {
-        operand_add(&list, node->carries[k].leaf);
-        operand_add(&list, node->carries[k].init);
-        operand_add(&list, node->carries[k].next);
-    }
-    if (node->value) operand_add(&list, node->value);
-    return list.nodes;
-}
+/* --- walking --------------------------------------------------------------------------------------------- */
 
 static int node_compare(const void *a, const void *b)
 {
@@ -375,7 +402,7 @@ Nodes graph_reach_to(Arena *arena, const Node *const *roots, int n_roots,
         }
     for (int i = 0; i < found.len; i++) {
         if (end && end(data, found.data[i])) continue;
-        Nodes operands = node_operands(arena, found.data[i]);
+        Nodes operands = found.data[i]->operands;
         for (int k = 0; k < operands.len; k++)
             if (!map_get(&seen, operands.data[k])) {
                 map_put(&seen, operands.data[k], (void *)(uintptr_t)operands.data[k]);

@@ -1,13 +1,14 @@
 /* graph_loop.c -- loops: their leaves, the scans over them, and which nodes belong to which body.
  *
- * A loop has no block of nodes of its own. What depends on its leaves is its body, everything else is
- * outside; sets of loops are interned and kept on every scalar and node as they are made. */
+ * A loop has no block of nodes of its own. What depends on its leaves is its body, everything else
+ * is outside; sets of loops are interned and kept on every scalar and node as they are made. */
 #include "graph_table.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-/* --- loops and sets of them ------------------------------------------------------------------------ */
+/* --- loops and sets of them
+ * ------------------------------------------------------------------------ */
 
 static const Loop *loop_new(Graph *g, uint32_t id, Name name, Extent extent, bool reversed,
                             Span span)
@@ -40,8 +41,8 @@ const Loop *graph_loop_numbered(Graph *g, uint32_t id, Name name, Extent extent,
     for (int i = 0; i < g->loops.len; i++) {
         const Loop *loop = g->loops.data[i];
         if (loop->id != id) continue;
-        bool same = loop->name == name && extent_equal(loop->extent, extent) &&
-                    loop->reversed == reversed;
+        bool same =
+            loop->name == name && extent_equal(loop->extent, extent) && loop->reversed == reversed;
         return same ? loop : graph_loop(g, name, extent, reversed, span);
     }
     return loop_new(g, id, name, extent, reversed, span);
@@ -72,7 +73,8 @@ const LoopSet *loops_union(Graph *g, const LoopSet *a, const LoopSet *b)
 {
     if (a == b || !b) return a;
     if (!a) return b;
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     const Loop **both = NEW_ARRAY(scratch, const Loop *, a->n + b->n);
     int n = 0;
     for (int i = 0, j = 0; i < a->n || j < b->n;) {
@@ -88,7 +90,8 @@ const LoopSet *loops_union(Graph *g, const LoopSet *a, const LoopSet *b)
 const LoopSet *loops_without(Graph *g, const LoopSet *set, const Loop *loop)
 {
     if (!loops_have(set, loop)) return set;
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     const Loop **rest = NEW_ARRAY(scratch, const Loop *, set->n);
     int n = 0;
     for (int i = 0; i < set->n; i++)
@@ -127,7 +130,8 @@ const LoopSet *node_loops(Graph *g, const Node *node)
     return node->arg ? loops_union(g, set, node->arg->free) : set;
 }
 
-/* --- constructors ---------------------------------------------------------------------------------- */
+/* --- constructors
+ * ---------------------------------------------------------------------------------- */
 
 const Node *graph_time(Graph *g, const Loop *loop)
 {
@@ -144,8 +148,12 @@ const Node *graph_carry(Graph *g, const Loop *loop, int number, Name name, ElemT
 
 const Node *graph_scan(Graph *g, const Loop *loop, int n_carries, const Carry *carries, Span span)
 {
-    Node n = {.kind = NODE_SCAN, .type = TYPE_BOOL, .loop = loop, .n_carries = n_carries,
-              .carries = carries, .span = span};
+    Node n = {.kind = NODE_SCAN,
+              .type = TYPE_BOOL,
+              .loop = loop,
+              .n_carries = n_carries,
+              .carries = carries,
+              .span = span};
     return graph_intern(g, n);
 }
 
@@ -165,8 +173,13 @@ const Node *graph_final(Graph *g, const Node *scan, int carry)
     assert(scan->kind == NODE_SCAN && carry < scan->n_carries);
     const Carry *c = &scan->carries[carry];
     if (c->next == c->leaf || scan->loop->extent.max == 0) return c->init;
-    Node n = {.kind = NODE_FINAL, .type = c->leaf->type, .rank = c->leaf->rank,
-              .shape = c->leaf->shape, .arg = scan, .carry = carry, .span = scan->span,
+    Node n = {.kind = NODE_FINAL,
+              .type = c->leaf->type,
+              .rank = c->leaf->rank,
+              .shape = c->leaf->shape,
+              .arg = scan,
+              .carry = carry,
+              .span = scan->span,
               .name = c->leaf->name};
     return graph_intern(g, n);
 }
@@ -195,17 +208,26 @@ const Node *graph_yield(Graph *g, const Node *scan, const Node *value, Span span
     if (!loops_have(value->free, scan->loop))
         return graph_map(g, value->rank + 1, shape, scalar_load_at(g, value, 1), span);
     scan = graph_scan_within(g, scan, loops_without(g, value->free, scan->loop));
-    Node n = {.kind = NODE_YIELD, .type = value->type, .rank = value->rank + 1, .shape = shape,
-              .arg = scan, .value = value, .span = span};
+    Node n = {.kind = NODE_YIELD,
+              .type = value->type,
+              .rank = value->rank + 1,
+              .shape = shape,
+              .arg = scan,
+              .value = value,
+              .span = span};
     return graph_intern(g, n);
 }
 
-/* --- regions --------------------------------------------------------------------------------------- */
+/* --- regions
+ * --------------------------------------------------------------------------------------- */
 
 typedef struct Planner {
     Arena *arena;
     Map regions; /* from scans to their Regions */
     Map filled;  /* Regions that are complete */
+    const Map *before;
+    bool (*end)(void *data, const Node *node); /* what nodes need for which it holds is left out */
+    void *data;
 } Planner;
 
 static void region_fill(Planner *p, Region *region);
@@ -214,15 +236,23 @@ static void region_fill(Planner *p, Region *region);
 static Nodes outer_operands(Planner *p, const Node *node)
 {
     Nodes operands = {0};
+    if (p->end && p->end(p->data, node)) return operands;
+    const Nodes *before = p->before ? map_get(p->before, node) : NULL;
     if (node->kind == NODE_FINAL || node->kind == NODE_YIELD) {
         vec_push(p->arena, &operands, node->arg);
-        return operands;
+    } else if (node->kind == NODE_SCAN) {
+        Region *region = map_get(&p->regions, node);
+        region_fill(p, region);
+        for (int i = 0; i < region->outer.len; i++)
+            vec_push(p->arena, &operands, region->outer.data[i]);
+    } else if (!before) {
+        return node->operands;
+    } else {
+        for (int i = 0; i < node->operands.len; i++)
+            vec_push(p->arena, &operands, node->operands.data[i]);
     }
-    if (node->kind != NODE_SCAN) return node_operands(p->arena, node);
-    Region *region = map_get(&p->regions, node);
-    region_fill(p, region);
-    for (int i = 0; i < region->outer.len; i++)
-        vec_push(p->arena, &operands, region->outer.data[i]);
+    for (int i = 0; before && i < before->len; i++)
+        vec_push(p->arena, &operands, before->data[i]);
     return operands;
 }
 
@@ -268,8 +298,8 @@ static void nodes_sort(Nodes *nodes)
     if (nodes->len) qsort(nodes->data, (size_t)nodes->len, sizeof *nodes->data, id_compare);
 }
 
-/* Fills the region with what these need, in order of creation as far as that is possible: a result asked
- * for later may make its scan wait for nodes that are younger. */
+/* Fills the region with what these need, in order of creation as far as that is possible: a result
+ * asked for later may make its scan wait for nodes that are younger. */
 static void region_place(Planner *p, Region *region, const Node *const *roots, int n_roots)
 {
     Placing f = {p, region, map_new(p->arena), map_new(p->arena), map_new(p->arena), {0}};
@@ -296,8 +326,7 @@ static void region_fill(Planner *p, Region *region)
     for (int i = 0; i < region->results.len; i++)
         if (region->results.data[i]->value)
             vec_push(p->arena, &roots, region->results.data[i]->value);
-    Node sized = {.iters = &scan->loop->extent, .n_iters = 1};
-    before = node_operands(p->arena, &sized);
+    before = extent_operands(p->arena, scan->loop->extent);
     for (int k = 0; k < scan->n_carries; k++)
         vec_push(p->arena, &before, scan->carries[k].init);
     for (int i = 0; i < before.len; i++)
@@ -306,10 +335,12 @@ static void region_fill(Planner *p, Region *region)
     nodes_sort(&region->outer);
 }
 
-Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots)
+static Region *regions_find(Planner p, const Node *const *roots, int n_roots)
 {
-    Planner p = {arena, map_new(arena), map_new(arena)};
-    Nodes all = graph_reach(arena, roots, n_roots);
+    Arena *arena = p.arena;
+    p.regions = map_new(arena);
+    p.filled = map_new(arena);
+    Nodes all = graph_reach_to(arena, roots, n_roots, p.end, p.data);
     for (int i = 0; i < all.len; i++) {
         const Node *node = all.data[i];
         if (node->kind == NODE_SCAN) {
@@ -324,4 +355,15 @@ Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots)
     Region *whole = NEW(arena, Region);
     region_place(&p, whole, roots, n_roots);
     return whole;
+}
+
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before)
+{
+    return regions_find((Planner){.arena = arena, .before = before}, roots, n_roots);
+}
+
+Region *graph_regions_to(Arena *arena, const Node *const *roots, int n_roots,
+                         bool (*end)(void *data, const Node *node), void *data)
+{
+    return regions_find((Planner){.arena = arena, .end = end, .data = data}, roots, n_roots);
 }

@@ -5,6 +5,13 @@
 
 #include "ir.h"
 
+/* An element of a tensor that the program asks for by a subscript read from data. */
+typedef struct Access {
+    Extent axis;
+    Span span;
+    struct Access *next;
+} Access;
+
 struct Graph {
     Context *context;
     Arena *arena;
@@ -16,6 +23,9 @@ struct Graph {
     VEC(const Loop *) loops;
     VEC(const LoopSet *) loop_sets; /* of several loops */
     Map cache;
+    Map presumed;
+    Map accesses; /* Node -> Access: subscripts that are read from it */
+    int call; /* of the library, that is being elaborated: spans get it */
 };
 
 /* The one node equal to `wanted`; its arrays are copied if it is new. */

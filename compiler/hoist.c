@@ -2,7 +2,7 @@
  *
  * A reduction that depends on a loop's step but on none of its carries (x[t, n] * w[n, u] summed over n) is
  * lifted (lift.c): one product over all steps in place of one for each. The body reads the step's part. What
- * is yielded by time alone needs no loop either. */
+ * is yielded by time alone needs no loop either. What only some steps need stays in the body. */
 #include "kernel.h"
 #include "simplify.h"
 
@@ -11,6 +11,7 @@ typedef struct Hoist {
     Arena *scratch;
     Map carried;      /* from Node to the loops whose carries it depends on, in a Carried */
     const Loop *loop; /* being hoisted out of */
+    Demand *demand;   /* of the graph as it was */
 } Hoist;
 
 typedef struct Carried {
@@ -25,7 +26,7 @@ static const LoopSet *carried_by(Hoist *h, const Node *node)
     if (known) return known->loops;
     const LoopSet *set = NULL;
     if (node->kind == NODE_LEAF && node->leaf->kind == LEAF_CARRY) set = &node->leaf->loop->only;
-    Nodes operands = node_operands(h->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         set = loops_union(h->g, set, carried_by(h, operands.data[i]));
     if (node->kind == NODE_SCAN) set = loops_without(h->g, set, node->loop);
@@ -46,7 +47,7 @@ static bool can_lift(Hoist *h, const Node *node)
     bool simple = node->kind == NODE_RESHAPE || node->kind == NODE_PIECES;
     if (!simple && !node_can_lift(node)) return false;
     if (node->rank >= MAX_RANK - 1 || loops_have(carried_by(h, node), h->loop)) return false;
-    Nodes operands = node_operands(h->scratch, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (!can_lift(h, operands.data[i])) return false;
     return true;
@@ -129,13 +130,22 @@ static const Node *hoisted(Hoist *h, const Node *node)
     return node;
 }
 
+/* Whether conditions on a loop's step or carries decide that the node is needed. */
+static bool in_some_steps(const Hoist *h, const Node *node)
+{
+    const When *when = demand_when(h->demand, node);
+    for (int i = 0; i < when->nodes.len; i++)
+        if (when->nodes.data[i]->free) return true;
+    return false;
+}
+
 static const Node *hoist_node(void *data, Rewrite *rewrite, const Node *node)
 {
     Hoist *h = data;
     if (node->kind != NODE_YIELD && !node->free) return NULL;
     const Node *made = rewrite_operands(rewrite, node);
     bool reduces = made->kind == NODE_SCATTER || (made->kind == NODE_COMP && !node_is_map(made));
-    if (reduces) return hoisted(h, made);
+    if (reduces) return in_some_steps(h, node) ? made : hoisted(h, made);
     if (made->kind != NODE_YIELD) return made;
     const Node *all = lifted_out_of(h, made->value, made->arg->loop);
     if (all && made->name) graph_name(all, made->name);
@@ -146,6 +156,7 @@ void graph_hoist(Graph *g, const Node **roots, int n_roots)
 {
     Arena *scratch = arena_new();
     Hoist h = {.g = g, .scratch = scratch, .carried = map_new(scratch)};
+    h.demand = demand_find(g, scratch, roots, NULL, n_roots);
     graph_rewrite(g, roots, n_roots, hoist_node, &h);
     arena_free(scratch);
 }

@@ -3,26 +3,32 @@
  * A map (a comprehension without reduction) that is read once per element, or that is cheap and read only a few
  * times, is written into its readers' bodies: it is never stored. Work that a reduction would repeat for every
  * output point, or a loop at every step, stays a tensor of its own (a matrix product reads its operands many
- * times), and so does what a subscript may leave: there the map must not be evaluated. Readers are looked at first, so that how often a
- * map is evaluated is known through the readers that are themselves moved. */
+ * times), and so do rows picked by data that a reduction reads again and again: looked up once, they are a matrix.
+ * What a subscript may leave stays, too: there the map must not be evaluated. Work that is needed only where a
+ * condition holds does not move to where it would be done always. Readers are looked at first, so that
+ * how often a map is evaluated is known through the readers that are themselves moved. */
 #include "kernel.h"
+#include "simplify.h"
 
 #include <assert.h>
 
-enum { CHEAP = 3, FEW = 4, HEAVY = 12, MODERATE = 4 };
+enum { CHEAP = 3, FEW = 4, LITTLE = 1000 /* operations */ };
 
 /* How a node is read by what stays a tensor, through what is moved. */
 typedef struct Reading {
     double reads;     /* loads of it, in all */
     bool repeated;    /* by a reduction that reads an element many times */
     bool fixed;       /* by something that needs it stored */
+    bool skipped;     /* a reader's place is in use where the node is not needed */
     bool moved;       /* decided: written into its readers */
+    const When *place; /* what holds wherever it is evaluated, if it is moved; NULL: not read yet */
 } Reading;
 
 typedef struct Inline {
     Lowered *l;
     Arena *scratch;
     Map readings; /* from Node to Reading */
+    Demand *demand;
 } Inline;
 
 static Reading *reading_of(Inline *in, const Node *node)
@@ -37,46 +43,12 @@ static Reading *reading_of(Inline *in, const Node *node)
 
 /* --- what a body costs ------------------------------------------------------------------------------------ */
 
-static int op_cost(Op op)
-{
-    switch ((int)op) {
-    case OP_ADD:
-    case OP_SUB:
-    case OP_MUL:
-    case OP_NEG:
-    case OP_EQ:
-    case OP_LT:
-    case OP_LE:
-    case OP_AND:
-    case OP_OR:
-    case OP_NOT:
-    case OP_SELECT:
-    case OP_MIN:
-    case OP_MAX:
-    case OP_ABS:
-    case OP_TO_REAL:
-    case OP_TO_INT:
-    case OP_TO_BOOL:
-    case OP_TO_U8: return 1;
-    case OP_STOP: return 0;
-    case OP_DIV:
-    case OP_SQRT:
-    case OP_FLOOR:
-    case OP_CEIL:
-    case OP_ROUND:
-    case OP_SIGN:
-    case OP_IDIV:
-    case OP_MOD: return MODERATE;
-    default: return HEAVY;
-    }
-}
-
 static void cost_visit(void *data, const Scalar *s)
 {
     int *cost = data;
     bool subscript = s->type == TYPE_INT && s->kind == SCALAR_OP && s->iters;
     if (s->kind == SCALAR_OP && !subscript) *cost += op_cost(s->op);
-    if (s->kind == SCALAR_DRAW) *cost += HEAVY;
+    if (s->kind == SCALAR_DRAW) *cost += COST_HEAVY;
 }
 
 static int body_cost(const Scalar *body)
@@ -110,12 +82,20 @@ static bool load_allows(const Scalar *load, const Node *reader)
     return true;
 }
 
+/* Notes the place of a reader, which a node would be evaluated at. */
+static void place_note(Inline *in, Reading *r, const Node *node, const When *place)
+{
+    r->place = r->place ? when_common(in->demand, r->place, place) : place;
+    if (!when_within(demand_when(in->demand, node), place)) r->skipped = true;
+}
+
 static void load_note(void *data, const Scalar *s)
 {
     Reader *reader = data;
     if (s->kind != SCALAR_LOAD) return;
     const Node *node = reader->node;
     Reading *r = reading_of(reader->in, s->node), *own = reading_of(reader->in, node);
+    place_note(reader->in, r, s->node, own->moved ? own->place : demand_when(reader->in->demand, node));
     if (!load_allows(s, node)) r->fixed = true;
     double again = loops_trips(node->free, s->node->free);
     if (own->moved) {
@@ -159,13 +139,32 @@ static void readers_note(Inline *in, const Node *node)
         reading_of(in, node->pieces[k].part)->fixed = true;
 }
 
+static void index_visit(void *data, const Scalar *s)
+{
+    if (s->kind == SCALAR_LOAD && s->iters) *(bool *)data = true;
+}
+
+static void pick_visit(void *data, const Scalar *s)
+{
+    for (int k = 0; s->kind == SCALAR_LOAD && k < s->n_args; k++)
+        scalar_visit(s->args[k], index_visit, data);
+}
+
+/* Whether positions are looked up in data: a gather. */
+static bool picks(const Scalar *body)
+{
+    bool found = false;
+    scalar_visit(body, pick_visit, &found);
+    return found;
+}
+
 static bool worth_moving(const Node *node, const Reading *r)
 {
     if (!node_is_map(node) || r->fixed) return false;
     int cost = body_cost(node->body);
-    if (cost == 0) return true; /* other subscripts only */
-    if (r->repeated) return false;
+    if (cost == 0 && !(r->repeated && picks(node->body))) return true; /* other subscripts only */
     double elements = (double)node_max_elements(node);
+    if (r->repeated || (r->skipped && cost > CHEAP && cost * elements > LITTLE)) return false;
     if (r->reads <= 1.5 * elements) return true;
     return cost <= CHEAP && r->reads <= FEW * elements;
 }
@@ -190,6 +189,20 @@ static const Scalar *write_out(Inline *in, const Scalar *a)
     return a;
 }
 
+static void choice_visit(void *data, const Scalar *s)
+{
+    if (s->kind == SCALAR_OP && s->op == OP_SELECT) ++*(int *)data;
+}
+
+/* The same for a body; choices that come to stand inside others by the same condition are no choices. */
+static const Scalar *write_whole(Inline *in, const Scalar *body)
+{
+    const Scalar *whole = write_out(in, body);
+    int choices = 0;
+    if (whole != body) scalar_visit(whole, choice_visit, &choices);
+    return choices > 1 ? scalar_simplify(in->l->g, whole, in->l->options) : whole;
+}
+
 static const Node *node_build(void *data, Rewrite *rewrite, const Node *node)
 {
     Inline *in = data;
@@ -197,7 +210,7 @@ static const Node *node_build(void *data, Rewrite *rewrite, const Node *node)
     const Reading *r = map_get(&in->readings, node);
     if (r && r->moved) return node; /* nobody reads it any more */
     Graph *g = in->l->g;
-    const Scalar *body = rewrite_scalar(rewrite, write_out(in, node->body));
+    const Scalar *body = rewrite_scalar(rewrite, write_whole(in, node->body));
     const Scalar *guard = rewrite_scalar(rewrite, write_out(in, node->guard));
     const Node *made =
         node->kind == NODE_COMP
@@ -219,6 +232,7 @@ void pass_inline(Lowered *l)
 {
     Arena *scratch = arena_new();
     Inline in = {.l = l, .scratch = scratch, .readings = map_new(scratch)};
+    in.demand = entry_demand(l, scratch);
     Nodes nodes = graph_reach(scratch, l->roots, l->n_roots);
     for (int i = 0; i < l->n_roots; i++)
         if (l->roots[i]) reading_of(&in, l->roots[i])->fixed = true;

@@ -119,6 +119,9 @@ ElemType op_result_type(Op op, ElemType operand_type);
 double reduce_empty(Reduce reduce, ElemType type);
 /* The operator with this name in the language (functions only: "exp"), or -1. */
 int op_find(const char *name);
+/* About how much longer than an addition it takes, as vector code. */
+enum { COST_MODERATE = 4, COST_HEAVY = 12 };
+int op_cost(Op op);
 
 /* --- scalars (scalar.c)
  * ------------------------------------------------------------------------------ */
@@ -159,6 +162,10 @@ const Scalar *scalar_real(Graph *g, double value);
 const Scalar *scalar_bool(Graph *g, bool value);
 const Scalar *scalar_iter(Graph *g, int iter);
 /* A load of every axis of a node; constant subscripts of constant leaves are not folded here. */
+/* Notes that the program asks, at `span`, for an element at a subscript of this axis that is read from data. Where
+ * passes ask for elements of other tensors at what was read there (of a gradient, say), the places of these are the
+ * program's. */
+void scalar_access(Graph *g, const Scalar *sub, Extent axis, Span span);
 const Scalar *scalar_load(Graph *g, const Node *node, const Scalar *const *subs,
                           const Scalar *outside, Span span);
 /* The load node[iters first, first + 1, ...]. */
@@ -176,6 +183,8 @@ const Scalar *scalar_convert(Graph *g, const Scalar *a, ElemType type);
 bool scalar_is_const(const Scalar *a, double value);
 /* Replaces iterator i by map[i] (NULL: stays); simultaneous. */
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map);
+/* The scalar where the truth value `known` has this value. */
+const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value);
 /* Rebuilds a bottom-up: every LOAD whose (already rebuilt) form is l becomes replace(data, l), or
  * stays where replace returns NULL. */
 const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
@@ -239,7 +248,7 @@ typedef enum LeafKind {
     LEAF_CARRY,   /* value leaf->number that leaf->loop carries, before the step */
     LEAF_SIZE,    /* int: examples in this batch (or chunk of a streamed entry) */
     LEAF_TOTAL,   /* int: examples in the whole split, in a streamed entry */
-    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry; else 0 */
+    LEAF_OFFSET,  /* int: number of the chunk's first example, in a streamed entry or a model's; else 0 */
     LEAF_STEP,    /* int: steps done so far in this train block, from 0 */
     LEAF_EPOCH,   /* int: from 0 */
     LEAF_TIME     /* int: the number of leaf->loop's step */
@@ -307,14 +316,20 @@ struct Node {
     const Node *value; /* YIELD */
 
     const LoopSet *free; /* loops whose leaves it depends on; NULL: none */
+    Nodes operands; /* in order, each once; also those that sizes of what it loads from are read from */
 };
 
 Graph *graph_new(Context *context);
 Context *graph_context(Graph *g);
 Arena *graph_arena(Graph *g);
+/* The call of the library (span_call_new) that spans of what is made from now on belong to, or 0; returns what it
+ * was before. */
+int graph_call(Graph *g, int call);
 /* What was parsed from the compiler's tables (formulas, rules), by the address of the text or
  * table. */
 Map *graph_cache(Graph *g);
+/* What differentiation knows of the values of nodes that depend on no loop (autodiff_finite.c). */
+Map *graph_presumed(Graph *g);
 
 const Node *graph_leaf(Graph *g, const Leaf *leaf, ElemType type, int rank, const Extent *shape);
 /* An array written in the program. */
@@ -392,8 +407,12 @@ struct Region {
     Nodes results;       /* the FINALs and YIELDs wanted of the scan */
     VEC(Region *) inner; /* of the scans among the nodes, in order */
 };
-/* Everything that the roots need, by place. */
-Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots);
+/* Everything that the roots need, by place. `before`, or NULL: from Node to Nodes that come before it, beside
+ * its operands. */
+Region *graph_regions(Arena *arena, const Node *const *roots, int n_roots, const Map *before);
+/* The same without what only nodes need for which `end` holds. */
+Region *graph_regions_to(Arena *arena, const Node *const *roots, int n_roots,
+                         bool (*end)(void *data, const Node *node), void *data);
 
 /* --- lift.c
  * ---------------------------------------------------------------------------------------------------
@@ -407,9 +426,8 @@ bool node_can_lift(const Node *node);
 /* What `all` has at the loop's step: a tensor like `like`. */
 const Node *node_at_step(Graph *g, const Node *all, const Node *like, const Loop *loop);
 
-/* The operands of a node, in order, each once; also those that the sizes of what it loads from are
- * read from. */
-Nodes node_operands(Arena *arena, const Node *node);
+/* The nodes that an extent is read from. */
+Nodes extent_operands(Arena *arena, Extent extent);
 /* All nodes that the roots need (themselves included), in order of creation. */
 Nodes graph_reach(Arena *arena, const Node *const *roots, int n_roots);
 /* The same without what only nodes need for which `end` holds. */

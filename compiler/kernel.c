@@ -14,6 +14,15 @@ static Stmt *stmt_new(Lowered *l, StmtKind kind)
     return s;
 }
 
+Kernel *kernel_new(Lowered *l, const char *name)
+{
+    Kernel *k = NEW(l->arena, Kernel);
+    k->name = name;
+    k->when = l->when;
+    vec_push(l->arena, &l->kernels, k);
+    return k;
+}
+
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span)
 {
     Stmt *s = stmt_new(l, STMT_LOOP);
@@ -30,6 +39,11 @@ Stmt *stmt_if(Lowered *l, const Scalar *cond)
     Stmt *s = stmt_new(l, STMT_IF);
     s->cond = cond;
     return s;
+}
+
+Stmt *stmt_part(Lowered *l)
+{
+    return stmt_new(l, STMT_PART);
 }
 
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
@@ -97,14 +111,6 @@ const char *identifier_of(Arena *arena, const char *text)
     return (small || strlen(id) < 2) && !word_of_c(id) ? id : arena_printf(arena, "%s_", id);
 }
 
-static bool name_taken(const Lowered *l, const char *name)
-{
-    for (int i = 0; i < l->buffers.len; i++)
-        if (l->buffers.data[i]->kind != BUFFER_LOCAL && strcmp(l->buffers.data[i]->name, name) == 0)
-            return true;
-    return false;
-}
-
 Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *name)
 {
     Buffer *b = NEW(l->arena, Buffer);
@@ -115,11 +121,9 @@ Buffer *buffer_new(Lowered *l, BufferKind kind, const Node *node, const char *na
     b->node = node;
     b->index = l->buffers.len;
     const char *id = identifier_of(l->arena, name);
-    const char *unique = id;
     bool shared = kind == BUFFER_LOCAL || kind == BUFFER_RUN;
-    for (int n = 2; !shared && name_taken(l, unique); n++)
-        unique = arena_printf(l->arena, "%s_%d", id, n);
-    b->name = unique;
+    b->name = shared ? id : names_fresh(&l->names, id);
+    if (kind == BUFFER_RUN) names_take(&l->names, id);
     vec_push(l->arena, &l->buffers, b);
     map_put(&l->buffer_of, node, b);
     return b;
@@ -146,7 +150,7 @@ Buffer *buffer_get(const Lowered *l, const Node *node)
 
 Stmt kernel_stmt(const Kernel *k)
 {
-    Stmt s = {.kind = STMT_IF, .body = k->body};
+    Stmt s = {.kind = STMT_IF, .body = k->body, .cond = k->when->reads};
     if (k->kind == KERNEL_BEGIN) s.extent = k->loop->extent;
     return s;
 }
@@ -205,50 +209,96 @@ void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), voi
         if (extents[i]->size) visit(data, &extents[i]->size);
 }
 
-typedef struct Accesses {
+typedef struct Collect {
     Lowered *l;
-    Nodes *reads, *writes;
-} Accesses;
+    Uses uses;
+} Collect;
 
-static void access_add(Lowered *l, Nodes *list, const Node *node)
+static Use *use_find(const Uses *uses, const Buffer *b)
 {
-    for (int i = 0; i < list->len; i++)
-        if (list->data[i] == node) return;
-    vec_push(l->arena, list, node);
+    return b->use < uses->len && uses->data[b->use].buffer == b ? &uses->data[b->use] : NULL;
 }
 
-static void access_load(void *data, const Scalar *s)
+static void use_add(Lowered *l, Uses *uses, Use more)
 {
-    Accesses *a = data;
+    Use *use = use_find(uses, more.buffer);
+    if (!use) {
+        more.buffer->use = uses->len;
+        vec_push(l->arena, uses, more);
+        return;
+    }
+    if (use->node != more.node) use->node = NULL;
+    use->read = use->read || more.read;
+    use->written = use->written || more.written;
+}
+
+static void use_node(Collect *c, const Node *node, bool written)
+{
+    use_add(c->l, &c->uses, (Use){buffer_get(c->l, node), node, !written, written});
+}
+
+static void use_load(void *data, const Scalar *s)
+{
     if (s->kind != SCALAR_LOAD) return;
-    access_add(a->l, a->reads, s->node);
+    use_node(data, s->node, false);
     for (int k = 0; k < s->node->rank; k++) /* what a subscript is compared with */
-        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, access_load, data);
+        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, use_load, data);
 }
 
-static void access_scalar(void *data, const Scalar **scalar)
+static void use_scalar(void *data, const Scalar **scalar)
 {
-    scalar_visit(*scalar, access_load, data);
+    scalar_visit(*scalar, use_load, data);
 }
 
-static void access_stmt(void *data, Stmt *s)
+static void use_stmt(void *data, Stmt *s)
 {
-    Accesses *a = data;
-    stmt_scalars(s, access_scalar, data);
-    if (s->kind == STMT_STORE) access_add(a->l, a->writes, s->target);
-    if (s->kind == STMT_TILE_END) access_add(a->l, a->writes, s->tile->c);
-    if (s->kind == STMT_TILE_BEGIN && s->tile->resume) access_add(a->l, a->reads, s->tile->c);
+    stmt_scalars(s, use_scalar, data);
+    if (s->kind == STMT_STORE) use_node(data, s->target, true);
+    if (s->kind == STMT_TILE_END) use_node(data, s->tile->c, true);
+    if (s->kind == STMT_TILE_BEGIN && s->tile->resume) use_node(data, s->tile->c, false);
     if (s->kind != STMT_GEMM) return;
-    access_add(a->l, a->reads, s->gemm->a);
-    access_add(a->l, a->reads, s->gemm->b);
-    access_add(a->l, a->writes, s->gemm->c);
+    use_node(data, s->gemm->a, false);
+    use_node(data, s->gemm->b, false);
+    use_node(data, s->gemm->c, true);
 }
 
-void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes)
+Uses stmt_uses(Lowered *l, Stmt *stmt)
 {
-    Accesses a = {l, reads, writes};
-    access_stmt(&a, stmt);
-    block_visit(&stmt->body, access_stmt, &a);
+    Collect c = {.l = l};
+    use_stmt(&c, stmt);
+    block_visit(&stmt->body, use_stmt, &c);
+    return c.uses;
+}
+
+bool uses_write(const Uses *uses, const Buffer *b)
+{
+    for (int i = 0; i < uses->len; i++)
+        if (uses->data[i].buffer == b) return uses->data[i].written;
+    return false;
+}
+
+/* The places, which a buffer knows of one list at a time. */
+static void uses_at_hand(const Uses *uses)
+{
+    for (int i = 0; i < uses->len; i++)
+        uses->data[i].buffer->use = i;
+}
+
+void uses_add(Lowered *l, Uses *uses, const Uses *more)
+{
+    uses_at_hand(uses);
+    for (int i = 0; i < more->len; i++)
+        use_add(l, uses, more->data[i]);
+}
+
+bool uses_conflict(const Uses *a, const Uses *b)
+{
+    uses_at_hand(a);
+    for (int i = 0; i < b->len; i++) {
+        const Use *use = use_find(a, b->data[i].buffer);
+        if (use && (use->written || b->data[i].written)) return true;
+    }
+    return false;
 }
 
 /* --- the verifier ----------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #ifndef NND_KERNEL_H
 #define NND_KERNEL_H
 
+#include "demand.h"
 #include "nnd_rt.h"
 #include "options.h"
 #include "program.h"
@@ -36,7 +37,16 @@ typedef struct Buffer {
     int64_t offset;   /* ARENA: in bytes */
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
+    int use;          /* its place in the Uses at hand */
 } Buffer;
+
+/* The buffers that a part of a program reads and writes, each once. */
+typedef struct Use {
+    Buffer *buffer;
+    const Node *node; /* as which it is used; NULL: as several, views of each other */
+    bool read, written;
+} Use;
+typedef VEC(Use) Uses;
 
 /* --- statements ------------------------------------------------------------------------------- */
 
@@ -51,7 +61,8 @@ typedef enum StmtKind {
     STMT_GEMM,       /* a matrix product of the runtime */
     STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
     STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
-    STMT_TILE_END    /* C = tile */
+    STMT_TILE_END,   /* C = tile */
+    STMT_PART        /* body: a function of its own, so that equal parts are written once */
 } StmtKind;
 
 typedef enum LoopKind {
@@ -101,7 +112,7 @@ struct Stmt {
     int64_t step;          /* 1, or the width of a block */
     /* IF */
     const Scalar *cond;
-    /* LOOP, IF */
+    /* LOOP, IF, PART */
     Block body;
     /* STORE, LOCAL */
     const Node *target;
@@ -125,6 +136,7 @@ typedef struct Kernel {
     Nodes nodes; /* what it computes, for comments */
     Name name;   /* a C identifier */
     int n_vars;  /* variables 0 .. n_vars - 1 are in use */
+    const When *when; /* it runs only where this holds; of a mark: the loop */
 } Kernel;
 
 /* One entry on its way to code. */
@@ -136,9 +148,12 @@ typedef struct Lowered {
     Entry *entry;
     const Node **roots; /* outputs, then values of updates */
     int n_roots;
+    Demand *demand;   /* of the graph as it is lowered */
+    const When *when; /* where what is being lowered is needed */
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
+    NameSet names;        /* of all buffers but local ones */
     int64_t arena_size; /* bytes */
 } Lowered;
 
@@ -156,8 +171,11 @@ int target_rows(const Lowered *l, int columns);
 
 /* --- kernel.c: small helpers ------------------------------------------------------------------ */
 
+/* A new kernel, behind the others. */
+Kernel *kernel_new(Lowered *l, const char *name);
 Stmt *stmt_loop(Lowered *l, int var, LoopKind kind, Extent extent, Span span);
 Stmt *stmt_if(Lowered *l, const Scalar *cond);
+Stmt *stmt_part(Lowered *l);
 Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int n_subs,
                  const Scalar *value);
 /* A new local scalar (n = 1) or array of n elements; its node has rank 0 or 1. */
@@ -179,7 +197,7 @@ static inline bool buffer_is_number(const Buffer *b)
 {
     return b->kind == BUFFER_RUN || b->kind == BUFFER_TIME;
 }
-/* A kernel as one statement: its body, or what a mark reads. */
+/* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */
 int kernels_loop_end(const Lowered *l, int begin);
@@ -189,8 +207,12 @@ double loops_trips(const LoopSet *inner, const LoopSet *outer);
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */
 void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
-/* All nodes that the loads of a statement and of what is in it read (read), and that it writes. */
-void stmt_accesses(Lowered *l, Stmt *stmt, Nodes *reads, Nodes *writes);
+/* Of a statement and of what is in it. */
+Uses stmt_uses(Lowered *l, Stmt *stmt);
+bool uses_write(const Uses *uses, const Buffer *b);
+void uses_add(Lowered *l, Uses *uses, const Uses *more);
+/* Whether two parts of a program must keep their order. */
+bool uses_conflict(const Uses *a, const Uses *b);
 /* What the trees must obey; `when` names the pass for the message. */
 void kernels_verify(const Lowered *l, const char *when);
 
@@ -198,6 +220,8 @@ void kernels_verify(const Lowered *l, const char *when);
 
 /* Makes the buffers and, for each node that the entry needs, one kernel in its plainest form. */
 Lowered *entry_lower(Program *program, Entry *entry, const Options *options);
+/* What the entry needs where, of its graph as it is now. */
+Demand *entry_demand(const Lowered *l, Arena *arena);
 
 /* --- contract.c: sums of products ------------------------------------------------------------- */
 
@@ -246,6 +270,22 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
  * subs[k] is in terms of the node's iterators. */
 bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
                    const Scalar *const *subs, Block *body);
+
+/* --- cost.c ----------------------------------------------------------------------------------- */
+
+enum { COST_POWERS = 3 };
+
+/* Nanoseconds, ns[0] + ns[1] size + ns[2] size^2. */
+typedef struct Cost {
+    double ns[COST_POWERS];
+    const Scalar *size; /* one of the numbers of the run, or NULL */
+    int64_t most;       /* of the size */
+} Cost;
+
+/* Of one iteration of the loop on one thread, on average. */
+Cost cost_iteration(const Lowered *l, const Stmt *loop);
+/* At the largest size. */
+double cost_most(const Cost *cost);
 
 /* --- pipeline.c: the passes (passes.def) ------------------------------------------------------ */
 

@@ -57,14 +57,16 @@ static void stage_set(Planner *p, const Node *node, int stage)
     if (stage >= p->plan->stages) p->plan->stages = stage + 1;
 }
 
-static LaneGroup *group_at(Planner *p, Extent examples, int level)
+static LaneGroup *group_at(Planner *p, Extent examples, const When *when, int level)
 {
     LaneGroups *groups = &p->plan->groups;
     for (int i = 0; i < groups->len; i++)
-        if (groups->data[i]->level == level && extent_equal(groups->data[i]->examples, examples))
+        if (groups->data[i]->level == level && groups->data[i]->when == when &&
+            extent_equal(groups->data[i]->examples, examples))
             return groups->data[i];
     LaneGroup *group = NEW(p->l->arena, LaneGroup);
     group->examples = examples;
+    group->when = when;
     group->level = level;
     group->escapes = map_new(p->l->arena);
     vec_push(p->l->arena, groups, group);
@@ -98,6 +100,7 @@ typedef struct Look {
     const Node *node;
     int iter; /* over the examples */
     Extent examples;
+    const When *when;
     int stage;  /* the earliest */
     bool reads; /* a member of that stage or earlier */
     bool fits;
@@ -106,7 +109,8 @@ typedef struct Look {
 static bool load_aligned(const Look *k, const Scalar *s)
 {
     const LaneGroup *g = map_get(&k->p->plan->member_of, s->node);
-    return g && extent_equal(g->examples, k->examples) && lanes_aligned(k->p->plan, g, s, k->iter);
+    return g && g->when == k->when && extent_equal(g->examples, k->examples) &&
+           lanes_aligned(k->p->plan, g, s, k->iter);
 }
 
 static void look_load(void *data, const Scalar *s)
@@ -131,9 +135,21 @@ static void look_load(void *data, const Scalar *s)
     if (wide) k->fits = false;
 }
 
+/* The first stage in which it is known whether the node is needed. */
+static int conditions_stage(const Planner *p, const Node *node)
+{
+    const When *when = demand_when(p->l->demand, node);
+    int stage = 0;
+    for (int i = 0; i < when->nodes.len; i++)
+        if (available(p, when->nodes.data[i]) > stage) stage = available(p, when->nodes.data[i]);
+    return stage;
+}
+
 static Look look_at(Planner *p, const Node *node, int iter, Extent examples)
 {
     Look k = {.p = p, .node = node, .iter = iter, .examples = examples, .fits = true};
+    k.when = demand_when(p->l->demand, node);
+    k.stage = conditions_stage(p, node);
     scalar_visit(node->body, look_load, &k);
     if (node->guard) scalar_visit(node->guard, look_load, &k);
     return k;
@@ -163,7 +179,7 @@ static bool member_try(Planner *p, const Node *node)
     if (!points_fit(node, 0) || elements_of(node, 1) < 1) return false;
     Look k = look_at(p, node, 0, node->shape[0]);
     if (!k.fits) return false;
-    LaneGroup *group = group_at(p, node->shape[0], k.stage);
+    LaneGroup *group = group_at(p, node->shape[0], k.when, k.stage);
     vec_push(p->l->arena, &group->members, node);
     map_put(&p->plan->member_of, node, group);
     stage_set(p, node, k.stage);
@@ -183,7 +199,7 @@ static bool sink_try(Planner *p, const Node *node)
         if (!points_fit(node, q)) continue;
         Look k = look_at(p, node, q, node->iters[q]);
         if (!k.fits || !k.reads) continue;
-        LaneGroup *group = group_at(p, node->iters[q], k.stage);
+        LaneGroup *group = group_at(p, node->iters[q], k.when, k.stage);
         if (group->members.len == 0) continue;
         vec_push(p->l->arena, &group->sinks, node);
         map_put(&p->plan->sink_of, node, group);
@@ -210,16 +226,17 @@ static bool pieces_try(Planner *p, const Node *node)
     if (node->axis == 0 || !is_examples(node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
         return false;
     if (!extents_fixed(node->shape, node->rank, 0)) return false;
-    int stage = 0;
+    const When *when = demand_when(p->l->demand, node);
+    int stage = conditions_stage(p, node);
     for (int i = 0; i < node->n_pieces; i++) {
         const Node *part = node->pieces[i].part;
         const LaneGroup *g = map_get(&p->plan->member_of, part);
-        bool same = g && extent_equal(g->examples, node->shape[0]);
+        bool same = g && g->when == when && extent_equal(g->examples, node->shape[0]);
         int at = same ? stage_get(p, part) : available(p, part);
         if (at > stage) stage = at;
         if (!extents_fixed(part->shape, part->rank, 0)) return false;
     }
-    LaneGroup *group = group_at(p, node->shape[0], stage);
+    LaneGroup *group = group_at(p, node->shape[0], when, stage);
     vec_push(p->l->arena, &group->members, node);
     map_put(&p->plan->member_of, node, group);
     stage_set(p, node, stage);
@@ -231,8 +248,8 @@ static void node_place(Planner *p, const Node *node)
     if (node->kind == NODE_COMP && (sink_try(p, node) || member_try(p, node))) return;
     if (node->kind == NODE_RESHAPE && view_try(p, node)) return;
     if (node->kind == NODE_PIECES && pieces_try(p, node)) return;
-    int stage = 0;
-    Nodes operands = node_operands(p->l->arena, node);
+    int stage = conditions_stage(p, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (available(p, operands.data[i]) > stage) stage = available(p, operands.data[i]);
     stage_set(p, node, stage);
@@ -270,12 +287,13 @@ static void escapes_find(Planner *p, const Node *node)
         Escape e = {.p = p, .reader = member ? member : sink};
         e.look = (Look){.p = p, .node = node};
         e.look.examples = e.reader->examples;
+        e.look.when = e.reader->when;
         if (sink) e.look.iter = lanes_sink_iter(sink, node);
         scalar_visit(node->body, escape_load, &e);
         if (node->guard) scalar_visit(node->guard, escape_load, &e);
         return;
     }
-    Nodes operands = node_operands(p->l->arena, node);
+    Nodes operands = node->operands;
     for (int i = 0; i < operands.len; i++)
         if (!member || map_get(&p->plan->member_of, operands.data[i]) != member)
             escape(p, operands.data[i]);

@@ -10,6 +10,7 @@
  * innermost; sinks are sums over the examples. */
 typedef struct LaneGroup {
     Extent examples;
+    const When *when; /* where all of them are needed */
     int level;
     Nodes members, sinks; /* operands first */
     Map escapes;          /* members that are read elsewhere, too */

@@ -28,11 +28,9 @@ static const Scalar *extent_scalar(Lowered *l, Extent e)
 
 Kernel *lower_kernel(Lowered *l, const Node *node)
 {
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, buffer_get(l, node)->name);
     vec_push(l->arena, &k->nodes, node);
     k->n_vars = node->n_iters > node->rank ? node->n_iters : node->rank;
-    k->name = buffer_get(l, node)->name;
-    vec_push(l->arena, &l->kernels, k);
     return k;
 }
 
@@ -288,45 +286,6 @@ static void lower_pieces(Lowered *l, const Node *node)
     }
 }
 
-/* Element i stands at place #{j: x[j] < x[i], or equal and j < i}; NaN after everything else. */
-static void lower_order(Lowered *l, const Node *node)
-{
-    Kernel *k = lower_kernel(l, node);
-    int last = node->rank - 1, other = node->rank;
-    k->n_vars = node->rank + 1;
-    Block *body = loops_add(l, &k->body, node->shape, 0, node->rank, LOOP_PARALLEL, node->span);
-    const Node *place = local_new(l, TYPE_INT, 1, "place");
-    block_add(l, body, stmt_local(l, place));
-    block_add(l, body, set_local(l, place, scalar_int(l->g, 0)));
-    Stmt *loop = stmt_loop(l, other, LOOP_SEQUENTIAL, node->shape[last], node->span);
-    block_add(l, body, loop);
-    const Scalar *subs[MAX_RANK];
-    for (int axis = 0; axis < node->rank; axis++)
-        subs[axis] = scalar_iter(l->g, axis);
-    Graph *g = l->g;
-    const Scalar *x = scalar_load(g, node->arg, subs, NULL, node->span);
-    subs[last] = scalar_iter(g, other);
-    const Scalar *y = scalar_load(g, node->arg, subs, NULL, node->span);
-    const Scalar *before = scalar_op2(g, OP_LT, y, x), *after = scalar_op2(g, OP_LT, x, y);
-    if (node->arg->type == TYPE_REAL) {
-        const Scalar *x_ok = scalar_op2(g, OP_EQ, x, x), *y_ok = scalar_op2(g, OP_EQ, y, y);
-        before =
-            scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, y_ok, scalar_op1(g, OP_NOT, x_ok)));
-        after =
-            scalar_op2(g, OP_OR, after, scalar_op2(g, OP_AND, x_ok, scalar_op1(g, OP_NOT, y_ok)));
-    }
-    const Scalar *first = scalar_op2(g, OP_LT, scalar_iter(g, other), scalar_iter(g, last));
-    const Scalar *ahead =
-        scalar_op2(g, OP_OR, before, scalar_op2(g, OP_AND, scalar_op1(g, OP_NOT, after), first));
-    block_add(
-        l, &loop->body,
-        set_local(l, place,
-                  scalar_op2(g, OP_ADD, load_local(l, place), scalar_convert(g, ahead, TYPE_INT))));
-    const Scalar *i = subs[last] = scalar_iter(g, last);
-    subs[last] = load_local(l, place);
-    block_add(l, body, stmt_store(l, node, subs, node->rank, i));
-}
-
 /* --- buffers ---------------------------------------------------------------------------------- */
 
 static void lower_leaf(Lowered *l, const Node *node)
@@ -384,11 +343,9 @@ void lower_node(Lowered *l, const Node *node)
 
 Block *lower_loops(Lowered *l, const Node *value, const char *name)
 {
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, arena_printf(l->arena, "copy_%s", name));
     vec_push(l->arena, &k->nodes, value);
     k->n_vars = value->rank;
-    k->name = arena_printf(l->arena, "copy_%s", name);
-    vec_push(l->arena, &l->kernels, k);
     return loops_add(l, &k->body, value->shape, 0, value->rank, LOOP_PARALLEL, value->span);
 }
 
@@ -469,6 +426,7 @@ static void updates_copy(Lowered *l)
     for (int k = 0; k < n; k++) {
         const Persistent *target = l->entry->updates.data[k].target;
         persist_buffer(l, target);
+        l->when = demand_when(l->demand, values[k]);
         if (values[k] != target->leaf) lower_copy(l, target->leaf, values[k]);
     }
 }
@@ -485,6 +443,7 @@ Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
     l->options = options;
     l->entry = entry;
     l->buffer_of = map_new(arena);
+    l->names = names_new(program->context, arena);
     l->n_roots = entry->outputs.len + entry->updates.len;
     l->roots = NEW_ARRAY(arena, const Node *, l->n_roots + 1);
     for (int k = 0; k < entry->outputs.len; k++)
@@ -494,10 +453,21 @@ Lowered *entry_lower(Program *program, Entry *entry, const Options *options)
     return l;
 }
 
+Demand *entry_demand(const Lowered *l, Arena *arena)
+{
+    const Node **olds = NEW_ARRAY(arena, const Node *, l->n_roots + 1);
+    for (int k = 0; k < l->entry->updates.len; k++)
+        olds[l->entry->outputs.len + k] = l->entry->updates.data[k].target->leaf;
+    return demand_find(l->g, arena, l->roots, olds, l->n_roots);
+}
+
 void pass_lower(Lowered *l)
 {
+    l->demand = entry_demand(l, l->arena);
+    l->when = when_always(l->demand);
     outputs_place(l);
-    lower_region(l, graph_regions(l->arena, l->roots, l->n_roots));
+    lower_region(l, graph_regions(l->arena, l->roots, l->n_roots, demand_before(l->demand)));
+    l->when = when_always(l->demand);
     outputs_copy(l);
     updates_copy(l);
 }

@@ -25,6 +25,10 @@ void lower_copy(Lowered *l, const Node *target, const Node *value);
 /* What a value is a view of. */
 const Node *lower_underlying(const Node *node);
 
+/* --- lower_order.c ---------------------------------------------------------------------------- */
+
+void lower_order(Lowered *l, const Node *node);
+
 /* --- lower_scan.c ----------------------------------------------------------------------------- */
 
 /* All kernels of a region, those of its scans between the marks of their loops. */

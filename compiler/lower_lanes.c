@@ -214,9 +214,19 @@ static void escape_add(Build *b, Block *block, const Node *node)
     block_add(b->l, block, stmt_store(b->l, node, subs, node->rank, scalar_load_at(g, array, 0)));
 }
 
+/* A new part at the end of a block: a long kernel as one text would take the C compiler long. */
+static Block *part_add(Build *b, Block *block)
+{
+    Stmt *part = stmt_part(b->l);
+    block_add(b->l, block, part);
+    return &part->body;
+}
+
 static void member_add(Build *b, Block *block, const Node *node)
 {
+    if (node->kind == NODE_RESHAPE && !map_get(&b->group->escapes, node)) return;
     b->kernel->n_vars = FIRST_FREE;
+    block = part_add(b, block);
     if (node->kind == NODE_COMP) comp_add(b, block, node);
     if (node->kind == NODE_PIECES) pieces_add(b, block, node);
     if (map_get(&b->group->escapes, node)) escape_add(b, block, node);
@@ -298,7 +308,7 @@ static void sinks_add(Build *b, Block *block)
         if (part) count.size = left;
         for (int i = 0; i < b->group->sinks.len; i++) {
             b->kernel->n_vars = FIRST_FREE;
-            sink_add(b, into, b->group->sinks.data[i], b->sums.data[i], count);
+            sink_add(b, part_add(b, into), b->group->sinks.data[i], b->sums.data[i], count);
         }
     }
 }
@@ -382,7 +392,8 @@ static void chunk_begin(Build *b, Block *block)
     }
     for (int i = 0; i < b->group->sinks.len; i++) {
         const Node *sink = b->group->sinks.data[i];
-        Block *body = array_loops(b, block, sink->shape, sink->rank, sink->span);
+        Block *body = part_add(b, block);
+        body = array_loops(b, body, sink->shape, sink->rank, sink->span);
         sum_store(b, body, b->sums.data[i], scalar_real(l->g, 0), false);
     }
 }
@@ -395,11 +406,10 @@ void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group)
     b.whole = !group->examples.size && group->examples.max % group->lanes == 0;
     for (int i = 0; i < group->sinks.len; i++)
         vec_push(l->arena, &b.sums, sums_new(&b, group->sinks.data[i]));
-    Kernel *k = b.kernel = NEW(l->arena, Kernel);
+    l->when = group->when;
+    Kernel *k = b.kernel = kernel_new(l, arena_printf(l->arena, "examples_%d", l->kernels.len));
     for (int i = 0; i < group->sinks.len; i++)
         vec_push(l->arena, &k->nodes, group->sinks.data[i]);
-    k->name = arena_printf(l->arena, "examples_%d", l->kernels.len);
-    vec_push(l->arena, &l->kernels, k);
     Stmt *chunk = stmt_loop(l, CHUNK, b.chunks > 1 ? LOOP_THREADS : LOOP_SEQUENTIAL,
                             extent_fixed(b.chunks), NO_SPAN);
     block_add(l, &k->body, chunk);

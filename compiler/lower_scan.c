@@ -15,11 +15,9 @@ static const char *carry_name(Lowered *l, const Node *leaf)
 
 static void mark(Lowered *l, KernelKind kind, const Loop *loop)
 {
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, loop->name);
     k->kind = kind;
     k->loop = loop;
-    k->name = loop->name;
-    vec_push(l->arena, &l->kernels, k);
 }
 
 /* What the loop needs before its first step. */
@@ -48,6 +46,13 @@ static bool is_carried(const Node *scan, const Node *value)
            value->leaf->loop == scan->loop;
 }
 
+/* What follows is done where the node is needed, inside a loop that runs where its scan is. */
+static void when_needed(Lowered *l, const Region *region, const Node *node)
+{
+    l->when = demand_when(l->demand, node);
+    if (region->scan) l->when = when_without(l->demand, l->when, demand_when(l->demand, region->scan));
+}
+
 /* Adds the yield's slice := value to the kernel; `body` is inside loops over the value's axes. */
 static void yield_store(Lowered *l, Block *body, const Node *yield)
 {
@@ -73,6 +78,7 @@ static void yields_keep(Lowered *l, const Region *region, int begin, bool moved)
         const Node *result = region->results.data[i];
         if (result->kind != NODE_YIELD || is_carried(region->scan, result->value)) continue;
         if (may_move(result->value) != moved) continue;
+        when_needed(l, region, result);
         if (!moved || !lower_in_slice(l, result, begin))
             yield_store(l, lower_loops(l, result->value, "yield"), result);
     }
@@ -82,12 +88,19 @@ static void yields_keep(Lowered *l, const Region *region, int begin, bool moved)
 static void carry_copy(Lowered *l, const Region *region, const Node *leaf, const Node *value)
 {
     const Node *yield = NULL;
+    Block *body = NULL;
     for (int i = 0; i < region->results.len; i++)
         if (region->results.data[i]->value == leaf) yield = region->results.data[i];
-    if (!yield && value == leaf) return;
-    Block *body = lower_loops(l, value, buffer_get(l, leaf)->name);
-    if (yield) yield_store(l, body, yield);
-    if (value != leaf) lower_store(l, body, leaf, value);
+    if (yield) {
+        when_needed(l, region, yield);
+        body = lower_loops(l, value, buffer_get(l, leaf)->name);
+        yield_store(l, body, yield);
+    }
+    if (value == leaf) return;
+    const When *when = l->when;
+    when_needed(l, region, value);
+    if (!body || l->when != when) body = lower_loops(l, value, buffer_get(l, leaf)->name);
+    lower_store(l, body, leaf, value);
 }
 
 /* All carries at once: a value that is another's before the step is saved first. */
@@ -99,6 +112,7 @@ static void carries_copy(Lowered *l, const Region *region)
         const Carry *c = &scan->carries[k];
         values[k] = c->next;
         if (c->next == c->leaf || !is_carried(scan, lower_underlying(c->next))) continue;
+        when_needed(l, region, c->next);
         values[k] = lower_fresh(l, c->next, BUFFER_ARENA, "saved");
         lower_copy(l, values[k], c->next);
     }
@@ -106,9 +120,11 @@ static void carries_copy(Lowered *l, const Region *region)
         carry_copy(l, region, scan->carries[k].leaf, values[k]);
 }
 
+/* The kernels of a loop that runs where `when` holds. */
 static void lower_scan(Lowered *l, const Region *region)
 {
     const Node *scan = region->scan;
+    const When *when = l->when, *around = when_without(l->demand, demand_when(l->demand, scan), when);
     loop_enter(l, region);
     mark(l, KERNEL_BEGIN, scan->loop);
     int begin = l->kernels.len;
@@ -116,10 +132,13 @@ static void lower_scan(Lowered *l, const Region *region)
     yields_keep(l, region, begin, false);
     carries_copy(l, region);
     yields_keep(l, region, begin, true);
+    l->when = when;
     mark(l, KERNEL_END, scan->loop);
     for (int i = 0; i < region->results.len; i++) {
         const Node *result = region->results.data[i];
-        if (result->kind == NODE_FINAL) lower_copy(l, result, scan->carries[result->carry].leaf);
+        if (result->kind != NODE_FINAL) continue;
+        l->when = when_without(l->demand, demand_when(l->demand, result), around);
+        lower_copy(l, result, scan->carries[result->carry].leaf);
     }
 }
 
@@ -129,8 +148,10 @@ static void lower_stages(Lowered *l, const Nodes *nodes)
     LanePlan *plan = lanes_plan(l, nodes);
     for (int stage = 0; stage < plan->stages; stage++) {
         for (int i = 0; i < nodes->len; i++)
-            if (lanes_stage(plan, nodes->data[i]) == stage && !lanes_grouped(plan, nodes->data[i]))
+            if (lanes_stage(plan, nodes->data[i]) == stage && !lanes_grouped(plan, nodes->data[i])) {
+                l->when = demand_when(l->demand, nodes->data[i]);
                 lower_node(l, nodes->data[i]);
+            }
         for (int i = 0; i < plan->groups.len; i++)
             if (plan->groups.data[i]->kept && plan->groups.data[i]->level == stage)
                 lower_lanes(l, plan, plan->groups.data[i]);
@@ -146,6 +167,7 @@ void lower_region(Lowered *l, const Region *region)
     }
     for (int i = 0; i < region->nodes.len; i++) {
         const Node *node = region->nodes.data[i];
+        when_needed(l, region, node);
         if (node->kind == NODE_SCAN)
             lower_scan(l, region->inner.data[inner++]);
         else

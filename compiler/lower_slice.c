@@ -63,12 +63,10 @@ static void slice_stmt(void *data, Stmt *stmt)
 
 static void views_find(Slice *s, const Kernel *k)
 {
-    Nodes accessed = {0};
     Stmt all = kernel_stmt(k);
-    stmt_accesses(s->l, &all, &accessed, &accessed);
-    for (int i = 0; i < accessed.len; i++)
-        if (accessed.data[i] != s->value &&
-            buffer_get(s->l, accessed.data[i]) == buffer_get(s->l, s->value))
+    Uses uses = stmt_uses(s->l, &all);
+    for (int i = 0; i < uses.len; i++)
+        if (uses.data[i].buffer == buffer_get(s->l, s->value) && uses.data[i].node != s->value)
             s->viewed = true;
 }
 

@@ -187,10 +187,13 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     local_bind(e, o, (AstName){name_of(e->context, "p"), none}, &pv);
     local_bind(e, o, (AstName){name_of(e->context, "g"), none}, &gv);
     local_bind(e, o, (AstName){name_of(e->context, "t"), none}, &tv);
-    int before = diag_count(e->context);
+    int before = diag_count(e->context), outer = library_enter(e, f, step->optimizer, o->call_span);
     if (optimizer_names_free(e, o->item) && params_bind(e, o, o->item, step->args, step->n_args, step->using->span)) {
         exec_block(e, o, &o->item->body);
-        if (o->has_next_parameter) {
+        if (!o->refused) optimizer_finish(e, o, step->using->span);
+        if (o->refused) {
+            /* reported */
+        } else if (o->has_next_parameter) {
             persistent_set(e, p, node_over_context(e, &o->next_parameter, step->using->span));
         } else if (!diag_errors(e->context)) {
             diag_error(e->context, o->item->name.span, "the optimizer %s never sets `next p`",
@@ -198,6 +201,7 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
         }
     }
     e->axes.len = first;
+    graph_call(e->g, outer);
     if (step->optimizer->scope->library) diag_reanchor(e->context, before, step->using->span);
 }
 

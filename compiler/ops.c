@@ -137,3 +137,37 @@ int op_find(const char *name)
             return op;
     return -1;
 }
+
+int op_cost(Op op)
+{
+    switch ((int)op) {
+    case OP_ADD:
+    case OP_SUB:
+    case OP_MUL:
+    case OP_NEG:
+    case OP_EQ:
+    case OP_LT:
+    case OP_LE:
+    case OP_AND:
+    case OP_OR:
+    case OP_NOT:
+    case OP_SELECT:
+    case OP_MIN:
+    case OP_MAX:
+    case OP_ABS:
+    case OP_TO_REAL:
+    case OP_TO_INT:
+    case OP_TO_BOOL:
+    case OP_TO_U8: return 1;
+    case OP_STOP: return 0;
+    case OP_DIV:
+    case OP_SQRT:
+    case OP_FLOOR:
+    case OP_CEIL:
+    case OP_ROUND:
+    case OP_SIGN:
+    case OP_IDIV:
+    case OP_MOD: return COST_MODERATE;
+    default: return COST_HEAVY;
+    }
+}

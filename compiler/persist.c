@@ -1,4 +1,5 @@
-/* persist.c -- what is kept between steps: parameters, states, fitted values, and the states of optimizers.
+/* persist.c -- what is kept between steps: parameters, states, and the states of optimizers (fitted values:
+ * elaborate_fit.c).
  * Each is named by its path; a second view of a model finds the same one again. */
 #include "elaborate.h"
 
@@ -61,8 +62,7 @@ void persistent_set(Elab *e, Persistent *p, const Node *value)
     map_put(&s->current, p, (void *)(uintptr_t)value);
 }
 
-/* Dqn.dense1.w; of a train block: dqn.buffer, the same in all its phases. */
-static Name persist_path(Elab *e, const Frame *f, Name name)
+Name persist_path(Elab *e, const Frame *f, Name name)
 {
     StrBuf s = str_new(e->arena);
     const char *owner = f->kind == FRAME_TRAIN ? e->train->name : f->path;
@@ -204,7 +204,7 @@ static Persistent *declare(Elab *e, Frame *f, const AstStmt *s, PersistKind kind
                           init->rank, init->shape, s->span);
 }
 
-static bool may_keep(Elab *e, const Frame *f, const AstStmt *s, const char *what)
+bool persist_may(Elab *e, const Frame *f, const AstStmt *s, const char *what)
 {
     if (f->path) return true;
     diag_error(e->context, s->span, "%s stands in layers and models only", what);
@@ -213,7 +213,7 @@ static bool may_keep(Elab *e, const Frame *f, const AstStmt *s, const char *what
     return false;
 }
 
-static void bind_failed(Elab *e, Frame *f, AstName name)
+void bind_failed(Elab *e, Frame *f, AstName name)
 {
     Value v = value_error();
     local_bind(e, f, name, &v);
@@ -230,7 +230,7 @@ static void declared_once(Elab *e, const Frame *f, AstName name, const Persisten
 void exec_param(Elab *e, Frame *f, const AstStmt *s)
 {
     AstName name = s->names.data[0];
-    Persistent *p = may_keep(e, f, s, "`param`")
+    Persistent *p = persist_may(e, f, s, "`param`")
                         ? declare(e, f, s, PERSIST_PARAM, persist_path(e, f, name.name)) : NULL;
     if (!p) {
         bind_failed(e, f, name);
@@ -250,7 +250,8 @@ static void optimizer_state(Elab *e, Frame *f, const AstStmt *s)
     Name path = name_printf(e->context, "%s.%s", f->optimizer_path, name.name);
     const Node *parameter = f->parameter;
     if (s->type && s->type->dims.len) {
-        elab_unsupported(e, s->type->span, "a state of an optimizer that is not one number per element");
+        diag_error(e->context, s->type->span, "a state of an optimizer is one number for each element of the parameter");
+        diag_hint(e->context, "leave the axes out: state %s = ..", name.name);
         bind_failed(e, f, name);
         return;
     }
@@ -285,7 +286,7 @@ void exec_state(Elab *e, Frame *f, const AstStmt *s)
         optimizer_state(e, f, s);
         return;
     }
-    Persistent *p = f->kind == FRAME_TRAIN || may_keep(e, f, s, "`state`")
+    Persistent *p = f->kind == FRAME_TRAIN || persist_may(e, f, s, "`state`")
                         ? declare(e, f, s, PERSIST_STATE, persist_path(e, f, name.name)) : NULL;
     if (!p) {
         bind_failed(e, f, name);
@@ -296,61 +297,6 @@ void exec_state(Elab *e, Frame *f, const AstStmt *s)
     Local *local = local_bind(e, f, name, &v);
     local->state = p;
     local->declared = p;
-}
-
-/* The place in the user's text that led to one in the library. */
-static Span user_span(const Frame *f, Span span)
-{
-    for (; f && f->scope && f->scope->library; f = f->caller)
-        span = f->call_span;
-    return span;
-}
-
-void exec_fit(Elab *e, Frame *f, const AstStmt *s)
-{
-    AstName name = s->names.data[0];
-    if (!may_keep(e, f, s, "`fit`")) {
-        bind_failed(e, f, name);
-        return;
-    }
-    bool outer = f->in_fit;
-    f->in_fit = true;
-    Value v = s->indices.len ? eval_index_def(e, f, &s->indices, s->values.data[0])
-                             : eval_expr(e, f, s->values.data[0]);
-    f->in_fit = outer;
-    if (v.kind == VALUE_ERROR || !value_convert(e, &v, TYPE_REAL, s->span)) {
-        bind_failed(e, f, name);
-        return;
-    }
-    uint64_t hidden;
-    const Node *node = value_node(e, &v, &hidden, s->span);
-    bool sized = true;
-    for (int k = 0; k < node->rank; k++)
-        sized = sized && !node->shape[k].size;
-    if (node->free) {
-        diag_error(e->context, s->span, "a fitted value must not differ between the steps of a scan");
-        bind_failed(e, f, name);
-        return;
-    }
-    if (hidden || !sized) {
-        diag_error(e->context, s->span, "a fitted value must not differ between instances");
-        diag_hint(e->context, "reduce over them: mean[each] ..");
-        bind_failed(e, f, name);
-        return;
-    }
-    Name path = persist_path(e, f, name.name);
-    Persistent *p = map_get(&e->persistents, path);
-    if (!p) {
-        const Node *zero = graph_map(e->g, node->rank, node->shape, scalar_real(e->g, 0), s->span);
-        p = persistent_new(e, PERSIST_FIT, path, f->model ? f->model->model->name : NULL, zero,
-                           TYPE_REAL, node->rank, node->shape, user_span(f, s->span));
-    }
-    if (e->session && e->session->step) {
-        Update fit = {p, node};
-        vec_push(e->arena, &e->session->fits, fit);
-    }
-    Value fitted = value_of_node(e, p->leaf);
-    local_bind(e, f, name, &fitted);
 }
 
 /* --- next --------------------------------------------------------------------------------------------------------- */
@@ -389,7 +335,15 @@ static void optimizer_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     }
     local->has_next = true;
     local->next = v;
-    persistent_set(e, local->state, node_over_context(e, &v, s->span));
+}
+
+void optimizer_finish(Elab *e, Frame *f, Span span)
+{
+    for (int i = 0; i < f->order.len; i++) {
+        const Local *local = f->order.data[i];
+        if (!local->state || !local->has_next || local->next.kind == VALUE_ERROR) continue;
+        persistent_set(e, local->state, node_over_context(e, &local->next, span));
+    }
 }
 
 static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
@@ -411,6 +365,10 @@ static void state_next(Elab *e, Frame *f, const AstStmt *s, Value v)
     if (!f->training && f->kind != FRAME_TRAIN) {
         diag_error(e->context, s->span, "a state changes in training only");
         diag_hint(e->context, "put it under `if training { .. }`");
+        return;
+    }
+    if (f->in_fit) {
+        diag_error(e->context, s->span, "a state does not change while a value is fitted, before the first step");
         return;
     }
     const Node *leaf = local->state->leaf;
@@ -469,15 +427,6 @@ void states_proceed(Elab *e, Frame *f, const StateList *before)
 void exec_next(Elab *e, Frame *f, const AstStmt *s)
 {
     if (exec_carry_next(e, f, s)) return;
-    if (f->choices && (f->kind == FRAME_OPTIMIZER || e->scan)) {
-        elab_unsupported(e, s->span, "`next` under a condition that is known at run time");
-        Local *local = local_find(f, s->names.data[0].name);
-        if (local) {
-            local->has_next = true;
-            local->next = value_error();
-        }
-        return;
-    }
     Value v = next_value(e, f, s);
     Local *local = local_find(f, s->names.data[0].name);
     if (v.kind == VALUE_ERROR) { /* its uses stay silent */

@@ -19,22 +19,33 @@ static bool lives_overlap(const Lifetime *a, const Lifetime *b)
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* The lowest offset at which t fits among those already placed. */
+/* The lowest offset at which t fits among those already placed, which are in order of offsets. */
 static int64_t offset_find(const Lifetime *t, Lifetime *const *placed, int n)
 {
-    int64_t at = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (int i = 0; i < n; i++) {
-            const Lifetime *p = placed[i];
-            bool clash = lives_overlap(t, p) && at < p->offset + align_up(p->size) &&
-                         p->offset < at + align_up(t->size);
-            if (!clash) continue;
-            at = p->offset + align_up(p->size);
-            moved = true;
-        }
+    int64_t at = 0, size = align_up(t->size);
+    for (int i = 0; i < n; i++) {
+        const Lifetime *p = placed[i];
+        int64_t end = p->offset + align_up(p->size);
+        if (end <= at || !lives_overlap(t, p)) continue;
+        if (p->offset >= at + size) break;
+        at = end;
     }
     return at;
+}
+
+/* Keeps the order of offsets; of equal ones the later comes last. */
+static void offset_insert(Lifetime **placed, int n, Lifetime *t)
+{
+    int first = 0, last = n;
+    while (first < last) {
+        int middle = first + (last - first) / 2;
+        if (placed[middle]->offset <= t->offset)
+            first = middle + 1;
+        else
+            last = middle;
+    }
+    memmove(placed + first + 1, placed + first, sizeof *placed * (size_t)(n - first));
+    placed[first] = t;
 }
 
 static int larger_first(const void *a, const void *b)
@@ -46,14 +57,16 @@ static int larger_first(const void *a, const void *b)
 
 int64_t plan_offsets(Lifetime *tensors, int count)
 {
-    Lifetime **order = malloc(sizeof *order * ((size_t)count + 1));
+    Lifetime **order = malloc(sizeof *order * 2 * ((size_t)count + 1));
     if (!order) die("no memory");
+    Lifetime **placed = order + count;
     for (int i = 0; i < count; i++)
         order[i] = &tensors[i];
     qsort(order, (size_t)count, sizeof *order, larger_first);
     int64_t size = 0;
     for (int i = 0; i < count; i++) {
-        order[i]->offset = offset_find(order[i], order, i);
+        order[i]->offset = offset_find(order[i], placed, i);
+        offset_insert(placed, i, order[i]);
         int64_t end = order[i]->offset + align_up(order[i]->size);
         if (end > size) size = end;
     }
@@ -72,10 +85,10 @@ static int64_t type_size(const Lowered *l, ElemType type)
     return 8;
 }
 
-static void life_extend(const Lowered *l, Lifetime *lives, const Nodes *nodes, int kernel)
+static void lives_extend(Lifetime *lives, const Uses *uses, int kernel)
 {
-    for (int i = 0; i < nodes->len; i++) {
-        Lifetime *life = &lives[buffer_get(l, nodes->data[i])->index];
+    for (int i = 0; i < uses->len; i++) {
+        Lifetime *life = &lives[uses->data[i].buffer->index];
         if (life->first < 0) life->first = kernel;
         life->last = kernel;
     }
@@ -100,11 +113,9 @@ void pass_plan(Lowered *l)
     for (int i = 0; i < n; i++)
         lives[i].first = -1;
     for (int k = 0; k < l->kernels.len; k++) {
-        Nodes reads = {0}, writes = {0};
         Stmt all = kernel_stmt(l->kernels.data[k]);
-        stmt_accesses(l, &all, &reads, &writes);
-        life_extend(l, lives, &reads, k);
-        life_extend(l, lives, &writes, k);
+        Uses uses = stmt_uses(l, &all);
+        lives_extend(lives, &uses, k);
     }
     for (int k = 0; k < l->kernels.len; k++)
         if (l->kernels.data[k]->kind == KERNEL_BEGIN) lives_around(l, lives, k);

@@ -72,7 +72,7 @@ typedef struct DataSet {
     double fractions[SPLIT_COUNT];
     bool fed; /* `feed x: [4]`: a host program brings the examples of each step; in SPLIT_TRAIN there are none */
     VEC(Name) failed; /* fields whose definitions have errors: their uses stay silent */
-    int index;
+    int index; /* in Program.data */
 } DataSet;
 
 /* --- entry points ------------------------------------------------------------------------------------------ */
@@ -107,6 +107,7 @@ typedef struct Entry {
     VEC(const Node *) inputs; /* model: LEAF_INPUT, in order of its parameters */
     int64_t batch;         /* the largest batch (or chunk) it is run on; 0: has no batch axis */
     int64_t total;         /* to be streamed: examples of the largest split; 0: it must not keep them */
+    const DataSet *data;   /* pass of a stream: that it goes through; NULL: the train block's first */
 } Entry;
 
 /* A computation over a whole split that goes through the data in chunks: first `reset`, then for each pass
@@ -205,7 +206,9 @@ const Node *program_expression(Context *context, const char *text, Program **pro
 /* outputs and updates may hold reductions over the batch axis, which here is the whole split. Each level of
  * such reductions becomes one pass that accumulates into PERSIST_SCRATCH tensors. What needs all examples at
  * once (sorting them, comparing them, results with a batch axis) is done at the end, on values that passes
- * collect, if whole->total says how many there may be; else it is an error, reported. NULL after an error. */
-Stream *stream_split(Program *program, Name name, const Entry *whole);
+ * collect, if whole->total says how many there may be; else it is an error, reported. What reduces over
+ * examples of one other data set than `main` (NULL: there is none) has passes of its own, over all of these.
+ * NULL after an error. */
+Stream *stream_split(Program *program, Name name, const Entry *whole, const DataSet *main);
 
 #endif

@@ -8,15 +8,15 @@
 #include <assert.h>
 #include <math.h>
 
-static bool scalar_same(const Scalar *a, const Scalar *b)
+static bool scalar_same(const Scalar *a, const Scalar *b, const Scalar *const *args)
 {
-    if (a->hash != b->hash || a->kind != b->kind || a->type != b->type || a->n_args != b->n_args ||
+    if (a->kind != b->kind || a->type != b->type || a->n_args != b->n_args ||
         a->iter != b->iter || a->op != b->op || a->node != b->node || a->outside != b->outside ||
         a->site != b->site || a->normal != b->normal)
         return false;
     if (memcmp(&a->value, &b->value, sizeof a->value) != 0) return false;
     for (int i = 0; i < a->n_args; i++)
-        if (a->args[i] != b->args[i]) return false;
+        if (a->args[i] != args[i]) return false;
     return true;
 }
 
@@ -51,15 +51,16 @@ static void scalars_grow(Graph *g)
 /* The one scalar equal to `wanted` with these operands. */
 static const Scalar *scalar_intern(Graph *g, const Scalar *wanted, const Scalar *const *args)
 {
+    uint32_t hash = scalar_hash(wanted, args);
+    if (g->n_scalars >= g->scalars_cap) scalars_grow(g);
+    Scalar **head = &g->scalars[hash & (g->scalars_cap - 1)];
+    for (Scalar *old = *head; old; old = old->next)
+        if (old->hash == hash && scalar_same(old, wanted, args)) return old;
     size_t size = sizeof(Scalar) + sizeof *args * (size_t)wanted->n_args;
     Scalar *s = arena_alloc(g->arena, size);
     *s = *wanted;
     if (s->n_args) memcpy(s->args, args, sizeof *args * (size_t)s->n_args);
-    s->hash = scalar_hash(s, s->args);
-    if (g->n_scalars >= g->scalars_cap) scalars_grow(g);
-    Scalar **head = &g->scalars[s->hash & (g->scalars_cap - 1)];
-    for (Scalar *old = *head; old; old = old->next)
-        if (scalar_same(old, s)) return old;
+    s->hash = hash;
     if (s->kind == SCALAR_ITER) s->iters = (uint64_t)1 << s->iter;
     if (s->node) s->free = s->node->free;
     for (int i = 0; i < s->n_args; i++) {
@@ -70,6 +71,7 @@ static const Scalar *scalar_intern(Graph *g, const Scalar *wanted, const Scalar 
         s->iters |= s->outside->iters;
         s->free = loops_union(g, s->free, s->outside->free);
     }
+    if (!s->span.call) s->span.call = g->call;
     s->id = ++g->n_scalars;
     s->next = *head;
     *head = s;
@@ -279,6 +281,45 @@ const Scalar *scalar_convert(Graph *g, const Scalar *a, ElemType type)
 
 /* --- rebuilding ---------------------------------------------------------------------------------- */
 
+/* The first load in a but of a scan's step, or NULL. */
+static const Scalar *first_load(const Scalar *a)
+{
+    if (a->kind == SCALAR_LOAD)
+        return a->node->kind == NODE_LEAF && a->node->leaf->kind == LEAF_TIME ? NULL : a;
+    const Scalar *found = NULL;
+    for (int i = 0; i < a->n_args && !found; i++)
+        found = first_load(a->args[i]);
+    return found;
+}
+
+void scalar_access(Graph *g, const Scalar *sub, Extent axis, Span span)
+{
+    const Scalar *read = first_load(sub);
+    Access *first = read ? map_get(&g->accesses, read->node) : NULL, *known = first;
+    while (known && !extent_equal(known->axis, axis))
+        known = known->next;
+    if (!read || known) return;
+    span.call = g->call;
+    Access *access = NEW(g->arena, Access);
+    *access = (Access){axis, span, first};
+    map_put(&g->accesses, read->node, access);
+}
+
+/* The place of a load that becomes one at subscripts `args`: if one of these comes to be read from data, that of
+ * the access that reads it. */
+static Span load_place(Graph *g, const Scalar *a, const Scalar *const *args)
+{
+    for (int i = 0; i < a->n_args; i++) {
+        if (args[i] == a->args[i] || first_load(a->args[i])) continue;
+        const Scalar *read = first_load(args[i]);
+        const Access *access = read ? map_get(&g->accesses, read->node) : NULL;
+        while (access && !extent_equal(access->axis, a->node->shape[i]))
+            access = access->next;
+        if (access) return access->span;
+    }
+    return a->span;
+}
+
 /* Rebuilds a scalar with other operands. */
 static const Scalar *scalar_with(Graph *g, const Scalar *a, const Scalar *const *args,
                                  const Scalar *outside)
@@ -286,7 +327,7 @@ static const Scalar *scalar_with(Graph *g, const Scalar *a, const Scalar *const 
     switch (a->kind) {
     case SCALAR_CONST:
     case SCALAR_ITER: return a;
-    case SCALAR_LOAD: return scalar_load(g, a->node, args, outside, a->span);
+    case SCALAR_LOAD: return scalar_load(g, a->node, args, outside, load_place(g, a, args));
     case SCALAR_OP: return scalar_op(g, a->op, args, a->span);
     case SCALAR_DRAW: return scalar_draw(g, a->site, a->normal, args[0], args[1], a->span);
     }
@@ -302,10 +343,12 @@ typedef struct Rebuild {
     int n_map;
     const Scalar *(*replace)(void *data, const Scalar *load);
     void *data;
+    const Scalar *known, *value; /* known becomes value */
 } Rebuild;
 
 static const Scalar *rebuild(Rebuild *r, const Scalar *a)
 {
+    if (a == r->known) return r->value;
     if (r->map && !a->iters) return a;
     if (a->kind == SCALAR_CONST) return a;
     if (a->kind == SCALAR_ITER)
@@ -331,7 +374,8 @@ static const Scalar *rebuild(Rebuild *r, const Scalar *a)
 
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .map = map, .n_map = n_map};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
@@ -342,9 +386,20 @@ const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
                                    const Scalar *(*replace)(void *data, const Scalar *load),
                                    void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Rebuild r = {
         .g = g, .arena = scratch, .done = map_new(scratch), .replace = replace, .data = data};
+    const Scalar *result = rebuild(&r, a);
+    arena_free(scratch);
+    return result;
+}
+
+const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value)
+{
+    Arena *scratch = arena_new();
+    Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .known = known,
+                 .value = scalar_bool(g, value)};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
     return result;
@@ -370,7 +425,8 @@ static void visit(const Scalar *a, Map *seen, void (*f)(void *data, const Scalar
 
 void scalar_visit(const Scalar *a, void (*f)(void *data, const Scalar *s), void *data)
 {
-    Arena *scratch = arena_new();
+    max_align_t room[ARENA_ROOM];
+    Arena *scratch = arena_within(room, sizeof room);
     Map seen = map_new(scratch);
     visit(a, &seen, f, data);
     arena_free(scratch);

@@ -212,7 +212,7 @@ typedef struct Shape {
 static void shape_stmt(void *data, Stmt *s)
 {
     Shape *x = data;
-    if (s->kind == STMT_GEMM || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0))
+    if (s->kind == STMT_GEMM || s->kind == STMT_PART || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0))
         x->others++;
     if (s->kind == STMT_IF)
         for (int i = 0; i < s->body.len; i++)

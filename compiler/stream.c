@@ -9,6 +9,9 @@
  * where its value counts, becomes its place in the chunk + the chunk's place in the split. A
  * scan is one computation, done again in each pass that wants any of its results.
  *
+ * A pass goes through one data set: what needs examples of one other than the train block's first alone
+ * is accumulated in passes of its own. What needs several goes through the first, and the others wrap.
+ *
  * Nodes that need all examples at once are "late", and so is what depends on them: they are
  * computed at the end, where the batch axis is the whole split. What they take from nodes that are
  * not late, and what is wanted with a batch axis, passes hand out chunk by chunk to be collected. */
@@ -21,6 +24,7 @@ typedef struct Accumulated {
     Persistent *persistent;
     const Node *chunk;  /* its value after a chunk */
     int pass;
+    const DataSet *data; /* whose examples it is about; NULL: of the first data set */
 } Accumulated;
 
 /* The values of a node that has a batch axis, of all examples. */
@@ -44,6 +48,7 @@ typedef struct Splitter {
     VEC(Accumulated) accumulated;
     int n_passes;
     const Entry *whole;
+    const DataSet *main;  /* the train block's first */
     Map late;             /* nodes that need all examples at once */
     Map done;             /* from Node that late ones take to its value at the end */
     VEC(Collected) collected;
@@ -158,6 +163,43 @@ static const Extent *stream_extents(Splitter *s, const Extent *extents, int n)
     return copy;
 }
 
+/* --- data sets ------------------------------------------------------------------------------- */
+
+static const DataSet *field_data(const Program *program, const Field *field)
+{
+    for (int i = 0; i < program->data.len; i++) {
+        const Split *split = &program->data.data[i]->splits[SPLIT_TRAIN];
+        for (int k = 0; k < split->fields.len; k++)
+            if (split->fields.data[k]->leaf == field->leaf) return program->data.data[i];
+    }
+    return NULL;
+}
+
+static bool is_accumulated_end(void *data, const Node *node)
+{
+    const Node *root = data;
+    return node != root && is_accumulated(node);
+}
+
+/* The data set whose examples alone a node of the whole takes; NULL: it takes those of the first, of several, or
+ * of none. */
+static const DataSet *other_data(Splitter *s, const Node *node)
+{
+    if (!s->main) return NULL;
+    Arena *scratch = arena_new();
+    Nodes nodes = graph_reach_to(scratch, &node, 1, is_accumulated_end, (void *)(uintptr_t)node);
+    const DataSet *data = NULL;
+    bool one = true;
+    for (int i = 0; i < nodes.len && one; i++) {
+        if (nodes.data[i]->kind != NODE_LEAF || nodes.data[i]->leaf->kind != LEAF_FIELD) continue;
+        const DataSet *other = field_data(s->program, nodes.data[i]->leaf->field);
+        one = !data || data == other;
+        data = other;
+    }
+    arena_free(scratch);
+    return one && data != s->main ? data : NULL;
+}
+
 /* --- accumulators ---------------------------------------------------------------------------- */
 
 static const Node *fill(Splitter *s, const Node *like, ElemType type, double value)
@@ -195,7 +237,7 @@ static const Node *map_like(Splitter *s, const Node *like, const Scalar *body)
 static void accumulate(Splitter *s, Persistent *p, const Scalar *value)
 {
     int pass = (int)(intptr_t)map_get(&s->pass, s->node) - 1;
-    Accumulated a = {.target = p->leaf, .persistent = p, .pass = pass,
+    Accumulated a = {.target = p->leaf, .persistent = p, .pass = pass, .data = other_data(s, s->node),
                      .chunk = map_like(s, p->leaf, value)};
     vec_push(s->arena, &s->accumulated, a);
     if (pass + 1 > s->n_passes) s->n_passes = pass + 1;
@@ -270,7 +312,7 @@ static const Node *accumulate_mean(Splitter *s, const Node *chunk)
     const Node *total = accumulate_simple(s, sum, OP_ADD);
     int64_t points = points_per_example(chunk);
     const Scalar *one = scalar_real(g, 1), *count;
-    if (points > 0) {
+    if (points > 0 && !other_data(s, s->node)) {
         count = scalar_convert(g, counter(s, LEAF_TOTAL, "total"), TYPE_REAL);
         count = scalar_op2(g, OP_MUL, count, scalar_real(g, (double)points));
     } else {
@@ -362,7 +404,7 @@ static void find_passes(Splitter *s, const Node *const *roots, int n_roots)
     Nodes nodes = graph_reach(s->arena, roots, n_roots);
     for (int i = 0; i < nodes.len; i++) {
         int pass = 0;
-        Nodes operands = node_operands(s->arena, nodes.data[i]);
+        Nodes operands = nodes.data[i]->operands;
         for (int k = 0; k < operands.len; k++) {
             int ready = (int)(intptr_t)map_get(&s->pass, operands.data[k]) - 1;
             if (is_accumulated(operands.data[k])) ready++;
@@ -454,7 +496,7 @@ static void find_late(Splitter *s, const Nodes *whole, Nodes *roots)
     Nodes nodes = graph_reach(s->arena, whole->data, whole->len);
     for (int i = 0; i < nodes.len && s->whole->total; i++) {
         const Node *node = nodes.data[i];
-        Nodes operands = node_operands(s->arena, node);
+        Nodes operands = node->operands;
         bool late = needs_all(s, node);
         for (int k = 0; k < operands.len && !late; k++)
             late = map_get(&s->late, operands.data[k]) != NULL;
@@ -542,23 +584,54 @@ static Entry *entry_new(Splitter *s, const char *suffix, int number, int64_t bat
     return entry;
 }
 
+static Entry *pass_new(Splitter *s, Stream *stream, const Entry *whole, const DataSet *data)
+{
+    Entry *pass = entry_new(s, "pass", stream->passes.len + 1, whole->batch);
+    pass->data = data;
+    vec_push(s->arena, &stream->passes, pass);
+    return pass;
+}
+
+/* The passes of one level: one over each data set that something is accumulated from. */
+static void stream_passes(Splitter *s, Stream *stream, const Entry *whole, int level)
+{
+    VEC(const DataSet *) sets = {0};
+    VEC(Entry *) passes = {0};
+    for (int i = 0; i < s->accumulated.len; i++) {
+        Accumulated a = s->accumulated.data[i];
+        int k = 0;
+        if (a.pass != level) continue;
+        while (k < sets.len && sets.data[k] != a.data)
+            k++;
+        if (k == sets.len) {
+            vec_push(s->arena, &sets, a.data);
+            vec_push(s->arena, &passes, pass_new(s, stream, whole, a.data));
+        }
+        Update update = {a.persistent, a.chunk};
+        vec_push(s->arena, &passes.data[k]->updates, update);
+    }
+    Entry *collecting = NULL;
+    for (int k = 0; k < sets.len; k++)
+        if (!sets.data[k]) collecting = passes.data[k];
+    for (int i = 0; i < s->collected.len; i++) {
+        const Collected *c = &s->collected.data[i];
+        if (!c->chunk || c->pass != level) continue;
+        if (!collecting) collecting = pass_new(s, stream, whole, NULL);
+        Output output = {c->leaf->leaf->name, c->chunk, c->node->span, DRAW_PLAIN, 0};
+        vec_push(s->arena, &collecting->outputs, output);
+    }
+}
+
 static Stream *stream_new(Splitter *s, const Entry *whole, const Node *const *roots)
 {
     Stream *stream = NEW(s->arena, Stream);
     stream->name = s->name;
     stream->reset = entry_new(s, "reset", 0, 0);
     for (int p = 0; p < s->n_passes; p++)
-        vec_push(s->arena, &stream->passes, entry_new(s, "pass", p + 1, whole->batch));
+        stream_passes(s, stream, whole, p);
     for (int i = 0; i < s->accumulated.len; i++) {
-        Accumulated a = s->accumulated.data[i];
-        Update reset = {a.persistent, a.persistent->init}, update = {a.persistent, a.chunk};
+        Update reset = {s->accumulated.data[i].persistent, s->accumulated.data[i].persistent->init};
         vec_push(s->arena, &stream->reset->updates, reset);
-        vec_push(s->arena, &stream->passes.data[a.pass]->updates, update);
-    }
-    for (int i = 0; i < s->collected.len; i++) {
-        const Collected *c = &s->collected.data[i];
-        Output output = {c->leaf->leaf->name, c->chunk, c->node->span, DRAW_PLAIN, 0};
-        if (c->chunk) vec_push(s->arena, &stream->passes.data[c->pass]->outputs, output);
     }
     stream->finish = entry_new(s, "finish", 0, s->collected.len ? s->whole->total : 0);
     for (int i = 0; i < whole->outputs.len; i++) {
@@ -573,11 +646,11 @@ static Stream *stream_new(Splitter *s, const Entry *whole, const Node *const *ro
     return stream;
 }
 
-Stream *stream_split(Program *program, Name name, const Entry *whole)
+Stream *stream_split(Program *program, Name name, const Entry *whole, const DataSet *main)
 {
     Arena *arena = graph_arena(program->graph);
     Splitter s = {.program = program, .g = program->graph, .arena = arena, .name = name,
-                  .pass = map_new(arena), .whole = whole, .late = map_new(arena),
+                  .pass = map_new(arena), .whole = whole, .main = main, .late = map_new(arena),
                   .done = map_new(arena)};
     Nodes roots = {0};
     for (int i = 0; i < whole->outputs.len; i++)

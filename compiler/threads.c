@@ -9,58 +9,28 @@
 #include <assert.h>
 
 enum {
-    THREAD_WORK = 30000, /* operations from which on threads pay */
-    CHUNK_WORK = 200000, /* ... and chunks */
+    THREAD_COST = 5000, /* nanoseconds from which on threads pay (rt/pool.c) */
+    CHUNK_COST = 20000, /* ... and chunks */
     CHUNKS = 16,
     MAX_SUMS = 256 /* elements of a result that each chunk keeps */
 };
 
-/* --- work ------------------------------------------------------------------------------------- */
-
-static void work_scalar(void *data, const Scalar *s)
+/* All iterations, at the largest extents. */
+static double loop_cost(const Lowered *l, const Stmt *loop)
 {
-    double *work = data;
-    if (s->kind == SCALAR_DRAW)
-        *work += 20;
-    else if (s->kind == SCALAR_OP && op_table[s->op].result == RESULT_REAL && s->op != OP_DIV)
-        *work += 10;
-    else if (s->kind == SCALAR_OP || s->kind == SCALAR_LOAD)
-        *work += 1;
+    Cost one = cost_iteration(l, loop);
+    return cost_most(&one) * (double)loop->extent.max;
 }
 
-static void work_ref(void *data, const Scalar **s)
-{
-    scalar_visit(*s, work_scalar, data);
-}
-
-/* Operations of a block, at the largest extents. */
-static double work_of(const Block *block)
-{
-    double work = 0;
-    for (int i = 0; i < block->len; i++) {
-        Stmt *s = block->data[i];
-        double inside = work_of(&s->body);
-        if (s->kind == STMT_STORE) work_ref(&work, &s->value);
-        if (s->kind == STMT_IF) work_ref(&work, &s->cond);
-        if (s->kind == STMT_GEMM)
-            work += (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max;
-        if (s->kind == STMT_TILE_ADD) work += s->tile->rows * s->tile->n_columns;
-        if (s->kind == STMT_LOOP) inside *= (double)s->extent.max;
-        work += inside;
-    }
-    return work;
-}
-
-static void threads(Block *block)
+static void threads(Lowered *l, Block *block)
 {
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
-        if (s->kind != STMT_LOOP) continue;
+        if (s->kind != STMT_LOOP || s->lo || s->hi || s->step != 1) continue;
         bool product = s->body.len == 1 && s->body.data[0]->kind == STMT_GEMM && s->extent.max < 8;
-        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && !product) {
-            double work = work_of(&s->body) * (double)s->extent.max;
-            if (work >= THREAD_WORK) s->loop = LOOP_THREADS;
-        }
+        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && !product &&
+            loop_cost(l, s) >= THREAD_COST)
+            s->loop = LOOP_THREADS;
     }
 }
 
@@ -234,7 +204,7 @@ static bool chunks_fit(Chunks *c)
     if (s->kind != STMT_LOOP || s->loop != LOOP_SEQUENTIAL || s->lo || s->hi || s->step != 1)
         return false;
     if (s->extent.max < CHUNKS || (s->extent.size && s->extent.size->iters)) return false;
-    if (work_of(&s->body) * (double)s->extent.max < CHUNK_WORK) return false;
+    if (loop_cost(c->l, s) < CHUNK_COST) return false;
     c->fits = true;
     block_visit(&s->body, note_locals, c);
     block_visit(&s->body, note_store, c);
@@ -246,7 +216,7 @@ void pass_threads(Lowered *l)
 {
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
-        threads(&k->body);
+        threads(l, &k->body);
         for (int at = 0; at < k->body.len; at++) {
             Chunks c = {.l = l, .kernel = k, .loop = k->body.data[at]};
             if (!chunks_fit(&c)) continue;

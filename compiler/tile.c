@@ -19,6 +19,7 @@ enum {
     MIN_TILE_WORK = 4096,     /* multiplications below which plain loops are as good */
     RESIDENT = 512 * 1024,    /* bytes of operands that stay in the cache over a whole reduction */
     RESIDENT_OUT = 64 * 1024, /* elements of a result that stay there */
+    DEPTH = 128,              /* terms between two visits of a result's tile that hide them */
     CHUNKS = 8
 };
 
@@ -28,6 +29,8 @@ typedef struct Tiling {
     Contraction x;
     int lane, row;        /* iterators; row -1: none */
     int split;            /* the reducing iterator outside of the tiles, or -1 */
+    int64_t block;        /* so many of its values at once; 1: one */
+    int block_var;        /* that counts blocks of it, or -1 */
     int chunk;            /* the variable that counts parts of the split iterator, or -1 */
     const Node *parts;    /* [CHUNKS, axes of the result]: the sums of the chunks */
     int order[MAX_ITERS]; /* the other reducing iterators, outermost first */
@@ -69,15 +72,25 @@ static void order_choose(Tiling *t)
 static void split_choose(Tiling *t)
 {
     const Node *node = t->x.node;
-    int64_t bytes = (options_f64(t->l->options) ? 8 : 4) * (node_max_elements(t->x.a.node) + node_max_elements(t->x.b.node));
+    int64_t a = node_max_elements(t->x.a.node), b = node_max_elements(t->x.b.node);
+    int64_t result = node_max_elements(node), real = options_f64(t->l->options) ? 8 : 4;
+    if (result > RESIDENT_OUT && t->row != 0 && t->lane != 0) { /* its first axis is a loop around all */
+        result /= extent_of(t, 0);
+        if (t->x.a.stride[0]) a /= extent_of(t, 0);
+        if (t->x.b.stride[0]) b /= extent_of(t, 0);
+    }
     t->split = -1;
-    if (t->n_order < 2 || bytes <= RESIDENT || node_max_elements(node) > RESIDENT_OUT) return;
+    if (t->n_order < 2 || real * (a + b) <= RESIDENT || result > RESIDENT_OUT) return;
     int outer = t->order[0];
     if (!t->x.a.stride[outer] || !t->x.b.stride[outer]) return;
     t->split = outer;
     t->n_order--;
-    for (int i = 0; i < t->n_order; i++)
+    int64_t depth = 1;
+    for (int i = 0; i < t->n_order; i++) {
         t->order[i] = t->order[i + 1];
+        depth *= extent_of(t, t->order[i]);
+    }
+    t->block = (DEPTH + depth - 1) / depth;
 }
 
 /* Vectors that cover n lanes; returns how many lanes they cover. */
@@ -104,6 +117,18 @@ static Block *loop_add(Tiling *t, Block *block, int iter, LoopKind kind, Extent 
     return &loop->body;
 }
 
+/* A loop over the values of the split iterator in this block of them. */
+static Block *block_loop(Tiling *t, Block *block)
+{
+    Graph *g = t->l->g;
+    Stmt *loop = stmt_loop(t->l, t->split, LOOP_SEQUENTIAL, t->x.node->iters[t->split], t->x.node->span);
+    const Scalar *size = scalar_int(g, t->block);
+    loop->lo = scalar_op2(g, OP_MUL, scalar_iter(g, t->block_var), size);
+    loop->hi = scalar_op2(g, OP_ADD, loop->lo, size);
+    block_add(t->l, block, loop);
+    return &loop->body;
+}
+
 /* One tile at row = row_at, lane = lane_at (in terms of the tile's variables and those around). */
 static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
                      const Scalar *lane_at)
@@ -124,6 +149,7 @@ static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
     tile->resume = t->split >= 0;
     block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, node->span));
     Block *body = block;
+    if (t->block_var >= 0) body = block_loop(t, body);
     for (int i = 0; i < t->n_order; i++)
         body = loop_add(t, body, t->order[i], LOOP_SEQUENTIAL, node->iters[t->order[i]]);
     block_add(l, body, stmt_tile(l, STMT_TILE_ADD, tile, node->span));
@@ -208,7 +234,8 @@ static void zero_add(Tiling *t, Block *block, int from)
 static bool chunks_pay(const Tiling *t)
 {
     const Node *node = t->x.node;
-    if (t->split < 0 || extent_of(t, t->split) < 2 * CHUNKS || node->rank + 1 > MAX_RANK)
+    if (t->split < 0 || extent_of(t, t->split) < 2 * CHUNKS || node->rank + 1 > MAX_RANK ||
+        node_max_elements(node) > RESIDENT_OUT)
         return false;
     return t->row == 0 || t->lane == 0 || (!node->iters[0].size && extent_of(t, 0) < CHUNKS);
 }
@@ -228,12 +255,10 @@ static void chunks_sum(Tiling *t)
 {
     Lowered *l = t->l;
     const Node *node = t->x.node;
-    Kernel *k = NEW(l->arena, Kernel);
+    Kernel *k = kernel_new(l, t->kernel->name);
     k->nodes = t->kernel->nodes;
-    k->name = t->kernel->name;
     k->n_vars = t->kernel->n_vars;
     t->kernel->name = arena_printf(l->arena, "%s_parts", k->name);
-    vec_push(l->arena, &l->kernels, k);
     const Scalar *subs[MAX_RANK];
     int n = subs_fill(t, subs);
     Block *body = &k->body;
@@ -296,10 +321,22 @@ static bool tiling_choose(Tiling *t, const Node *node)
     return true;
 }
 
+/* How many blocks of the split iterator there are. */
+static Extent blocks_of(const Tiling *t)
+{
+    Graph *g = t->l->g;
+    Extent all = t->x.node->iters[t->split];
+    Extent blocks = extent_fixed((all.max + t->block - 1) / t->block);
+    if (!all.size || t->block == 1) return t->block == 1 ? all : blocks;
+    blocks.size = scalar_op2(g, OP_IDIV, scalar_op2(g, OP_ADD, all.size, scalar_int(g, t->block - 1)),
+                             scalar_int(g, t->block));
+    return blocks;
+}
+
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
 {
-    Tiling t = {.l = l, .kernel = kernel, .chunk = -1};
-    if (kernel->n_vars > MAX_ITERS - 5) return false;
+    Tiling t = {.l = l, .kernel = kernel, .block = 1, .block_var = -1, .chunk = -1};
+    if (kernel->n_vars > MAX_ITERS - 6) return false;
     if (!tiling_choose(&t, node)) return false;
     if (chunks_pay(&t)) {
         chunks_add(&t, body);
@@ -312,7 +349,8 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
         if (!first || t.split < 0 || i != 0) continue;
         first = false;
         zero_add(&t, body, 1);
-        body = loop_add(&t, body, t.split, LOOP_SEQUENTIAL, node->iters[t.split]);
+        if (t.block > 1) t.block_var = kernel->n_vars++;
+        body = loop_add(&t, body, t.block > 1 ? t.block_var : t.split, LOOP_SEQUENTIAL, blocks_of(&t));
     }
     if (first && t.split >= 0) {
         t.order[t.n_order++] = 0; /* no loop to stand in: part of the tile's reduction, outermost */

@@ -165,8 +165,7 @@ bool shape_fits(Elab *e, int rank, const Extent *shape, Span span)
     return false;
 }
 
-/* The value over the given context axes and its own, as a node; NULL, after a report, if it cannot be. */
-static const Node *node_over(Elab *e, const Value *v, uint64_t axes, Span span)
+const Node *value_node_over(Elab *e, const Value *v, uint64_t axes, Span span)
 {
     Domain d = {.n = 0};
     domain_context(e, &d, axes);
@@ -178,7 +177,7 @@ static const Node *node_over(Elab *e, const Value *v, uint64_t axes, Span span)
 const Node *value_node(Elab *e, const Value *v, uint64_t *hidden, Span span)
 {
     uint64_t axes = value_context(e, v);
-    const Node *node = node_over(e, v, axes, span);
+    const Node *node = value_node_over(e, v, axes, span);
     if (hidden) *hidden = node ? axes : 0;
     if (node) return node;
     Extent shape[MAX_RANK];
@@ -372,7 +371,7 @@ Value value_concat(Elab *e, Value *parts, int n_parts, int axis, Span span)
                            value_describe(e, &parts[i]));
                 return value_error();
             }
-        pieces[i] = (Piece){node_over(e, &parts[i], hidden, span), offset, 1};
+        pieces[i] = (Piece){value_node_over(e, &parts[i], hidden, span), offset, 1};
         if (!pieces[i].part) return value_error();
         offset += parts[i].shape[axis].max;
     }

@@ -1,7 +1,8 @@
 /* window.c -- operands of sums of products as register tiles want them.
  *
- * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any)
- * is read from a copy with that border written out, so that the innermost loops have no conditions.
+ * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any, a
+ * sequence shorter than its bound) is read from a copy with that border written out, so that the
+ * innermost loops have no conditions.
  * A factor that should give the lanes but has another axis innermost is read from a transposed
  * copy; so is one that a loop would transpose at every step. Both copies are maps, shared by all
  * that read the same; rearranging costs one pass over an operand that is read many times. */
@@ -19,7 +20,8 @@ static double points_of(const Node *node)
     return points;
 }
 
-/* Whether a load is 0 outside, with affine subscripts, and leaves only axes of fixed extents. */
+/* Whether a load is 0 outside, with affine subscripts, and those that leave their axes have bounds, which are the
+ * sizes of the copy then, also where an axis has another size for each instance. */
 static bool load_pads(const Scalar *s, const Node *reader)
 {
     if (s->kind != SCALAR_LOAD || !s->outside || !scalar_is_const(s->outside, 0)) return false;
@@ -28,8 +30,7 @@ static bool load_pads(const Scalar *s, const Node *reader)
         if (!affine_of(s->args[k], &a)) return false;
         Range r = scalar_range(s->args[k], reader->iters, reader->n_iters);
         if (range_within(r, s->node->shape[k])) continue;
-        if (s->node->shape[k].size || r.size || r.lo == INT64_MIN || r.hi == INT64_MAX)
-            return false;
+        if (r.size || r.lo == INT64_MIN || r.hi == INT64_MAX) return false;
     }
     return true;
 }

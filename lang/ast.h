@@ -142,6 +142,7 @@ typedef enum AstStmtKind {
     AST_IF_STMT,
     AST_SCAN,
     AST_RETURN,
+    AST_REQUIRE,   /* require value, "text" */
     /* in data and train blocks */
     AST_SETTING,   /* name: value */
     AST_FEED,      /* feed name: type */
@@ -176,7 +177,8 @@ struct AstStmt {
     AstIndices indices; /* INDEX_DEF; FIT, NEXT, YIELD where written; SCAN: its one index */
     AstType *type;      /* PARAM, STATE, FEED; or NULL */
     AstExprs values;    /* ASSIGN, RETURN: all; else one, where there is one; FOR: from, to;
-                           IF_STMT: the condition; MINIMIZE: the loss, then the optimizer */
+                           IF_STMT: the condition; REQUIRE: it and the text;
+                           MINIMIZE: the loss, then the optimizer */
     AstBlock body;      /* FOR, IF_STMT (then), SCAN, SPLIT, REPEAT, EVERY, PHASE */
     AstBlock otherwise; /* IF_STMT: else; `else if` is a block of one IF_STMT */
     bool reversed;      /* SCAN */

@@ -74,6 +74,13 @@ AstStmt *ast_return(Parser *p, Span span, AstExprs values)
     return stmt_new(p, (AstStmt){AST_RETURN, span, .values = values});
 }
 
+AstStmt *ast_require(Parser *p, Span span, AstExpr *condition, Span at, TokenValue text)
+{
+    return stmt_new(p, (AstStmt){AST_REQUIRE, span,
+                                 .values = ast_exprs(p, exprs_one(p, condition),
+                                                     ast_string(p, at, text))});
+}
+
 AstStmt *ast_minimize(Parser *p, Span span, AstExpr *loss, AstWhos over, AstExpr *optimizer)
 {
     return stmt_new(p, (AstStmt){AST_MINIMIZE, span, .over = over,
@@ -99,6 +106,7 @@ static const struct {
     [AST_IF_STMT] = {"`if`", IN_FUNCTION | IN_TRAIN},
     [AST_SCAN] = {"`scan`", IN_FUNCTION},
     [AST_RETURN] = {"`return`", IN_FUNCTION},
+    [AST_REQUIRE] = {"`require`", IN_FUNCTION},
     [AST_SETTING] = {"a setting", IN_DATA | IN_TRAIN},
     [AST_FEED] = {"`feed`", IN_DATA},
     [AST_SPLIT] = {"a split of the data", IN_DATA},
@@ -117,7 +125,7 @@ static void stmt_misplaced(Parser *p, const AstStmt *stmt, int place)
                                         [IN_TRAIN] = "a `train` block"};
     Span span = stmt->span;
     if (stmt->kind != AST_IF_STMT && stmt->body.len)
-        span = (Span){span.source, span.line, span.col, span.line, span.col};
+        span = (Span){span.source, span.line, span.col, span.line, span.col, 0};
     if (!parse_error(p, span, "%s cannot stand in %s", stmt_rules[stmt->kind].word, names[place]))
         return;
     int places = stmt_rules[stmt->kind].places;

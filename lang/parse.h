@@ -172,6 +172,7 @@ AstStmt *ast_if_stmt(Parser *p, Span span, AstExpr *cond, AstBlock body, AstBloc
 AstStmt *ast_scan(Parser *p, Span span, AstIndex index, bool reversed, AstCarries carries,
                   AstBlock body);
 AstStmt *ast_return(Parser *p, Span span, AstExprs values);
+AstStmt *ast_require(Parser *p, Span span, AstExpr *condition, Span at, TokenValue text);
 AstStmt *ast_minimize(Parser *p, Span span, AstExpr *loss, AstWhos over, AstExpr *optimizer);
 
 AstItem *ast_import(Parser *p, Span span, TokenValue path);

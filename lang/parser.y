@@ -46,7 +46,7 @@ static void yyerror(const Span *span, Parser *parser, const char *text);
 %token <token> TRAIN "train" VALID "valid" TEST "test"
 %token DATA "data" STATE "state" PARAM "param" FIT "fit" NEXT "next" YIELD "yield"
 %token FEED "feed" REPORT "report" UPDATE "update" PHASE "phase" REPEAT "repeat" EVERY "every"
-%token LOAD "load" MINIMIZE "minimize"
+%token LOAD "load" REQUIRE "require" MINIMIZE "minimize"
 %token ON "on" OVER "over" LIKE "like" USING "using" CARRY "carry"
 %token EQ "==" NE "!=" LE "<=" GE ">=" LT "<" GT ">" PIPE "|>" ARROW "->" DOTS ".."
 %token PLUS "+" MINUS "-" TIMES "*" DIVIDE "/" INT_DIVIDE "//" MODULO "%" POWER "^"
@@ -223,6 +223,7 @@ stmt
         { $$ = ast_define(parser, @$, AST_UPDATE, $2, NO_INDICES, NULL, $4); }
     | "report" name "=" expr ";"
         { $$ = ast_define(parser, @$, AST_REPORT, $2, NO_INDICES, NULL, $4); }
+    | "require" expr "," STRING ";" { $$ = ast_require(parser, @$, $2, @4, $4); }
     | "minimize" expr over "using" primary ";" { $$ = ast_minimize(parser, @$, $2, $3, $5); }
     | split block { $$ = ast_nest(parser, @$, AST_SPLIT, $1, NULL, $2); }
     | "repeat" expr block { $$ = ast_nest(parser, @$, AST_REPEAT, NOTHING, $2, $3); }

@@ -57,11 +57,11 @@ static const struct Group {
 } groups[] = {
     {"fn", "an item (fn, layer, model, data, train, ...)",
      " import const load fn layer model optimizer data train return for if scan feed update report "
-     "minimize valid test repeat every phase param state fit next yield name ; "},
+     "minimize valid test repeat every phase param state fit next yield require name ; "},
     {"scan", "a statement",
      " return for if scan feed update report minimize train valid test repeat every phase param "
      "state "
-     "fit next yield name ; "},
+     "fit next yield require name ; "},
     {"number", "an expression",
      " number string true false name next ( [ if not - reduction base-type any-or-all "},
     {"+", "an operator", " + - * / // % ^ == != < > <= >= and or |> ( [ . outside "},
@@ -203,7 +203,7 @@ static const char *hint_statement(Parser *parser, Expected expected)
     if (hint) return hint;
     const char *written = span_text(parser, parser->previous.span);
     static const char soft[] = " minimize repeat every phase report update train valid test state "
-                               "param fit next yield feed data load ";
+                               "param fit next yield feed data load require ";
     if (found == TOK_LPAREN || found == TOK_LBRACE) {
         if (strstr(soft, arena_printf(parser->arena, " %s ", written)))
             return arena_printf(parser->arena, "a blank stands after `%s`", written);
@@ -260,7 +260,12 @@ static const char *hint_expression(Parser *parser, Expected expected)
     if (found == TOK_NAME && expects(expected, "base type") && !expects(expected, "number"))
         return "a tensor's type is `[N]`, a scalar's `real`, `int`, `bool` or `u8`";
     if (expected.count == 1 && expects(expected, "string"))
-        return "a file is named in quotes: `import \"layers.nnd\"`";
+        return parser->previous.kind == TOK_IMPORT
+                   ? "a file is named in quotes: `import \"layers.nnd\"`"
+                   : "what is required is said in quotes: `require n > 0, \"n must be positive\"`";
+    if (found == TOK_SEMICOLON && expects(expected, ",") && expects(expected, "+") &&
+        !expects(expected, ";"))
+        return "the text follows: `require n > 0, \"n must be positive\"`";
     if (found == TOK_LBRACKET && expects(expected, ":") && parser->previous.kind == TOK_NAME)
         return "a type follows a colon: `x: [N]`";
     return NULL;

@@ -93,7 +93,8 @@ static bool follows_keyword(const Token *keyword, const Token *follower)
 {
     return follower->word || follower->kind == TOK_NUMBER || follower->kind == TOK_STRING ||
            follower->kind == TOK_LPAREN || follower->kind == TOK_LBRACE ||
-           (keyword->kind == TOK_MINIMIZE && follower->kind == TOK_MINUS);
+           ((keyword->kind == TOK_MINIMIZE || keyword->kind == TOK_REQUIRE) &&
+            follower->kind == TOK_MINUS);
 }
 
 /* The kind of a raw token in its place: a word may be a mere name there. */
@@ -117,6 +118,7 @@ static int kind_in_place(const Parser *parser, int index)
     case TOK_REPEAT:
     case TOK_EVERY:
     case TOK_LOAD:
+    case TOK_REQUIRE:
     case TOK_MINIMIZE:
         return at_statement_start(parser) && follows_keyword(token, follower) ? token->kind
                                                                               : TOK_NAME;
@@ -328,7 +330,7 @@ static Token token_next(Parser *parser)
 {
     Token token;
     if (parser->start) {
-        token = (Token){.kind = parser->start, .span = {parser->source->index, 1, 1, 1, 1}};
+        token = (Token){.kind = parser->start, .span = {parser->source->index, 1, 1, 1, 1, 0}};
         parser->start = 0;
         return token;
     }

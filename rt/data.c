@@ -146,16 +146,26 @@ void nnd_data_close(NndSession *session)
     free(session->made);
 }
 
+/* The split, or what a data set without it has instead: the other one that is not trained on, or all. */
+static int split_instead(const NndSet *set, int split)
+{
+    int other = split == NND_TEST ? NND_VALID : NND_TEST;
+    if (split == NND_TRAIN || set->splits[split].count > 0) return split;
+    return set->splits[other].count > 0 ? other : NND_TRAIN;
+}
+
 int nnd_report_split(const NndSession *session, const NndTrainInfo *train, bool at_end)
 {
     if (train->set_count == 0) return NND_TRAIN;
-    const NndSplit *splits = session->sets[train->sets[0]].splits;
-    int first = at_end ? NND_TEST : NND_VALID, second = at_end ? NND_VALID : NND_TEST;
-    if (splits[first].count > 0) return first;
-    return splits[second].count > 0 ? second : NND_TRAIN;
+    return split_instead(&session->sets[train->sets[0]], at_end ? NND_TEST : NND_VALID);
 }
 
 /* ---- inputs of entries ---- */
+
+static const NndSplit *split_of(const NndSession *session, int set, int split)
+{
+    return &session->sets[set].splits[split_instead(&session->sets[set], split)];
+}
 
 int nnd_feed_open(NndSession *session, const NndEntry *entry, NndFeed *feed)
 {
@@ -186,23 +196,40 @@ void nnd_feed_close(NndFeed *feed)
     free(feed->inputs);
 }
 
+/* Rows `offset`, offset + 1, ... of a split, beginning anew behind the last one. */
+static void rows_wrapped(void *to, const NndSplit *from, const void *data, size_t bytes, int64_t offset,
+                         int64_t n)
+{
+    for (int64_t done = 0; done < n;) {
+        int64_t first = (offset + done) % from->count;
+        int64_t some = from->count - first < n - done ? from->count - first : n - done;
+        char *place = (char *)to + (size_t)done * bytes;
+        if (from->rows != NULL)
+            nnd_gather(place, data, bytes, from->rows + first, some);
+        else
+            memcpy(place, (const char *)data + (size_t)first * bytes, (size_t)some * bytes);
+        done += some;
+    }
+}
+
 void nnd_feed_fill(NndSession *session, NndFeed *feed, int split, const int64_t *const *rows,
                    int64_t offset, int64_t n)
 {
     for (int i = 0; i < feed->entry->input_count; i++) {
         const NndPort *port = &feed->entry->inputs[i];
         if (port->set < 0) continue;
-        const NndSplit *from = &session->sets[port->set].splits[split];
+        const NndSplit *from = split_of(session, port->set, split);
         const char *data = from->fields[port->field];
+        void *to = feed->buffers[i].data;
         size_t bytes = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
         const int64_t *numbers = rows != NULL ? rows[port->set] : NULL;
-        if (numbers == NULL && from->rows != NULL) numbers = from->rows + offset;
-        if (numbers == NULL) {
+        if (numbers == NULL && from->rows == NULL && offset + n <= from->count) {
             feed->inputs[i] = data + (size_t)offset * bytes;
-        } else {
-            nnd_gather(feed->buffers[i].data, data, bytes, numbers, n);
-            feed->inputs[i] = feed->buffers[i].data;
+            continue;
         }
+        if (numbers != NULL) nnd_gather(to, data, bytes, numbers, n);
+        else rows_wrapped(to, from, data, bytes, offset, n);
+        feed->inputs[i] = to;
     }
 }
 
@@ -225,9 +252,9 @@ void nnd_feed_blame(NndSession *session, NndFeed *feed, int split, const int64_t
         call->inputs = feed->inputs;
         found = nnd_entry_run(session, feed->entry, call) != 0;
         if (!found) continue;
-        const int64_t *kept = session->sets[set].splits[split].rows;
+        const int64_t *kept = split_of(session, set, split)->rows;
         long long number = (long long)(one[set] != NULL ? *one[set]
-                                       : kept != NULL   ? kept[offset + i]
+                                       : kept != NULL   ? kept[(offset + i) % split_of(session, set, split)->count]
                                                         : offset + i);
         NndError cause = session->error;
         nnd_error(&session->error, "%.300s; this is example %lld (from 0) of %s, split %s",
@@ -299,9 +326,11 @@ static int stream_pass(NndSession *session, const NndStreamed *stream, const Nnd
     NndFeed feed;
     NndArray *arrays = NULL;
     void **outputs = NULL;
+    int failed = nnd_feed_open(session, entry, &feed);
+    int64_t total = call->total;
+    if (!failed && entry->set > 0) call->total = split_of(session, entry->set - 1, split)->count;
     int64_t chunk = entry->batch > 0 ? entry->batch : call->total;
-    int failed = nnd_feed_open(session, entry, &feed) ||
-                 outputs_open(session, entry, chunk, &arrays, &outputs);
+    failed = failed || outputs_open(session, entry, chunk, &arrays, &outputs);
     for (int64_t offset = 0; offset < call->total && !failed; offset += chunk) {
         call->batch = chunk < call->total - offset ? chunk : call->total - offset;
         call->offset = offset;
@@ -319,6 +348,7 @@ static int stream_pass(NndSession *session, const NndStreamed *stream, const Nnd
     free(arrays);
     free(outputs);
     call->outputs = NULL;
+    call->total = total;
     nnd_feed_close(&feed);
     return failed;
 }

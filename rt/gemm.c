@@ -6,21 +6,16 @@
  * vectors, one function per (MR, vectors) with literal bounds, since compilers keep accumulators in
  * registers only then; rows are split evenly among tiles, so every MR up to the largest exists. A
  * is packed if transposed, B if transposed, at the right edge or used by many rows; either if its
- * rows would share a set of the cache. The instruction set is the caller's, or the best there is. gemm_body.h has all that depends on the type. With -DNND_BLAS
- * products go to cblas_sgemm and cblas_dgemm where these are faster.
+ * rows would share a set of the cache. The instruction set is the caller's, or the best there is.
+ * gemm_body.h has all that depends on the type. With -DNND_BLAS products go to cblas_sgemm and
+ * cblas_dgemm where these are faster.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
-#ifdef _OPENMP
-#define GEMM_TEXT(...) #__VA_ARGS__
-#define GEMM_PARALLEL(condition)                                                                   \
-    _Pragma(GEMM_TEXT(omp parallel for schedule(dynamic, 1) if (condition)))
-#else
-#define GEMM_PARALLEL(condition)
-#endif
+/* Nanoseconds of a vector's multiplications, about: what decides how many threads are worth it. */
+static const double gemm_cost = 0.24;
 
 enum {
-    GEMM_SMALL = 100000, /* multiplications not worth a second thread */
     GEMM_MAX_WIDTH = 32,  /* of the widest tile, and its rows */
     GEMM_MAX_ROWS = 14,
     GEMM_MC = 112,        /* rows of a block of packed A */
@@ -50,6 +45,7 @@ void cblas_dgemm(int order, int ta, int tb, int m, int n, int k, double alpha, c
                  int lda, const double *b, int ldb, double beta, double *c, int ldc);
 
 enum { GEMM_ROW_MAJOR = 101, GEMM_PLAIN = 111, GEMM_TRANSPOSED = 112, GEMM_MOST_PARTS = 8 };
+enum { GEMM_SMALL = 100000 /* multiplications that are not cut into parts */ };
 
 /* Whether OpenBLAS was measured to be faster (docs/benchmarks.md): for small and large products, for
  * results that leave lanes of one or two vectors idle; and where the own kernels have to do without
@@ -95,8 +91,4 @@ static bool gemm_blas_wins(int64_t m, int64_t n, int64_t k, int64_t lanes, size_
 #if defined(__x86_64__)
 #undef GEMM_TARGET_avx2
 #undef GEMM_TARGET_avx512
-#endif
-#undef GEMM_PARALLEL
-#ifdef _OPENMP
-#undef GEMM_TEXT
 #endif

@@ -8,31 +8,6 @@ static void GEMM(clear)(int64_t m, int64_t n, REAL *c, int64_t ldc)
         memset(c + i * ldc, 0, (size_t)n * sizeof *c);
 }
 
-#ifdef NND_BLAS
-
-static void GEMM(blas)(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
-                       const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate)
-{
-    bool wide = n >= m;
-    int64_t extent = wide ? n : m;
-    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
-    int64_t parts = small ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
-    int64_t size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
-    parts = gemm_parts(extent, size);
-    GEMM_PARALLEL(parts > 1)
-    for (int64_t part = 0; part < parts; part++) {
-        int64_t at = part * size, here = gemm_min(size, extent - at);
-        int64_t row = wide ? 0 : at, column = wide ? at : 0;
-        GEMM_BLAS(GEMM_ROW_MAJOR, ta ? GEMM_TRANSPOSED : GEMM_PLAIN,
-                    tb ? GEMM_TRANSPOSED : GEMM_PLAIN, (int)(wide ? m : here),
-                    (int)(wide ? here : n), (int)k, 1, a + row * (ta ? 1 : lda), (int)lda,
-                    b + column * (tb ? ldb : 1), (int)ldb, accumulate ? 1 : 0,
-                    c + row * ldc + column, (int)ldc);
-    }
-}
-
-#endif
-
 /* c[MR][..] = (add: c +) sum_k a[i * sam + k * sak] * b[k * sbk + ..], n terms. */
 typedef void GEMM(Tile)(int64_t n, const REAL *a, int64_t sam, int64_t sak, const REAL *b,
                         int64_t sbk, REAL *c, int64_t ldc, bool add);
@@ -158,7 +133,8 @@ typedef struct GEMM(Task) {
     REAL *c;
     int64_t ldc;
     bool accumulate, pack_b, turned; /* turned: (i, j) of C at i + j * ldc */
-    int64_t tiles; /* the rows are split evenly among them */
+    int64_t tiles;                   /* the rows are split evenly among them */
+    int64_t row_parts, column_parts, width; /* of the product: its parts */
 } GEMM(Task);
 
 enum { GEMM(DEPTH) = GEMM_KC / (int)sizeof(REAL) };
@@ -328,25 +304,66 @@ static void GEMM(block)(const GEMM(Task) *t)
     }
 }
 
-/* One part of the product: rows `part / column_parts`, columns the rest. */
-static void GEMM(part)(const GEMM(Task) *all, int64_t part, int64_t width, int64_t column_parts,
-                       int64_t row_parts)
+/* A part has rows `part / column_parts` of the product, and columns the rest. */
+static void GEMM(run)(const void *data, int64_t begin, int64_t end)
 {
-    GEMM(Task) t = *all;
-    int64_t i = part / column_parts, column = part % column_parts * width;
-    int64_t row = all->m * i / row_parts;
-    t.m = all->m * (i + 1) / row_parts - row;
-    t.n = gemm_min(width, all->n - column);
-    t.a += row * t.sam;
-    t.b += column * t.sbn;
-    t.c += t.turned ? column * t.ldc + row : row * t.ldc + column;
-    bool far = t.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t.m > 3 * t.isa->rows;
-    t.pack_b = t.sbn != 1 || far || t.m > GEMM_PACK_ROWS;
-    GEMM(block)(&t);
+    const GEMM(Task) *all = data;
+    for (int64_t part = begin; part < end; part++) {
+        GEMM(Task) t = *all;
+        int64_t i = part / all->column_parts, column = part % all->column_parts * all->width;
+        int64_t row = all->m * i / all->row_parts;
+        t.m = all->m * (i + 1) / all->row_parts - row;
+        t.n = gemm_min(all->width, all->n - column);
+        t.a += row * t.sam;
+        t.b += column * t.sbn;
+        t.c += t.turned ? column * t.ldc + row : row * t.ldc + column;
+        bool far = t.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t.m > 3 * t.isa->rows;
+        t.pack_b = t.sbn != 1 || far || t.m > GEMM_PACK_ROWS;
+        GEMM(block)(&t);
+    }
 }
 
-void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a, int64_t lda,
-              const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate, NndIsa isa)
+#ifdef NND_BLAS
+
+typedef struct GEMM(BlasTask) {
+    bool ta, tb, accumulate, wide; /* wide: cut along n, not m */
+    int64_t m, n, k, size;
+    const REAL *a, *b;
+    int64_t lda, ldb, ldc;
+    REAL *c;
+} GEMM(BlasTask);
+
+static void GEMM(blas_run)(const void *data, int64_t begin, int64_t end)
+{
+    const GEMM(BlasTask) *t = data;
+    for (int64_t part = begin; part < end; part++) {
+        int64_t at = part * t->size, here = gemm_min(t->size, (t->wide ? t->n : t->m) - at);
+        int64_t row = t->wide ? 0 : at, column = t->wide ? at : 0;
+        GEMM_BLAS(GEMM_ROW_MAJOR, t->ta ? GEMM_TRANSPOSED : GEMM_PLAIN,
+                  t->tb ? GEMM_TRANSPOSED : GEMM_PLAIN, (int)(t->wide ? t->m : here),
+                  (int)(t->wide ? here : t->n), (int)t->k, 1, t->a + row * (t->ta ? 1 : t->lda),
+                  (int)t->lda, t->b + column * (t->tb ? t->ldb : 1), (int)t->ldb,
+                  t->accumulate ? 1 : 0, t->c + row * t->ldc + column, (int)t->ldc);
+    }
+}
+
+static void GEMM(blas)(NndPool *pool, GEMM(BlasTask) *t)
+{
+    double work = (double)t->m * (double)t->n * (double)t->k;
+    t->wide = t->n >= t->m;
+    int64_t extent = t->wide ? t->n : t->m;
+    int64_t parts = work < GEMM_SMALL ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
+    t->size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
+    parts = gemm_parts(extent, t->size);
+    double cost = gemm_cost / GEMM(isa)(NND_ISA_NATIVE)->lanes;
+    nnd_parallel(pool, GEMM(blas_run), t, parts, work * cost / (double)parts);
+}
+
+#endif
+
+void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
+               int64_t lda, const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate,
+               NndIsa isa)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
@@ -355,7 +372,12 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
     }
 #ifdef NND_BLAS
     if (gemm_blas_wins(m, n, k, GEMM(isa)(isa)->lanes, sizeof(REAL))) {
-        GEMM(blas)(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate);
+        GEMM(BlasTask) t = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
+        t.lda = lda;
+        t.ldb = ldb;
+        t.ldc = ldc;
+        t.accumulate = accumulate;
+        GEMM(blas)(pool, &t);
         return;
     }
 #endif
@@ -383,21 +405,15 @@ void GEMM_CALL(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
     /* what is packed for a part is packed again for its neighbours: parts are long where B is,
      * and wide where A is */
     bool far = all.sbn != 1 || all.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0;
-    int64_t row_parts = gemm_parts(m, all.sak == 1 || far ? GEMM_MOST_ROWS : GEMM_MC);
-    bool wide = all.sak != 1 || row_parts * gemm_parts(n, GEMM_NC) >= 8;
+    all.row_parts = gemm_parts(m, all.sak == 1 || far ? GEMM_MOST_ROWS : GEMM_MC);
+    bool wide = all.sak != 1 || all.row_parts * gemm_parts(n, GEMM_NC) >= 8;
     int64_t most = wide ? GEMM_NC : GEMM_NC / 2;
-    int64_t width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
-    int64_t column_parts = gemm_parts(n, width), parts = row_parts * column_parts;
-    bool small = (double)m * (double)n * (double)k < GEMM_SMALL;
-    if (small || parts == 1) {
-        for (int64_t part = 0; part < parts; part++)
-            GEMM(part)(&all, part, width, column_parts, row_parts);
-        return;
-    }
-    GEMM_PARALLEL(true)
-    for (int64_t part = 0; part < parts; part++) {
-        GEMM(part)(&all, part, width, column_parts, row_parts);
-    }
+    all.width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
+    all.column_parts = gemm_parts(n, all.width);
+    int64_t parts = all.row_parts * all.column_parts;
+    double cost = gemm_cost / (double)lanes;
+    nnd_parallel(pool, GEMM(run), &all, parts,
+                 (double)m * (double)n * (double)k * cost / (double)parts);
 }
 
 #undef GEMM_EACH

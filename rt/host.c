@@ -14,10 +14,7 @@ static int host_open(NndHost *host)
     if (host->steps == NULL || host->fitted == NULL)
         return nnd_error(&host->session.error, "out of memory");
     if (nnd_session_open(&host->session)) return 1;
-    int before = nnd_threads_enter(host->threads);
-    int failed = nnd_entry_run(&host->session, program->init, &call);
-    nnd_threads_leave(before);
-    return failed;
+    return nnd_entry_run(&host->session, program->init, &call);
 }
 
 NndHost *nnd_host_create(const NndProgram *program, uint64_t seed, int threads, char *message,
@@ -30,7 +27,7 @@ NndHost *nnd_host_create(const NndProgram *program, uint64_t seed, int threads, 
     if (host != NULL) {
         host->session.program = program;
         host->session.seed = seed;
-        host->threads = threads;
+        host->session.options.threads = threads;
         if (!nnd_isa_check(program->isa, &host->session.error) && !host_open(host)) return host;
         error = host->session.error;
         text = error.text;

@@ -225,9 +225,7 @@ int nnd_host_step(NndHost *host, int train, int64_t n, const void *const *fields
                           "the model has fitted values: call the block's fit function, or load a "
                           "checkpoint, before");
     NndCall call = train_begin(host, train, n, host->steps[train]);
-    int before = nnd_threads_enter(host->threads);
     code = train_call(host, info, info->step, &call, false, fields, losses);
-    nnd_threads_leave(before);
     if (code != NND_HOST_OK) return code;
     host->last = train;
     return losses_check(host, info, entry_need(host, info->step), host->steps[train]++);
@@ -253,10 +251,8 @@ int nnd_host_fit(NndHost *host, int train, int64_t n, const void *const *fields)
     const NndTrainInfo *info = &host->session.program->trains[train];
     int code = train_check(host, info, "fit", n, INT32_MAX, fields);
     NndCall call = {.seed = host->session.seed, .total = info->set_count > 0 ? n : 1};
-    int before = nnd_threads_enter(host->threads);
     for (int i = 0; i < info->fit_count && code == NND_HOST_OK; i++)
         code = stream_call(host, train, &info->fits[i], call, fields, NULL);
-    nnd_threads_leave(before);
     if (code == NND_HOST_OK) host->fitted[train] = true;
     return code;
 }
@@ -271,9 +267,7 @@ int nnd_host_report(NndHost *host, int train, int64_t n, const void *const *fiel
     int64_t step = host->steps[train];
     NndCall call = train_begin(host, train, info->set_count > 0 ? n : 1, step);
     call.epoch = step > 0 ? (step - 1) / nnd_host_per_epoch(host, train) : 0;
-    int before = nnd_threads_enter(host->threads);
     code = stream_call(host, train, info->report, call, fields, results);
-    nnd_threads_leave(before);
     return code;
 }
 
@@ -300,15 +294,12 @@ int nnd_host_model(NndHost *host, int model, uint64_t seed, int64_t n, const voi
                  output ? entry->outputs[k].name : entry->inputs[k].name);
         return call_wrong(host, info->name, "", text);
     }
-    /* Each piece has a seed of its own: a model draws by the place of an example in a piece. */
     NndCall call = {.seed = seed, .total = n};
-    int before = nnd_threads_enter(host->threads), code = NND_HOST_OK;
+    int code = NND_HOST_OK;
     int64_t chunk = entry->batch > 0 ? entry->batch : 1;
     for (; call.offset < n && code == NND_HOST_OK; call.offset += chunk) {
         call.batch = chunk < n - call.offset ? chunk : n - call.offset;
         code = entry_call(host, entry, &call, inputs, outputs);
-        call.seed += UINT64_C(0x9e3779b97f4a7c15);
     }
-    nnd_threads_leave(before);
     return code;
 }

@@ -307,7 +307,7 @@ static void html_settings(NndFile *file, const NndSession *session, const NndTra
         file,
         "<tr><th>steps done</th><td>%lld</td></tr>"
         "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr></table>\n",
-        (long long)steps, nnd_threads(), seconds);
+        (long long)steps, nnd_pool_threads(session->pool), seconds);
 }
 
 int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *folder,

@@ -13,7 +13,7 @@
 #define NND_HOST_CODES                                                                             \
     NND_HOST_CODE(OK, "done")                                                                      \
     NND_HOST_CODE(CALL, "a wrong argument: nothing was done")                                      \
-    NND_HOST_CODE(RANGE, "a subscript read from the caller's data is outside its axis")            \
+    NND_HOST_CODE(RANGE, "a subscript or a size in the caller's data is outside its axis")         \
     NND_HOST_CODE(NOT_FINITE, "a loss is infinite or not a number")                                \
     NND_HOST_CODE(FILE, "a file cannot be read or written, or is of another program")              \
     NND_HOST_CODE(MEMORY, "out of memory: nothing was done")
@@ -31,7 +31,6 @@ typedef struct NndHostEntry { /* an entry that has been called, with memory of i
 
 typedef struct NndHost {
     NndSession session;
-    int threads;
     int64_t *steps;   /* made so far, of each train block */
     bool *fitted;     /* whether the fits of each train block have values */
     int last;         /* the train block that made the last step */

@@ -40,6 +40,7 @@ typedef struct NndCall {
     const void *const *inputs; /* in the order of the entry's inputs */
     void *const *outputs;      /* in the order of the entry's outputs; written */
     void *model;               /* memory of the program itself, zeroed at start */
+    NndPool *pool;             /* what its loops are divided among */
     NndError *error;
 } NndCall;
 
@@ -65,6 +66,7 @@ typedef struct NndEntry {
     const NndPort *inputs, *outputs;
     int input_count, output_count;
     int64_t batch;    /* the largest batch it may be run on; 0: it has no batch axis */
+    int set;          /* pass of a stream: 1 + the data set that it goes through; 0: the train block's first */
     const void *data; /* for run, where one function serves many entries */
 } NndEntry;
 
@@ -212,6 +214,7 @@ typedef struct NndSession {
     int saved_count;
     void **data;     /* of each tensor */
     void *model;     /* of the generated program */
+    NndPool *pool;
     NndArray *files; /* data is NULL until a file is read */
     NndArray *made;  /* outputs of load */
     NndSet *sets;
@@ -235,7 +238,7 @@ int nnd_weights_load(NndSession *session);
  * after an error. */
 int nnd_session_open(NndSession *session);
 void nnd_session_close(NndSession *session);
-/* Runs an entry; sets the call's entry, tensors, model and error. */
+/* Runs an entry; sets the call's entry, tensors, model, pool and error. */
 int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call);
 /* An array for a port, with n examples if it is batched. */
 int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *error);

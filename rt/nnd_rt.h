@@ -456,19 +456,8 @@ void nnd_stop_watch(void);
 bool nnd_stop_requested(void);
 void nnd_stop_clear(void);
 
-/* ---- thread.c: threads, time ---------------------------------------------------------------- */
+/* ---- clock.c -------------------------------------------------------------------------------- */
 
-/* Sets the number of threads (0: OMP_NUM_THREADS or the number of cores) and returns it; 1 without
- * OpenMP. Call once, before anything else. Denormals are left as the machine has them. */
-int nnd_runtime_init(int threads);
-/* Starts the program again, with argv, in an environment in which threads that wait do not spin for
- * long, unless that is set already. Call first of all in main. */
-void nnd_threads_prepare(char **argv);
-int nnd_threads(void);
-/* For a library, whose caller may have OpenMP settings of its own: from now on the calling thread
- * works with so many threads (0: as many as before). Returns what to give to nnd_threads_leave. */
-int nnd_threads_enter(int threads);
-void nnd_threads_leave(int before);
 double nnd_clock(void); /* monotonic seconds */
 
 /* ---- isa.c: instruction sets (isa.h) ---------------------------------------------------------- */
@@ -478,16 +467,42 @@ bool nnd_isa_here(NndIsa isa); /* whether this machine has it */
 NndIsa nnd_isa_best(void);     /* that this machine has */
 int nnd_isa_check(NndIsa isa, NndError *error);
 
+/* ---- pool.c: loops divided among threads ---------------------------------------------------- */
+
+enum { NND_MOST_THREADS = 256 };
+
+/* Threads that divide loops among them, with whoever calls nnd_parallel; they start when there is work
+ * for them. */
+typedef struct NndPool NndPool;
+/* Does the iterations begin .. end - 1 of a loop. */
+typedef void NndTask(const void *data, int64_t begin, int64_t end);
+
+/* threads: with the caller's; 0: NND_THREADS of the environment, or the number of cores. NULL without
+ * memory. */
+NndPool *nnd_pool_new(int threads);
+void nnd_pool_free(NndPool *pool);
+/* 1 for NULL. */
+int nnd_pool_threads(const NndPool *pool);
+/* From now on every loop is divided, worth it or not: for tests. */
+void nnd_pool_eager(NndPool *pool);
+/* Does all iterations 0 .. n - 1, which must be independent of each other, by calls of the task at the
+ * same time. cost: nanoseconds that one takes, about; where they are too few, where pool is NULL and
+ * inside a task, one call does all. One thread at a time divides its loop; others that call with the
+ * same pool meanwhile do theirs alone. Denormals are left as the machine has them. */
+void nnd_parallel(NndPool *pool, NndTask *task, const void *data, int64_t n, double cost);
+
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */
 
 /* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], added to C if accumulate. ta: A is stored [k, m];
  * tb: B is stored [n, k]. lda, ldb, ldc: elements from one stored row to the next. k = 0 gives
  * zeros (or C as it was). The work is split by the shape alone: results do not depend on the
- * number of threads. isa: that the kernels may use. With -DNND_BLAS by cblas_sgemm, cblas_dgemm. */
-void nnd_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a, int64_t lda,
-              const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate, NndIsa isa);
-void nnd_gemm_f64(bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a, int64_t lda,
-                  const double *b, int64_t ldb, double *c, int64_t ldc, bool accumulate,
-                  NndIsa isa);
+ * number of threads of the pool. isa: that the kernels may use. With -DNND_BLAS by cblas_sgemm,
+ * cblas_dgemm. */
+void nnd_gemm(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
+              int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate,
+              NndIsa isa);
+void nnd_gemm_f64(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a,
+                  int64_t lda, const double *b, int64_t ldb, double *c, int64_t ldc,
+                  bool accumulate, NndIsa isa);
 
 #endif

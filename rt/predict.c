@@ -97,21 +97,27 @@ static int numbers_read(NndSession *session, const NndPort *port, NndArray *arra
     return failed;
 }
 
-/* Numbers typed in may stand for ints, if they are whole. */
+/* Numbers typed in may stand for ints, bytes and truth values, if they are whole and fit. */
 static int numbers_convert(NndSession *session, NndArray *array, NndType type)
 {
     NndArray ints = *array;
     int64_t count = nnd_array_size(array);
     if (type == NND_REAL || type == NND_F64) return nnd_array_convert(array, type, &session->error);
-    ints.type = NND_INT;
+    double low = type == NND_INT ? -INT32_MAX : 0;
+    double high = type == NND_INT ? INT32_MAX : type == NND_U8 ? UINT8_MAX : 1;
+    ints.type = type;
     if (nnd_array_alloc(&ints, &session->error)) return 1;
     for (int64_t i = 0; i < count; i++) {
         double value = ((const double *)array->data)[i];
-        if (value != floor(value) || fabs(value) > INT32_MAX) {
+        if (value != floor(value) || value < low || value > high) {
             nnd_array_free(&ints);
-            return nnd_error(&session->error, "standard input: %g is no whole number", value);
+            return nnd_error(&session->error, "standard input: %g is no whole number from %.0f to %.0f",
+                             value, low, high);
         }
-        ((int32_t *)ints.data)[i] = (int32_t)value;
+        if (type == NND_INT)
+            ((int32_t *)ints.data)[i] = (int32_t)value;
+        else
+            ((uint8_t *)ints.data)[i] = (uint8_t)value;
     }
     nnd_array_free(array);
     *array = ints;
@@ -148,11 +154,12 @@ static int inputs_from_files(Prediction *prediction)
         rest = comma != NULL ? comma + 1 : NULL;
         if (comma != NULL) *comma = 0;
         NndArray *array = &prediction->inputs[i];
+        const char *name = strcmp(path, "-") == 0 ? "standard input" : path;
         failed = input_read(prediction, port, path, array) ||
-                 input_check(prediction, port, path, array, &count);
+                 input_check(prediction, port, name, array, &count);
         if (!failed && prediction->count >= 0 && count != prediction->count)
             failed = nnd_error(&session->error, "%s: has %lld examples, the input before it %lld",
-                               path, (long long)count, (long long)prediction->count);
+                               name, (long long)count, (long long)prediction->count);
         prediction->count = count;
         prediction->ports[i] = array->data;
     }
@@ -215,8 +222,48 @@ static int inputs_from_data(Prediction *prediction)
         return 0;
     }
     return nnd_error(&session->error,
-                     "%s has inputs, and no data set has fields of their names: give --input X.npy",
+                     "%s has inputs, and no data set has fields of their names, types and shapes: give "
+                     "--input X.npy",
                      prediction->model->name);
+}
+
+/* Runs the model on examples at, at + 1, .., at + n - 1. */
+static int prediction_chunk(Prediction *prediction, NndArray *results, int64_t at, int64_t n,
+                            const void **inputs, void **outputs)
+{
+    NndSession *session = prediction->session;
+    const NndEntry *entry = prediction->model->entry;
+    for (int i = 0; i < entry->input_count; i++) {
+        const NndPort *port = &entry->inputs[i];
+        size_t row = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+        inputs[i] = (const char *)prediction->ports[i] + (port->batched ? (size_t)at * row : 0);
+    }
+    for (int i = 0; i < entry->output_count; i++) {
+        const NndPort *port = &entry->outputs[i];
+        size_t row = nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
+        outputs[i] = (char *)results[i].data + (port->batched ? (size_t)at * row : 0);
+    }
+    NndCall call = {.seed = session->seed,
+                    .batch = n,
+                    .total = prediction->count,
+                    .offset = at,
+                    .inputs = inputs,
+                    .outputs = outputs};
+    return nnd_entry_run(session, entry, &call);
+}
+
+/* After a chunk failed: says which of its examples fails alone. */
+static void prediction_blame(Prediction *prediction, NndArray *results, int64_t at, int64_t n,
+                             const void **inputs, void **outputs)
+{
+    NndError *error = &prediction->session->error, first = *error;
+    for (int64_t i = 0; i < n; i++)
+        if (prediction_chunk(prediction, results, at + i, 1, inputs, outputs)) {
+            NndError cause = *error;
+            nnd_error(error, "%.400s; this is example %lld (from 0)", cause.text, (long long)(at + i));
+            return;
+        }
+    *error = first;
 }
 
 /* Runs the model chunk by chunk; results: one array for each output. */
@@ -234,21 +281,9 @@ static int prediction_run(Prediction *prediction, NndArray *results)
     int64_t chunk = entry->batch > 0 ? entry->batch : prediction->count;
     for (int64_t at = 0; at < prediction->count && !failed; at += chunk) {
         int64_t n = chunk < prediction->count - at ? chunk : prediction->count - at;
-        for (int i = 0; i < entry->input_count; i++) {
-            const NndPort *port = &entry->inputs[i];
-            size_t row =
-                nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
-            inputs[i] = (const char *)prediction->ports[i] + (port->batched ? (size_t)at * row : 0);
-        }
-        for (int i = 0; i < entry->output_count; i++) {
-            const NndPort *port = &entry->outputs[i];
-            size_t row =
-                nnd_type_size(port->type) * (size_t)nnd_shape_size(port->rank, port->shape);
-            outputs[i] = (char *)results[i].data + (port->batched ? (size_t)at * row : 0);
-        }
-        NndCall call = {
-            .seed = session->seed, .batch = n, .total = n, .inputs = inputs, .outputs = outputs};
-        failed = nnd_entry_run(session, entry, &call);
+        failed = prediction_chunk(prediction, results, at, n, inputs, outputs);
+        if (failed && entry->batch > 0)
+            prediction_blame(prediction, results, at, n, inputs, outputs);
     }
     free(inputs);
     free(outputs);

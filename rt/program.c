@@ -31,7 +31,7 @@ static const ProgramOption program_options[] = {
      "where relative paths of data files begin"},
     {"--seed", PROGRAM_NUMBER, offsetof(NndOptions, seed), "N", "seed of all random numbers"},
     {"--threads", PROGRAM_NUMBER, offsetof(NndOptions, threads), "N",
-     "number of threads; 0: as many as there are cores"},
+     "number of threads; 0: NND_THREADS, or as many as there are cores"},
     {"--trace", PROGRAM_TEXT, offsetof(NndOptions, trace), "FILE.csv",
      "train: write the time and losses of every step"},
     {"--all", PROGRAM_FLAG, offsetof(NndOptions, all), "",
@@ -239,7 +239,6 @@ static int program_verb(NndSession *session)
 int nnd_program_run(const NndProgram *program, const NndOptions *options)
 {
     NndSession session = {.program = program, .options = *options};
-    nnd_runtime_init(options->threads);
     session.seed = session_seed(program, options);
     int status = nnd_session_open(&session) ? 1 : program_verb(&session);
     if (session.error.text[0] != 0) {
@@ -262,7 +261,6 @@ int nnd_program_main(const NndProgram *program, int argc, char **argv)
         fprintf(stderr, "error: %s\n", error.text);
         return 1;
     }
-    nnd_threads_prepare(argv);
     NndOptions options = {.verb = "train", .seed = -1};
     int status = program_arguments(program, argc, argv, &options);
     if (status) return status < 0 ? 0 : status;

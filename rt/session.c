@@ -24,18 +24,19 @@ int nnd_port_alloc(const NndPort *port, int64_t n, NndArray *array, NndError *er
     return nnd_array_alloc(array, error);
 }
 
-/* Sizes that whoever calls gives are at most what fits. */
+/* Sizes of bounded axes are at most what fits. */
 static int sizes_check(NndSession *session, const NndEntry *entry, const NndCall *call)
 {
     for (int i = 0; i < entry->input_count; i++) {
         const NndPort *port = &entry->inputs[i];
-        if (port->most == 0 || port->set != NND_GIVEN) continue;
+        if (port->most == 0) continue;
         const int32_t *sizes = call->inputs[i];
         for (int64_t n = 0; n < (port->batched ? call->batch : 1); n++)
             if (sizes[n] < 0 || sizes[n] > port->most)
                 return nnd_error(&session->error,
                                  "%s: the size %ld of example %lld is not between 0 and %lld",
-                                 port->name, (long)sizes[n], (long long)n, (long long)port->most);
+                                 port->name, (long)sizes[n], (long long)(call->offset + n),
+                                 (long long)port->most);
     }
     return 0;
 }
@@ -46,6 +47,7 @@ int nnd_entry_run(NndSession *session, const NndEntry *entry, NndCall *call)
     call->entry = entry;
     call->tensors = session->data;
     call->model = session->model;
+    call->pool = session->pool;
     call->error = &session->error;
     return entry->run(call);
 }
@@ -60,7 +62,8 @@ int nnd_session_open(NndSession *session)
     session->files = calloc((size_t)program->file_count + 1, sizeof *session->files);
     session->sets = calloc((size_t)program->data_count + 1, sizeof *session->sets);
     session->folder = malloc(strlen(program->name) + 5);
-    if (session->tensors == NULL || session->saved == NULL || session->data == NULL ||
+    session->pool = nnd_pool_new(session->options.threads);
+    if (session->pool == NULL || session->tensors == NULL || session->saved == NULL || session->data == NULL ||
         session->files == NULL || session->sets == NULL || session->folder == NULL)
         return nnd_error(&session->error, "out of memory");
     sprintf(session->folder, "%s.run", program->name);
@@ -92,6 +95,7 @@ void nnd_session_close(NndSession *session)
     bool own = session->tensors != NULL && session->model == NULL;
     for (int i = 0; own && i < session->program->tensor_count; i++)
         nnd_array_free(&session->tensors[i].array);
+    nnd_pool_free(session->pool);
     nnd_free(session->model);
     free(session->tensors);
     free(session->saved);

@@ -456,6 +456,18 @@ static void train_json(const NndTrainInfo *info, const NndArray *reports, bool f
     printf("}");
 }
 
+/* Says which block an error is about, and its line where the error names none of its own. */
+static void train_error(NndSession *session, const NndTrainInfo *info)
+{
+    NndError cause = session->error;
+    const char *colon = strrchr(info->place, ':');
+    size_t file = colon != NULL ? (size_t)(colon - info->place) + 1 : 0;
+    if (file > 0 && strncmp(cause.text, info->place, file) == 0)
+        nnd_error(&session->error, "%.420s (train %s)", cause.text, info->name);
+    else
+        nnd_error(&session->error, "%s: train %s: %.420s", info->place, info->name, cause.text);
+}
+
 /* Trains one block. state: of the checkpoint to go on from, or NULL. Returns 0, 1 or 130. */
 static int train_block(Training *training, const LogNames *names, const NndState *state, bool first,
                        int *failed_expects)
@@ -490,10 +502,7 @@ static int train_block(Training *training, const LogNames *names, const NndState
     nnd_report_free(info, last);
     bool stopped = training->stopped;
     training_close(training);
-    if (failed && session->error.text[0] != 0) {
-        NndError cause = session->error;
-        nnd_error(&session->error, "%s: train %s: %.420s", info->place, info->name, cause.text);
-    }
+    if (failed && session->error.text[0] != 0) train_error(session, info);
     if (stopped && !failed && !session->options.quiet)
         fprintf(stderr, "stopped at step %lld; the checkpoint is in %s, --resume goes on from it\n",
                 (long long)training->step, training->checkpoint);

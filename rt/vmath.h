@@ -26,23 +26,28 @@ static inline uint32_t nnd_bits_of_float(float x)
     return bits;
 }
 
-/* e^x = 2^n e^r with n whole and |r| <= log(2) / 2; 2^n in two factors, since n may be -150 or 128.
- */
-static inline float nnd_expf(float x)
+/* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2: e^r. */
+static inline float nnd_exp_parts(float x, uint32_t *n)
 {
-    float t = x < -104.0f ? -104.0f : x;
-    t = t > 89.0f ? 89.0f : t;
-    float shifted = t * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
-    uint32_t n = nnd_bits_of_float(shifted) - 0x4b400000u; /* modulo 2^32, as everything on it */
+    float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+    *n = nnd_bits_of_float(shifted) - 0x4b400000u;
     float whole = shifted - 12582912.0f;
-    float r = (t - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
     float p = 1.9875691500e-4f;
     p = p * r + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    float e = (p * r * r + r) + 1.0f;
+    return (p * r * r + r) + 1.0f;
+}
+
+/* 2^n in two factors, since n may be -150 or 128. */
+static inline float nnd_expf(float x)
+{
+    float t = x < -104.0f ? -104.0f : x;
+    uint32_t n;
+    float e = nnd_exp_parts(t > 89.0f ? 89.0f : t, &n);
     uint32_t half = ((n + 1024u) >> 1) - 512u; /* n / 2 rounded down */
     float a = nnd_float_of_bits((half + 127u) << 23);
     float b = nnd_float_of_bits((n - half + 127u) << 23);
@@ -84,7 +89,9 @@ static inline float nnd_tanhf(float x)
     p = p * z + 1.33314422036e-1f;
     p = p * z - 3.33332819422e-1f;
     float near = p * z * x + x;
-    float far = 1.0f - 2.0f / (nnd_expf(2.0f * (a > 10.0f ? 10.0f : a)) + 1.0f);
+    uint32_t n; /* at most 29: added to the exponent */
+    float e = nnd_exp_parts(2.0f * (a > 10.0f ? 10.0f : a), &n);
+    float far = 1.0f - 2.0f / (nnd_float_of_bits(nnd_bits_of_float(e) + (n << 23)) + 1.0f);
     far = x < 0.0f ? -far : far;
     far = a < 0.625f ? near : far;
     return z > 0.0f ? far : x; /* 0 with its sign, NaN */

@@ -13,7 +13,7 @@ syntax keyword nndReduce sum mean prod max min argmax argmin any all
 " Keywords only in places: at the beginning of a statement, or between two operands.
 syntax match nndItem "\v(^|[;{}])\s*\zs(data|train|load)\ze\s+[A-Za-z_{]"
 syntax match nndFlow "\v(^|[;{}])\s*\zs(valid|test|phase|repeat|every)\ze\s+[A-Za-z0-9_({]"
-syntax match nndStatement "\v(^|[;{}])\s*\zs(state|param|fit|next|yield|feed|report|update|minimize)\ze\s+[-A-Za-z0-9_\"({]"
+syntax match nndStatement "\v(^|[;{}])\s*\zs(state|param|fit|next|yield|feed|report|update|minimize|require)\ze\s+[-A-Za-z0-9_\"({]"
 syntax match nndStatement "\v<next\ze\s+[A-Za-z_]"
 syntax match nndFlow "\v[A-Za-z0-9_\])]\s+\zs(on|over|like|using|carry)\ze\s+[A-Za-z_(]"
 syntax match nndFlow "\v^\s*\zs(over|using)\ze\s+[A-Za-z_(]"

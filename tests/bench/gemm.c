@@ -97,10 +97,11 @@ static void product(const Case *p, const Operands *o, bool blas)
     else if (blas)
         cblas_sgemm(101, ta, tb, p->m, p->n, p->k, 1, o->a, lda, o->b, ldb, 0, o->c, p->n);
     else if (o->f64)
-        nnd_gemm_f64(p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false,
+        nnd_gemm_f64(NULL, p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false,
                      o->isa);
     else
-        nnd_gemm(p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false, o->isa);
+        nnd_gemm(NULL, p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false,
+                 o->isa);
 }
 
 static void measure(Case *p, const Operands *o, int which)
@@ -149,7 +150,6 @@ int main(int argc, char **argv)
                 ((float *)*operands[i])[e] = (float)(e % 13) / 13 - 0.5f;
     }
     openblas_set_num_threads(1);
-    nnd_runtime_init(1);
     for (int round = 0; round < atoi(argv[2]); round++)
         for (int i = 0; i < count; i++) {
             double rate = peak(o.isa, o.f64);

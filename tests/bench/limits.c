@@ -1,10 +1,9 @@
 /* limits.c -- what this machine can do: prints GFLOP/s of fused multiply-adds in f32 and GB/s of
- * copying from memory, for one thread and for all of OMP_NUM_THREADS together, best of several
- * trials. What benchmarks are compared with. */
-#include <omp.h>
-#include <stdio.h>
+ * copying from memory, for one thread and for all together that the runtime uses, best of
+ * several trials. What benchmarks are compared with. */
+#include "nnd_rt.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #ifdef __AVX512F__
 enum { LANES = 16, CHAINS = 16 };
@@ -36,46 +35,61 @@ static float fmas(void)
     return sum;
 }
 
-static double gflops(int threads)
+typedef struct Copy {
+    char *from, *to;
+    size_t part;
+} Copy;
+
+static void run_fmas(const void *data, int64_t begin, int64_t end)
 {
-    double best = 0;
-    float sink = 0;
-    for (int trial = 0; trial < TRIALS; trial++) {
-        double start = omp_get_wtime();
-#pragma omp parallel num_threads(threads) reduction(+ : sink)
-        sink += fmas();
-        double rate = 2.0 * LANES * CHAINS * FMAS * threads / (omp_get_wtime() - start) / 1e9;
-        if (rate > best) best = rate;
-    }
-    return sink == 1 ? 0 : best;
+    float *sinks = *(float *const *)data;
+    for (int64_t i = begin; i < end; i++)
+        sinks[i] = fmas();
 }
 
-static double copy_rate(int threads, char *from, char *to)
+static void run_copy(const void *data, int64_t begin, int64_t end)
+{
+    const Copy *c = data;
+    size_t at = (size_t)begin * c->part;
+    memcpy(c->to + at, c->from + at, (size_t)(end - begin) * c->part);
+}
+
+/* The best rate of doing `amount`, in as many parts as there are threads. */
+static double best_rate(NndPool *pool, NndTask *task, const void *data, double amount, int trials)
 {
     double best = 0;
-    size_t part = BYTES / (size_t)threads;
-    for (int trial = 0; trial < 10; trial++) {
-        double start = omp_get_wtime();
-#pragma omp parallel num_threads(threads)
-        {
-            size_t at = part * (size_t)omp_get_thread_num();
-            memcpy(to + at, from + at, part);
-        }
-        double rate = 2.0 * BYTES / (omp_get_wtime() - start) / 1e9;
-        if (rate > best) best = rate;
+    for (int trial = 0; trial < trials; trial++) {
+        double start = nnd_clock();
+        nnd_parallel(pool, task, data, nnd_pool_threads(pool), 1e9);
+        best = fmax(best, amount / (nnd_clock() - start) / 1e9);
     }
     return best;
 }
 
+static double gflops(NndPool *pool)
+{
+    float sinks[NND_MOST_THREADS], *data = sinks;
+    double amount = 2.0 * LANES * CHAINS * FMAS * nnd_pool_threads(pool);
+    double best = best_rate(pool, run_fmas, &data, amount, TRIALS);
+    return sinks[0] == 1 ? 0 : best;
+}
+
+static double copy_rate(NndPool *pool, char *from, char *to)
+{
+    Copy copy = {from, to, BYTES / (size_t)nnd_pool_threads(pool)};
+    return best_rate(pool, run_copy, &copy, 2.0 * BYTES, 10);
+}
+
 int main(void)
 {
-    int all = omp_get_max_threads();
+    NndPool *all = nnd_pool_new(0);
     char *from = malloc(BYTES), *to = malloc(BYTES);
-    if (!from || !to) return 1;
+    if (!from || !to || !all) return 1;
     memset(from, 1, BYTES);
     memset(to, 1, BYTES);
-    printf("{\"gflops\": [%.1f, %.1f], ", gflops(1), gflops(all));
-    printf("\"copy\": [%.1f, %.1f]}\n", copy_rate(1, from, to), copy_rate(all, from, to));
+    printf("{\"gflops\": [%.1f, %.1f], ", gflops(NULL), gflops(all));
+    printf("\"copy\": [%.1f, %.1f]}\n", copy_rate(NULL, from, to), copy_rate(all, from, to));
+    nnd_pool_free(all);
     free(from);
     free(to);
     return 0;

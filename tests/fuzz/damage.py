@@ -28,6 +28,9 @@ data d {
 model M(image: u8[3, 2], a: real, t: [2], v: [2], z: [2], s: [2], r: [2], c: u8[2], h: [2],
         p: u8[2, 3, 1]) -> [3] =
     dense(concat(flatten(image) / 255, [a], t, v, z, s, r, c / 255, h, flatten(p) / 255), 4, tanh) |> dense(3)
+model P(image: u8[3, 2], t: [2], v: [2], z: [2], s: [2], r: [2], c: u8[2], h: [2], p: u8[2, 3, 1]) -> [2] {
+    return t + v + z + s + r + h + mean(image) + mean(c) + mean(p)
+}
 train t on d {
     batch: 4
     epochs: 2
@@ -184,6 +187,7 @@ class Trainer:
         trainer = [os.path.join(self.whole, "trainer")]
         if name in self.files:
             commands = [trainer + ["train", "--quiet", "--data", work, "-o", "new"],
+                        trainer + ["predict", "P", "--weights", "run", "--quiet", "--data", work],
                         [self.nndc, "check", "p.nnd"],
                         [self.nndc, "train", "p.nnd", "--eval", "--quiet", "-o", "new"]]
         else:

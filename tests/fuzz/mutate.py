@@ -20,7 +20,7 @@ WORDS = ("+ - * / // % ^ == < <= and or not |> -> .. : ; , ( ) [ ] { } = . sum m
          "any all prod where outside if then else for in fn layer model optimizer param state fit "
          "next return train data test minimize using over report grad stop concat reshape flatten "
          "order size int real bool u8 reversed dense relu softmax conv2d sgd adam import const like "
-         "load scan yield update repeat every phase").split()
+         "load scan yield update repeat every phase require").split()
 
 
 def sources(root):

@@ -28,7 +28,7 @@ def run(command, cwd, timeout=TIMEOUT, env=None, memory=MEMORY):
         resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 28, 1 << 28))
         if memory and not slow:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    full = dict(os.environ, OMP_NUM_THREADS="1", UBSAN_OPTIONS="print_stacktrace=1",
+    full = dict(os.environ, NND_THREADS="1", UBSAN_OPTIONS="print_stacktrace=1",
                 ASAN_OPTIONS="detect_leaks=0:hard_rss_limit_mb=3000:allocator_may_return_null=1",
                 **(env or {}))
     try:

@@ -53,7 +53,7 @@ int main(void)
 
     /* an action that is none: the line of the program, and nothing has changed */
     s[0] = 1;
-    EXPECT(net_learn_step(net, 8, s, wrong, fresh, pixel, &loss), NET_RANGE, "the subscript");
+    EXPECT(net_learn_step(net, 8, s, wrong, fresh, pixel, &loss), NET_RANGE, "is 3, but its axis has 3 elements");
     EXPECT(net_learn_step(net, 8, s, wrong, fresh, pixel, &loss), NET_RANGE, "3");
     EXPECT(net_get(net, "Pick.dense1.w", w, 6), NET_OK, "");
     if (memcmp(w, before, sizeof w) || net_learn_steps(net) != 0) failures++;

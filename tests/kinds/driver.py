@@ -65,6 +65,80 @@ def test_recurrence_size():
     return None
 
 
+DEEP = {
+    "layers": """
+layer block(h: [D]) -> [D] = h + dense(dense(h, 160, relu), D)
+model Net(x: [16]) -> [4] {
+    h = dense(x, 160)
+    for k in 0..COUNT { h = block(h) }
+    return dense(h, 4)
+}
+data noise { x[n < 64, i < 16] = randn(); label[n < 64] = n % 4 }
+train net on noise {
+    batch: 32
+    epochs: 1
+    minimize mean(cross_entropy(Net(x), label)) using adam(0.01)
+}
+""",
+    "narrow layers of an equation": """
+model U(x: real) -> real {
+    h = dense([x], 8, tanh)
+    for k in 0..COUNT { h = dense(h, 8, tanh) }
+    return dense(h, 1) |> scalar
+}
+fn residual(x: real) = grad(grad(U(x), x), x) + U(x)
+data points { x[n < 256] = 2 * rand() - 1 }
+train u on points {
+    batch: 64
+    epochs: 1
+    minimize mean(residual(x)^2) using adam(0.01)
+}
+""",
+    "rounds": """
+model Net(x: [4]) -> [3] = dense(x, 8, relu) |> dense(3)
+data noise { x[n < 64, i < 4] = randn(); label[n < 64] = n % 3 }
+train net on noise {
+    batch: 32
+    epochs: 1
+    repeat COUNT { minimize mean(cross_entropy(Net(x), label)) using adam(0.01) }
+}
+""",
+}
+
+
+def test_deep_programs_size():
+    """Lines of code grow in proportion to layers, to layers that are differentiated twice, and to rounds: from 48 to 72
+    by no more than from 24 to 48."""
+    for what, text in DEEP.items():
+        lines = []
+        for count in (24, 48, 72):
+            work = program(text.replace("COUNT", str(count)))
+            problem = must(common.nndc("build", "m.nnd", "-o", "m.c", "--quiet", cwd=work))
+            if problem:
+                return problem
+            lines.append(common.read(os.path.join(work, "m.c")).count("\n"))
+        first, second = lines[1] - lines[0], lines[2] - lines[1]
+        if second > 1.1 * first:
+            return f"24, 48, 72 {what}: {lines} lines"
+    return None
+
+
+def test_equal_parts_once():
+    """Narrow layers of one size are a kernel that calls one function for all of them."""
+    texts = []
+    for count in ("2", "5"):
+        work = program(DEEP["narrow layers of an equation"].replace("COUNT", count))
+        problem = must(common.nndc("build", "m.nnd", "-o", "m.c", "--quiet", cwd=work))
+        if problem:
+            return problem
+        texts.append(common.read(os.path.join(work, "m.c")))
+    parts = [re.findall(r"^static PART void (\w+)\(", text, re.M) for text in texts]
+    calls = [len(re.findall(r"^ +part_\d+\(", text, re.M)) for text in texts]
+    if len(parts[0]) != len(parts[1]) or len(set(parts[1])) != len(parts[1]) or calls[1] <= calls[0]:
+        return f"functions {parts}, calls {calls}"
+    return None
+
+
 def test_train_quiet():
     result = common.nndc("train", "m.nnd", "--quiet", cwd=program())
     return must(result) or (result.text() if result.out or result.err else None)
@@ -105,6 +179,21 @@ def test_train_seed():
             return result.text()
     a, b, c = (parameters(work, folder) for folder in "abc")
     return None if a == b and a != c else f"{a}\n{b}\n{c}"
+
+
+def test_train_threads():
+    """A model whose loops are worth several threads ends on the same bytes with any number of them."""
+    work = program("model M(x: [40]) -> [4] = dense(x, 300, relu) |> dense(200, tanh) |> dense(4)\n"
+                   "data d { train { x[n < 300, i < 40] = randn(); y[n < 300] = n % 4 } }\n"
+                   "train t on d {\n    batch: 64\n    epochs: 6\n"
+                   "    minimize mean(cross_entropy(M(x), y)) using adam(0.01)\n}\n")
+    found = set()
+    for threads in ("1", "2", "3", "8"):
+        result = common.nndc("train", "m.nnd", "-o", threads, "--quiet", "--threads", threads, cwd=work)
+        if result.status:
+            return result.text()
+        found.add(common.listing(os.path.join(work, threads))["checkpoint.safetensors"])
+    return None if len(found) == 1 else f"{len(found)} different results"
 
 
 def test_train_reference_agrees():

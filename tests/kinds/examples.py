@@ -53,7 +53,7 @@ def host(path):
     cc = os.environ.get("CC", "gcc").split()
     result = common.run(*cc, "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{work}",
                         path.replace("model.nnd", "host.c"), os.path.join(work, f"lib{name}.a"),
-                        "-fopenmp", "-lm", "-o", os.path.join(work, "host"))
+                        "-pthread", "-lm", "-o", os.path.join(work, "host"))
     if result.status:
         return result.text()
     result = common.run(os.path.join(work, "host"), cwd=work)

@@ -5,13 +5,14 @@ import glob
 import os
 import shutil
 
-from fuzz import compare, damage, mutate
+from fuzz import compare, damage, inputs, mutate
 
 from . import common
 
 # (first seed, how many) in make test, and with --all
 SOURCES = (1, 160), (1000, 3000)
 DATA = (1, 30), (1000, 600)
+INPUTS = (1, 300), (1000, 6000)
 # (seed, models, large, smooth, backends)
 PROGRAMS = [(1, 4, False, False, ("O0", "O2")), (2, 3, True, True, ("f32",))]
 MORE = ([(k, 5, False, False, ("O0", "O2", "O2-noblas")) for k in range(100, 112)] +
@@ -22,6 +23,7 @@ MORE = ([(k, 5, False, False, ("O0", "O2", "O2-noblas")) for k in range(100, 112
 def tests():
     yield "sources", lambda: sources(*SOURCES[common.ALL])
     yield "data", lambda: data(*DATA[common.ALL])
+    yield "inputs", lambda: predictions(*INPUTS[common.ALL])
     for path in sorted(glob.glob(os.path.join(common.ROOT, "tests/fuzz/programs/*.nnd"))):
         yield os.path.basename(path)[:-4], lambda path=path: written(path)
     for case in PROGRAMS + (MORE if common.ALL else []):
@@ -49,6 +51,14 @@ def data(first, count):
     except AssertionError as problem:
         return str(problem)
     return gather(trainer.case(seed, folder) for seed in range(first, first + count))
+
+
+def predictions(first, count):
+    try:
+        models = inputs.Models(common.NNDC, common.folder())
+    except AssertionError as problem:
+        return str(problem)
+    return gather(models.case(seed) for seed in range(first, first + count))
 
 
 def written(path):

@@ -1,7 +1,8 @@
 """The documentation's programs: every fenced ```nnd block of README.md and lang/MANUAL.md passes
 `nndc check`. A block whose first line is `# part of a program` is only parsed; the blocks of one
 file stand alone. And the programs of tests/language, which together use the whole language, become
-trainers, or libraries where a host program feeds them, that the C compiler accepts."""
+trainers, or libraries where a host program feeds them, that the C compiler accepts; where they say
+what to expect (`# expect: NAME == NUMBER`), compiled C and the reference evaluator must give it."""
 import glob
 import os
 import re
@@ -23,7 +24,14 @@ def tests():
 
 
 def build(program):
-    fed = ["--lib"] if re.search(r"\bfeed \w+:", common.read(program)) else []
+    text = common.read(program)
+    if "# expect:" in text:
+        for flags in ([], ["--eval"]):
+            result = common.nndc("train", program, "-o", common.folder(), *flags)
+            if result.status:
+                return result.text()
+        return None
+    fed = ["--lib"] if re.search(r"\bfeed \w+:", text) else []
     result = common.nndc("build", *fed, program, "-o", os.path.join(common.folder(), "program"))
     return result.text() if result.status else None
 

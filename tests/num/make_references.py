@@ -140,6 +140,33 @@ def vectors(c):
     c.gradient(c.weighted("r", y) + c.weighted("masked_r", masked))
 
 
+def order(c):
+    def expect(name, x):
+        c.expect(name + "_y", np.argsort(x, axis=-1, kind="stable"))
+        return x
+
+    for name, n in (("none", 0), ("one", 1), ("two", 2), ("many", 1000)):
+        x = np.floor(c.draws.random((4, n)) * max(2, n // 4))
+        if n >= 2:
+            x[1, 0], x[2, :2] = np.nan, (0.0, -0.0)
+        if n > 2:
+            x[2, 3::7], x[2, 4::7], x[2, 5::7] = np.nan, np.inf, -np.inf
+            x[3] = np.nan
+        c.input(name, expect(name, x))
+    c.input("ints", expect("ints", c.draws.integers(-4, 4, (5, 33))))
+    rows = np.floor(c.draws.random((4, 3, 9)) * 6)
+    c.input("rows", expect("rows", rows))
+    c.expect("sorted_y", np.sort(rows, axis=-1))
+    lengths, padded = [7, 0, 1, 4, 5], np.floor(c.draws.random((5, 7)) * 4)
+    positions = np.zeros((5, 7))
+    for k, length in enumerate(lengths):
+        padded[k, length:] = -9
+        positions[k, :length] = np.argsort(padded[k, :length], kind="stable")
+    c.input("padded", padded)
+    c.input("T", lengths)
+    c.expect("bounded_y", positions)
+
+
 def more_activations(c):
     points = [-100, -30, -7.5, -4, -2, -1.25, -0.5, -0.125, -0.001, 0, 0.001, 0.25, 0.5, 1, 2.5, 6, 30, 100]
     x = c.param("Points.x", points, file="x")
@@ -381,6 +408,33 @@ def standardize(c):
         c.expect(f"after/{model}.standardize1.v", variance)
     c.expect("Table_y", table(new))
     c.expect("Net_y", net(new))
+
+
+def fits(c):
+    a, b = c.input("a", c.normal(9, 2) + 1), c.input("b", c.normal(9, 2, scale=2))
+    wide = c.input("c", c.normal(9, 3, 2, scale=0.5))
+    w = c.param("Scale.w", [1.0, 1.0])
+    x = torch.cat([a, b, wide.reshape(-1, 2)])
+    mean, std, top = x.mean(0), x.std(0, correction=0), x.max(0).values
+    positive = torch.stack([column[column > 0].mean() for column in x.T])
+    total, span = (x / std).sum(), top - (x - mean).min(0).values
+    inside = (x > -1).all(0) & (x < 0).any(0)
+    same = torch.where(inside, (1 + 0.1 * x).prod(0), torch.tensor(2.0, dtype=x.dtype))
+    net = lambda rows: (rows - mean) / std + top + span + positive + same + total
+
+    other = net(b).mean(0)
+
+    def loss(step):
+        rows = slice(step % 3 * 4, step % 3 * 4 + 4)
+        if step > 2:
+            return w.sum() + ((net(b[rows]) - other)**2).mean()
+        return w.sum() + 2 * net(a[rows]).mean() + net(b[rows]).mean() + net(wide[rows]).mean()
+
+    c.train(6, (loss, torch.optim.SGD([w], 0.0)))
+    c.expect("after/Other.centred1.m", other)
+    names = {"m": mean, "s": std, "top": top, "total": total, "positive": positive, "span": span, "same": same}
+    for name, value in names.items():
+        c.expect(f"after/Net.scaled1.{name}", value)
 
 
 def normalizations(c):
@@ -1185,6 +1239,57 @@ def optimizers(c):
     })
 
 
+def conditional_states(c):
+    lengths, x = sequences(c, 2)
+    c.params.clear()
+    full, r = c.input("full", c.normal(5, 6, 2)), c.input("r", c.normal(5, 2, scale=0.5))
+    x = x.detach()
+    states = {}
+
+    def run(model, rows, sizes):
+        w, s = c.params[f"{model}.running1.w"], states[model]
+        h = torch.zeros(5, 2, dtype=c.dtype)
+        for t in range(max(sizes)):
+            there = [i for i in range(5) if sizes[i] > t]
+            now = rows[there, t]
+            s["m"] = 0.5 * s["m"] + 0.5 * now.mean(0)
+            if now.mean(0).sum() > 0:
+                s["n"] += 1
+            else:
+                s["low"] = torch.minimum(s["low"], now.min())
+            most = now.max(0).values
+            if most[0] > s["top"][0]:
+                s["top"], s["times"] = most, s["times"] + 1
+            step = torch.tanh(w * (now - s["m"]) + 0.1 * (now - s["top"]) + 0.5 * h[there])
+            h = h.index_put((torch.tensor(there),), step)
+        return h
+
+    for model in ("Bounded", "Fixed"):
+        c.param(f"{model}.running1.w", [0.7, -0.4])
+        zero = torch.zeros(2, dtype=c.dtype)
+        states[model] = {"m": zero, "n": 0, "low": zero[0], "top": zero - 0.5, "times": 0}
+        c.given.pop("init/Input.x", None)
+
+    def loss(step):
+        return (((run("Bounded", x, lengths.tolist()) - r)**2).mean() +
+                ((run("Fixed", full, [6] * 5) - r)**2).mean())
+
+    rprop = torch.optim.Rprop(c.params.values(), 0.05)
+    w = c.param("Bowl.w", [0.5, 0.75])
+    sgd = torch.optim.SGD([w], 0.05)
+
+    def bowl(step):
+        sgd.param_groups[0]["momentum"] = 0.0 if step < 3 else 0.8
+        return ((w - r)**2).sum(1).mean() + w[0] * w[1]
+
+    c.train(8, (loss, rprop), (bowl, sgd))
+    for model, s in states.items():
+        for name, path in (("m", "m"), ("n", "n"), ("low", "low"), ("top", "highest1.top"), ("times", "highest1.times")):
+            c.expect(f"after/{model}.running1.{path}", torch.as_tensor(s[name]))
+        w = c.params[f"{model}.running1.w"]
+        c.expect(f"after/t.minimize1.{model}.running1.w.s", rprop.state[w]["step_size"])
+
+
 def scheduled(make, rate, steps):
     """The rates that a scheduler of PyTorch gives to steps 0, 1, ..."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], rate)
@@ -1784,10 +1889,10 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, more_activations, vectors, dense, conv2d, convolutions, pooling, poolings, normalizations,
-         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize,
+CASES = [activations, more_activations, vectors, order, dense, conv2d, convolutions, pooling, poolings, normalizations,
+         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
          losses, class_losses,
-         ctc, more_losses, metrics, helpers, erfinv, optimizers,
+         ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
          mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
          second_derivatives, second_layers, fourth_derivatives, notation]

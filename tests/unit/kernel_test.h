@@ -39,7 +39,7 @@ static void begin(void)
     env = eval_env(arena, 7);
     env.f32 = false;
     const Source *source = source_add(context, "test.nnd", "x\n", 2, false);
-    here = (Span){source->index, 1, 1, 1, 2};
+    here = (Span){source->index, 1, 1, 1, 2, 0};
     Leaf leaf = {.kind = LEAF_SIZE, .name = name_of(context, "batch")};
     batch_size = graph_leaf(g, &leaf, TYPE_INT, 0, NULL);
     B = (Extent){21, scalar_load(g, batch_size, NULL, NULL, here)};

@@ -85,7 +85,7 @@ static void test_lines(void)
 static const char *const soft_words[] = {"data",  "train",  "valid", "test", "state",    "param",
                                          "fit",   "next",   "yield", "feed", "report",   "update",
                                          "phase", "repeat", "every", "load", "minimize", "on",
-                                         "over",  "like",   "using", "carry"};
+                                         "over",  "like",   "using", "carry", "require"};
 
 /* Programs in which the word $ is an ordinary name. */
 static const char *const soft_places[] = {
@@ -171,11 +171,12 @@ static void test_statements(void)
     static const char text[] = "layer f(x) {\n scan t < T reversed carry h: [3] = 0, c = 1 {\n"
                                "  next h[i < 3] = c\n  yield y = next h\n }\n"
                                " for k in 0..4 { a, b = g(k) }\n a, b = b, a\n"
-                               " if x { return 1 } else if y { return 2 } else { return 3 }\n}\n";
+                               " if x { return 1 } else if y { return 2 } else { return 3 }\n"
+                               " require -x < 2 and y, \"why\"; require = 3\n}\n";
     Context *context = context_fresh();
     AstFile *file = file_of(context, text, sizeof text - 1);
     CU_ASSERT(!diag_errors(context));
-    CU_ASSERT_FATAL(file->items.len == 1 && file->items.data[0]->body.len == 4);
+    CU_ASSERT_FATAL(file->items.len == 1 && file->items.data[0]->body.len == 6);
     AstBlock body = file->items.data[0]->body;
     const AstStmt *scan = body.data[0], *loop = body.data[1], *swap = body.data[2];
     CU_ASSERT(scan->kind == AST_SCAN && scan->reversed && scan->carries.len == 2);
@@ -191,6 +192,9 @@ static void test_statements(void)
     CU_ASSERT_FATAL(body.data[3]->otherwise.len == 1);
     CU_ASSERT(body.data[3]->otherwise.data[0]->kind == AST_IF_STMT);
     CU_ASSERT(body.data[3]->otherwise.data[0]->otherwise.len == 1);
+    CU_ASSERT(body.data[4]->kind == AST_REQUIRE && body.data[4]->values.len == 2);
+    CU_ASSERT(!strcmp(body.data[4]->values.data[1]->string.text, "why"));
+    CU_ASSERT(body.data[5]->kind == AST_ASSIGN);
     context_free(context);
 }
 

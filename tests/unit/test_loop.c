@@ -143,7 +143,7 @@ static void test_invariant(void)
     GIVES(graph_yield(g, scan, square, NO_SPAN), 1, 4, 1, 4);
     GIVES(graph_yield(g, scan, timed, NO_SPAN), 0, 0, 1, 4);
     const Node *root = graph_yield(g, scan, timed, NO_SPAN);
-    const Region *whole = graph_regions(graph_arena(g), &root, 1);
+    const Region *whole = graph_regions(graph_arena(g), &root, 1, NULL);
     CU_ASSERT_FATAL(whole->inner.len == 1);
     const Region *body = whole->inner.data[0];
     CU_ASSERT(body->outer.len == 1 && body->outer.data[0] == square);

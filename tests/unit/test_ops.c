@@ -43,6 +43,10 @@ static void test_reals(void)
     CU_ASSERT(isnan(eval2(OP_MAX, TYPE_REAL, 2, NAN)));
     CU_ASSERT(eval1(OP_ROUND, TYPE_REAL, 2.5) == 2);
     CU_ASSERT(eval1(OP_EXP, TYPE_REAL, 1) == 2.718281828459045);
+    CU_ASSERT(eval1(OP_SIGMOID, TYPE_REAL, -1000) == 0);
+    CU_ASSERT(eval1(OP_SIGMOID, TYPE_REAL, 1000) == 1);
+    CU_ASSERT(unit_near(eval1(OP_SIGMOID, TYPE_REAL, -2), 0.11920292202211756, 1e-15));
+    CU_ASSERT(unit_near(eval1(OP_SIGMOID, TYPE_REAL, -700), 9.8596765437598214e-305, 1e-318));
     CU_ASSERT(op_eval(OP_SELECT, TYPE_REAL, (double[]){1, 0.5, 7}) == 0.5);
     CU_ASSERT(op_eval(OP_SELECT, TYPE_INT, (double[]){0, 5, 7}) == 7);
 }

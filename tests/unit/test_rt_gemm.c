@@ -30,7 +30,7 @@ static double *filled_f64(int64_t count, uint64_t site)
         REAL *a = FILLED((ta ? k : m) * lda, 1), *b = FILLED((tb ? n : k) * ldb, 2);               \
         REAL *c = FILLED(m * ldc, 3), *before = FILLED(m * ldc, 3);                                \
         double worst = 0;                                                                          \
-        CALL(ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate, isa);                            \
+        CALL(NULL, ta, tb, m, n, k, a, lda, b, ldb, c, ldc, accumulate, isa);                      \
         for (int64_t i = 0; i < m; i++) {                                                          \
             for (int64_t j = 0; j < ldc; j++) {                                                    \
                 SUM sum = accumulate ? (SUM)before[i * ldc + j] : 0;                               \
@@ -89,43 +89,54 @@ static void test_shapes(void)
         }
 }
 
+/* NAME: whether pools of any size compute the bits that one thread does. */
+#define PRODUCT_THREADS(NAME, REAL, FILLED, CALL)                                                  \
+    static bool NAME(bool ta, bool tb, int64_t m, int64_t n, int64_t k)                            \
+    {                                                                                              \
+        REAL *a = FILLED(m * k, 1), *b = FILLED(n * k, 2);                                         \
+        REAL *one = FILLED(m * n, 3), *many = FILLED(m * n, 4);                                    \
+        bool equal = true;                                                                         \
+        for (int threads = 1; threads <= 5; threads++) {                                           \
+            REAL *c = threads == 1 ? one : many;                                                   \
+            NndPool *pool = nnd_pool_new(threads);                                                 \
+            CU_ASSERT_PTR_NOT_NULL_FATAL(pool);                                                    \
+            nnd_pool_eager(pool);                                                                  \
+            CALL(pool, ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, c, n, false,                 \
+                 NND_ISA_NATIVE);                                                                  \
+            nnd_pool_free(pool);                                                                   \
+            if (c == many) equal = equal && !memcmp(one, many, (size_t)(m * n) * sizeof *one);     \
+        }                                                                                          \
+        nnd_free(a);                                                                               \
+        nnd_free(b);                                                                               \
+        nnd_free(one);                                                                             \
+        nnd_free(many);                                                                            \
+        return equal;                                                                              \
+    }
+PRODUCT_THREADS(equal_f32, float, filled, nnd_gemm)
+PRODUCT_THREADS(equal_f64, double, filled_f64, nnd_gemm_f64)
+
 static void test_threads(void)
 {
     static const int64_t shapes[][3] = {
         {128, 512, 784}, {784, 512, 128}, {300, 10, 900}, {7, 999, 64}};
-    for (int s = 0; s < 4; s++) {
-        int64_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
-        float *a = filled(m * k, 1), *b = filled(n * k, 2), *one = filled(m * n, 3);
-        float *many = filled(m * n, 4);
-        for (int mode = 0; mode < 4; mode++) {
-            bool ta = mode & 1, tb = mode & 2;
-            nnd_runtime_init(1);
-            nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, one, n, false, NND_ISA_NATIVE);
-            for (int threads = 2; threads <= 5; threads++) {
-                nnd_runtime_init(threads);
-                nnd_gemm(ta, tb, m, n, k, a, ta ? m : k, b, tb ? k : n, many, n, false, NND_ISA_NATIVE);
-                CU_ASSERT_EQUAL(memcmp(one, many, (size_t)(m * n) * sizeof *one), 0);
-            }
-        }
-        nnd_free(a);
-        nnd_free(b);
-        nnd_free(one);
-        nnd_free(many);
+    for (int i = 0; i < 16; i++) {
+        const int64_t *s = shapes[i / 4];
+        CU_ASSERT(equal_f32(i & 1, i & 2, s[0], s[1], s[2]));
+        CU_ASSERT(equal_f64(i & 1, i & 2, s[0], s[1], s[2]));
     }
-    nnd_runtime_init(1);
 }
 
 /* Without accumulate, what C held does not matter, be it NaN. */
 static void test_overwrites(void)
 {
     float a[] = {1, 2}, b[] = {3, 4}, c[] = {NAN, NAN};
-    nnd_gemm(false, false, 1, 1, 2, a, 2, b, 1, c, 1, false, NND_ISA_NATIVE);
+    nnd_gemm(NULL, false, false, 1, 1, 2, a, 2, b, 1, c, 1, false, NND_ISA_NATIVE);
     CU_ASSERT_EQUAL(c[0], 11);
     CU_ASSERT(isnan(c[1]));
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, false, NND_ISA_NATIVE);
+    nnd_gemm(NULL, false, false, 1, 2, 0, a, 1, b, 2, c, 2, false, NND_ISA_NATIVE);
     CU_ASSERT(c[0] == 0 && c[1] == 0);
     c[0] = 5;
-    nnd_gemm(false, false, 1, 2, 0, a, 1, b, 2, c, 2, true, NND_ISA_NATIVE);
+    nnd_gemm(NULL, false, false, 1, 2, 0, a, 1, b, 2, c, 2, true, NND_ISA_NATIVE);
     CU_ASSERT_EQUAL(c[0], 5);
 }
 

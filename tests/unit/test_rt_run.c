@@ -1,5 +1,5 @@
 /* test_rt_run.c -- what goes with a run: the log and its resumption, the progress lines, the flag
- * of Ctrl-C, threads, the clock. */
+ * of Ctrl-C, the clock. */
 #include "rt_files.h"
 
 #include <signal.h>
@@ -121,10 +121,6 @@ static void test_stop(void)
 static void test_machine(void)
 {
     double before = nnd_clock();
-    CU_ASSERT(nnd_runtime_init(0) >= 1);
-    int threads = nnd_runtime_init(1);
-    CU_ASSERT_EQUAL(threads, 1);
-    CU_ASSERT_EQUAL(nnd_threads(), 1);
     CU_ASSERT(nnd_clock() >= before);
     for (size_t size = 0; size < 1000; size += 100) {
         void *memory = nnd_alloc(size);
@@ -140,7 +136,7 @@ static const UnitTest tests[] = {
     {"log", test_log},
     {"progress", test_progress},
     {"ctrl-c", test_stop},
-    {"threads, clock, memory", test_machine},
+    {"clock, memory", test_machine},
 };
 
 UNIT_MAIN("runtime: runs", tests)

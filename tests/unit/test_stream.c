@@ -128,7 +128,7 @@ static int passes_of_equal(void)
 {
     EvalArray *expected[MAX_PERSIST], *found[MAX_PERSIST];
     whole->name = name_of(context, "whole");
-    Stream *stream = stream_split(program, name_of(context, "report"), whole);
+    Stream *stream = stream_split(program, name_of(context, "report"), whole, NULL);
     if (!stream || !run(whole, 0, EXAMPLES, expected) || !run(stream->reset, 0, 0, NULL)) return -1;
     for (int p = 0; p < stream->passes.len; p++)
         for (int first = 0; first < EXAMPLES; first += CHUNK) {
@@ -230,7 +230,7 @@ static void test_by_hand(void)
 {
     begin();
     output(reduce(REDUCE_MEAN, 0, 1, &batch, scalar_convert(g, I(0), TYPE_REAL), NULL));
-    Stream *stream = stream_split(program, name_of(context, "r"), whole);
+    Stream *stream = stream_split(program, name_of(context, "r"), whole, NULL);
     EvalArray *out = NULL;
     CU_ASSERT_FATAL(stream && stream->passes.len == 1);
     CU_ASSERT(run(stream->reset, 0, 0, NULL) && run(stream->passes.data[0], 0, 4, NULL));
