@@ -1,7 +1,8 @@
 /* window.c -- operands of sums of products as register tiles want them.
  *
  * A factor that is 0 outside of its tensor (a convolution with padding, the data gradient of any, a
- * sequence shorter than its bound) is read from a copy with that border written out, so that the innermost loops have no conditions.
+ * sequence shorter than its bound) is read from a copy with that border written out, so that the
+ * innermost loops have no conditions.
  * A factor that should give the lanes but has another axis innermost is read from a transposed
  * copy; so is one that a loop would transpose at every step. Both copies are maps, shared by all
  * that read the same; rearranging costs one pass over an operand that is read many times. */
