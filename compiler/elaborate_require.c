@@ -1,6 +1,7 @@
 /* elaborate_require.c -- `require condition, "text"`: what a function asks of its arguments and dimensions,
- * settled when compiling. One that does not hold is the mistake of whoever called: it is reported at the call
- * that led out of the user's text, with the values of the names in the condition. */
+ * settled when compiling, but for what an optimizer is given that changes from step to step. One that does not
+ * hold is the mistake of whoever called: it is reported at the call that led out of the user's text, with the
+ * values of the names in the condition. */
 #include "elaborate.h"
 
 typedef struct Facts {
@@ -74,6 +75,7 @@ void exec_require(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     if (value_is_number(&v) && v.scalar->value != 0) return;
+    if (!value_is_number(&v) && f->kind == FRAME_OPTIMIZER) return; /* a rate that changes */
     Facts facts = {.e = e, .f = f, .seen = map_new(e->arena), .known = str_new(e->arena)};
     ast_walk_expr(condition, fact_of_name, &facts);
     if (value_is_number(&v))

@@ -23,10 +23,11 @@ static void set(const Sort *s, Block *block, const Node *local, const Scalar *va
     block_add(s->l, block, stmt_store(s->l, local, NULL, 0, value));
 }
 
-static const Node *number(const Sort *s, Block *block, ElemType type, const char *name)
+static const Node *number(const Sort *s, Block *block, const char *name, const Scalar *first)
 {
-    const Node *local = local_new(s->l, type, 1, name);
+    const Node *local = local_new(s->l, TYPE_INT, 1, name);
     block_add(s->l, block, stmt_local(s->l, local));
+    set(s, block, local, first);
     return local;
 }
 
@@ -95,8 +96,7 @@ static void merge_runs(const Sort *s, Block *block, const Node *from, const Node
     const Scalar *second = scalar_select(
         g, scalar_op2(g, OP_EQ, i, get(s, s->mid)), scalar_bool(g, true),
         scalar_select(g, scalar_op2(g, OP_EQ, j, get(s, s->end)), scalar_bool(g, false), less));
-    const Node *taken = number(s, &loop->body, TYPE_INT, "taken");
-    set(s, &loop->body, taken, scalar_convert(g, second, TYPE_INT));
+    const Node *taken = number(s, &loop->body, "taken", scalar_convert(g, second, TYPE_INT));
     const Scalar *step = get(s, taken);
     put(s, &loop->body, to, place,
         scalar_select(g, scalar_op2(g, OP_EQ, step, scalar_int(g, 1)), b, a));
@@ -124,12 +124,12 @@ void lower_order(Lowered *l, const Node *node)
     block_add(l, body, begin);
     put(&s, &begin->body, node, scalar_iter(l->g, s.place), scalar_iter(l->g, s.place));
     if (!rounds) return;
-    s.width = number(&s, body, TYPE_INT, "width");
-    s.i = number(&s, body, TYPE_INT, "i");
-    s.j = number(&s, body, TYPE_INT, "j");
-    s.mid = number(&s, body, TYPE_INT, "mid");
-    s.end = number(&s, body, TYPE_INT, "end");
-    set(&s, body, s.width, scalar_int(l->g, 1));
+    const Scalar *zero = scalar_int(l->g, 0); /* those of a pair are set where it begins */
+    s.width = number(&s, body, "width", scalar_int(l->g, 1));
+    s.i = number(&s, body, "i", zero);
+    s.j = number(&s, body, "j", zero);
+    s.mid = number(&s, body, "mid", zero);
+    s.end = number(&s, body, "end", zero);
     Stmt *loop = stmt_loop(l, s.rounds, LOOP_SEQUENTIAL, extent_fixed(rounds), node->span);
     block_add(l, body, loop);
     const Node *spare = lower_fresh(l, node, BUFFER_ARENA, arena_printf(l->arena, "%s_spare", k->name));
