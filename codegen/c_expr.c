@@ -262,13 +262,20 @@ static const char *temp_name(CKernel *k)
 
 /* --- loads ------------------------------------------------------------------------------------ */
 
+/* The extent along axis i, which may depend on the subscripts before it. */
+static Extent load_extent(CKernel *k, const Scalar *load, int i)
+{
+    Extent e = load->node->shape[i];
+    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, load->args, i);
+    return e;
+}
+
 /* The conditions under which subscript i stays inside, as "s >= 0 && s < n"; only what is not
  * known. */
 static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
 {
     if (c_subscript_safe(k, s->node, s->args, i)) return;
-    Extent e = s->node->shape[i];
-    if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, s->args, i);
+    Extent e = load_extent(k, s, i);
     Range r = scalar_range(s->args[i], k->var_extent, MAX_ITERS);
     const char *sub = c_affine(s->args[i]) ? c_wrap(k, c_index(k, s->args[i]), PREC_ADD)
                                            : c_bind(k, s->args[i], NULL);
@@ -282,9 +289,11 @@ static void inside_conditions(CKernel *k, StrBuf *out, const Scalar *s, int i)
 const char *c_inside(CKernel *k, const Scalar *load, int var)
 {
     StrBuf cond = str_new(k->arena);
-    for (int i = 0; i < load->n_args; i++)
-        if ((load->args[i]->iters >> var & 1) && !c_subscript_safe(k, load->node, load->args, i))
-            return NULL;
+    for (int i = 0; i < load->n_args; i++) {
+        if (c_subscript_safe(k, load->node, load->args, i)) continue;
+        const Scalar *size = load_extent(k, load, i).size;
+        if ((load->args[i]->iters | (size ? size->iters : 0)) >> var & 1) return NULL;
+    }
     for (int i = 0; i < load->n_args; i++)
         inside_conditions(k, &cond, load, i);
     return str_text(&cond)[0] ? str_text(&cond) : NULL;
