@@ -305,10 +305,10 @@ def test_build_amalgamated():
 
 
 def test_equal_kernels_once():
-    """Eight equal layers more make the step no longer but for its calls, and the initial values: one
+    """Twelve equal layers more make the step no longer but for its calls, and the initial values: one
     function draws all of them, given where each draw stands."""
     functions, draws = [], []
-    for layers in (4, 12):
+    for layers in (12, 24):
         work = program()
         path = os.path.join(work, "deep.nnd")
         with open(path, "w") as file:
@@ -326,11 +326,11 @@ def test_equal_kernels_once():
         draws.append((text.count(" nnd_uniform(seed, site, "), text.count("->seed, UINT64_C(0x")))
     few, many = functions
     if many > few + 2:
-        return f"{few} functions for 4 layers, {many} for 12"
+        return f"{few} functions for 12 layers, {many} for 24"
     if text.count("\nstatic CALLS void step_t(") != 1:
         return "the entry is not marked as a list of calls, and gcc takes long for a deep net"
     # The weights and the data set, which are drawn once for each layer and once.
-    return None if draws == [(2, 4 + 1), (2, 12 + 1)] else f"functions and calls that draw: {draws}"
+    return None if draws == [(2, 12 + 1), (2, 24 + 1)] else f"functions and calls that draw: {draws}"
 
 
 def test_runtime_embedded():
