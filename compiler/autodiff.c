@@ -256,12 +256,66 @@ static const Scalar *extremum_test(Diff *d, Stage *stage)
     return scalar_op2(g, OP_AND, some, test);
 }
 
-/* The product over all other points, at each point. */
+/* How many points a reduction has; 0: as many as a size says that is known when running. */
+static int64_t points_count(const Node *node)
+{
+    int64_t count = 1;
+    for (int i = node->rank; i < node->n_iters; i++)
+        count *= node->iters[i].size ? 0 : node->iters[i].max;
+    return count;
+}
+
+/* [N, axes]: at each of the N factors, the last axis of `factors`, the product of those before it,
+ * or of those behind it. */
+static const Node *products_up_to(Diff *d, const Node *node, const Node *factors, bool behind)
+{
+    Graph *g = d->g;
+    Name name = name_of(graph_context(g), "product");
+    const Loop *loop = graph_loop(g, name, factors->shape[node->rank], behind, node->span);
+    const Scalar *subs[MAX_RANK];
+    for (int axis = 0; axis < node->rank; axis++)
+        subs[axis] = scalar_iter(g, axis);
+    subs[node->rank] = scalar_load_at(g, graph_time(g, loop), 0);
+    const Node *product = graph_carry(g, loop, 0, name, TYPE_REAL, node->rank, node->shape);
+    const Scalar *next = scalar_op2(g, OP_MUL, scalar_load_at(g, product, 0),
+                                    scalar_load(g, factors, subs, NULL, node->span));
+    const Carry carry = {product,
+                         graph_map(g, node->rank, node->shape, scalar_real(g, 1), node->span),
+                         graph_map(g, node->rank, node->shape, next, node->span)};
+    const Node *scan = graph_scan(g, loop, 1, &carry, node->span);
+    return graph_yield(g, graph_scan_within(g, scan, node->free), product, node->span);
+}
+
+/* The product over all other points, at each point: of those before it and of those behind it. */
+static const Scalar *product_by_scans(Diff *d, const Node *node)
+{
+    Graph *g = d->g;
+    int rank = node->rank;
+    const Scalar *factor = node->body;
+    if (node->guard) factor = scalar_select(g, node->guard, factor, scalar_real(g, 1));
+    const Node *factors = graph_map(g, node->n_iters, node->iters, factor, node->span);
+    Extent shape[MAX_RANK];
+    for (int axis = 0; axis < rank; axis++)
+        shape[axis] = node->shape[axis];
+    shape[rank] = extent_fixed(points_count(node));
+    factors = graph_reshape(g, factors, rank + 1, shape, node->span);
+    const Scalar *subs[MAX_RANK] = {row_number(d, node)};
+    for (int axis = 0; axis < rank; axis++)
+        subs[1 + axis] = scalar_iter(g, d->extra + axis);
+    const Node *before = products_up_to(d, node, factors, false);
+    const Node *behind = products_up_to(d, node, factors, true);
+    return scalar_op2(g, OP_MUL, scalar_load(g, before, subs, NULL, node->span),
+                      scalar_load(g, behind, subs, NULL, node->span));
+}
+
+/* The product over all other points, at each point. For few it is taken anew at each. */
 static const Scalar *product_of_others(Diff *d, const Node *node)
 {
+    enum { FEW = 8 };
     Graph *g = d->g;
     int n = node->n_iters, n_reduce = n - node->rank;
     if (n_reduce == 0) return NULL;
+    if (points_count(node) > FEW && n <= MAX_RANK) return product_by_scans(d, node);
     Domain domain = {.n = n + n_reduce};
     assert(domain.n <= MAX_ITERS && "too many iterators");
     const Scalar *map[MAX_ITERS] = {0}, *same = NULL;
@@ -560,7 +614,8 @@ static bool is_wrt(const Diff *d, const Node *node)
 /* Whether no derivative flows through the node to what it is computed from. */
 static bool nothing_flows(void *data, const Node *node)
 {
-    if (node_is_map(node) && node->body->kind == SCALAR_OP && node->body->op == OP_STOP) return true;
+    if (node_is_map(node) && node->body->kind == SCALAR_OP && node->body->op == OP_STOP)
+        return true;
     return is_wrt(data, node);
 }
 
@@ -617,8 +672,8 @@ static bool depends_here(Diff *d, const Node *node)
     return false;
 }
 
-/* A carried value depends on what its initial or its next value depends on; that is found out when the
- * body has been seen, and may say more about the body. */
+/* A carried value depends on what its initial or its next value depends on; that is found out when
+ * the body has been seen, and may say more about the body. */
 static bool depends_carried(Diff *d, const Node *scan)
 {
     bool found = false;
@@ -638,7 +693,8 @@ static void depends_find(Diff *d, const Nodes *nodes)
         again = false;
         for (int i = 0; i < nodes->len; i++) {
             const Node *node = nodes->data[i];
-            if (node->kind == NODE_SCAN) again = depends_carried(d, node) || again;
+            if (node->kind == NODE_SCAN)
+                again = depends_carried(d, node) || again;
             else if (!node_depends(d, node) && depends_here(d, node))
                 map_put(&d->depends, node, (void *)(uintptr_t)node);
         }

@@ -86,6 +86,16 @@ static void test_products(void)
                 OP2(LT, I(0), I(1))),
            2);
     end();
+
+    begin(); /* long ones, whose others are products up to each point */
+    const Node *y = LEAF(2, 10);
+    AGREES(comp(REDUCE_PROD, 1, DIMS(2, 10), LOAD(y, I(0), I(1)), NULL), 3);
+    AGREES(comp(REDUCE_PROD, 0, DIMS(2, 10), OP1(EXP, LOAD(y, I(0), I(1))), NULL), 2);
+    AGREES(comp(REDUCE_PROD, 0, DIMS(10, 2), LOAD(y, I(1), I(0)), OP2(LT, I(1), I(0))), 2);
+    leaves[0].value->data[1] = 0; /* one zero in a row, two in another */
+    leaves[0].value->data[15] = leaves[0].value->data[17] = 0;
+    AGREES(comp(REDUCE_PROD, 1, DIMS(2, 10), LOAD(y, I(0), I(1)), NULL), 2);
+    end();
 }
 
 static void test_extrema(void)
@@ -485,6 +495,8 @@ static void test_jacobians(void)
     CU_ASSERT(jacobian_agrees(t));
     CU_ASSERT(jacobian_agrees(comp(REDUCE_MAX, 1, DIMS(2, 3), LOAD(t, I(0), I(1)), NULL)));
     CU_ASSERT(jacobian_agrees(comp(REDUCE_PROD, 1, DIMS(3, 2), LOAD(t, I(1), I(0)), NULL)));
+    const Scalar *shifted = OP2(ADD, LOAD(v, I(1)), LOAD(t, INT(0), I(0)));
+    CU_ASSERT(jacobian_agrees(comp(REDUCE_PROD, 1, DIMS(3, 9), shifted, NULL)));
     CU_ASSERT(jacobian_agrees(comp(REDUCE_MEAN, 1, DIMS(3, 2), LOAD(t, I(1), I(0)), NULL)));
     CU_ASSERT(jacobian_agrees(
         comp(REDUCE_NONE, 1, DIMS(3), OP1(EXP, LOAD(x, INT(1), LOAD(index, I(0)))), NULL)));
