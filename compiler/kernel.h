@@ -140,6 +140,8 @@ typedef struct Kernel {
 } Kernel;
 
 /* One entry on its way to code. */
+typedef struct Place Place;
+
 typedef struct Lowered {
     Program *program;
     Graph *g;
@@ -153,6 +155,7 @@ typedef struct Lowered {
     VEC(Kernel *) kernels;
     VEC(Buffer *) buffers;
     Map buffer_of;      /* from Node to Buffer */
+    Map places;         /* from a value to the Place (lower_update.c) where it differs from the old one */
     NameSet names;        /* of all buffers but local ones */
     int64_t arena_size; /* bytes */
 } Lowered;

@@ -245,7 +245,8 @@ static bool pieces_try(Planner *p, const Node *node)
 
 static void node_place(Planner *p, const Node *node)
 {
-    if (node->kind == NODE_COMP && (sink_try(p, node) || member_try(p, node))) return;
+    bool place = map_get(&p->l->places, node) != NULL; /* is written at the end */
+    if (node->kind == NODE_COMP && !place && (sink_try(p, node) || member_try(p, node))) return;
     if (node->kind == NODE_RESHAPE && view_try(p, node)) return;
     if (node->kind == NODE_PIECES && pieces_try(p, node)) return;
     int stage = conditions_stage(p, node);

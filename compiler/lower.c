@@ -332,6 +332,7 @@ void lower_node(Lowered *l, const Node *node)
     case NODE_PIECES:
     case NODE_ORDER: break;
     }
+    if (map_get(&l->places, node)) return;
     lower_buffer(l, node);
     if (node->kind == NODE_COMP) lower_comp(l, node);
     if (node->kind == NODE_SCATTER) lower_scatter(l, node);
@@ -427,7 +428,7 @@ static void updates_copy(Lowered *l)
         const Persistent *target = l->entry->updates.data[k].target;
         persist_buffer(l, target);
         l->when = demand_when(l->demand, values[k]);
-        if (values[k] != target->leaf) lower_copy(l, target->leaf, values[k]);
+        if (values[k] != target->leaf) lower_update(l, target->leaf, values[k]);
     }
 }
 
@@ -465,6 +466,7 @@ void pass_lower(Lowered *l)
 {
     l->demand = entry_demand(l, l->arena);
     l->when = when_always(l->demand);
+    places_find(l);
     outputs_place(l);
     lower_region(l, graph_regions(l->arena, l->roots, l->n_roots, demand_before(l->demand)));
     l->when = when_always(l->demand);

@@ -25,6 +25,13 @@ void lower_copy(Lowered *l, const Node *target, const Node *value);
 /* What a value is a view of. */
 const Node *lower_underlying(const Node *node);
 
+/* --- lower_update.c --------------------------------------------------------------------------- */
+
+/* Finds, for all updates and carries, the values that are written in one place of the old one (Lowered.places). */
+void places_find(Lowered *l);
+/* old := value; called when all is done that reads the old value. */
+void lower_update(Lowered *l, const Node *old, const Node *value);
+
 /* --- lower_order.c ---------------------------------------------------------------------------- */
 
 void lower_order(Lowered *l, const Node *node);

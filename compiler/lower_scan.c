@@ -91,6 +91,7 @@ static void carry_copy(Lowered *l, const Region *region, const Node *leaf, const
     Block *body = NULL;
     for (int i = 0; i < region->results.len; i++)
         if (region->results.data[i]->value == leaf) yield = region->results.data[i];
+    bool place = map_get(&l->places, value) != NULL;
     if (yield) {
         when_needed(l, region, yield);
         body = lower_loops(l, value, buffer_get(l, leaf)->name);
@@ -99,6 +100,10 @@ static void carry_copy(Lowered *l, const Region *region, const Node *leaf, const
     if (value == leaf) return;
     const When *when = l->when;
     when_needed(l, region, value);
+    if (place) {
+        lower_update(l, leaf, value);
+        return;
+    }
     if (!body || l->when != when) body = lower_loops(l, value, buffer_get(l, leaf)->name);
     lower_store(l, body, leaf, value);
 }
