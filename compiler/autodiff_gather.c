@@ -4,8 +4,9 @@
  * with a(I) = t. The equations are solved for iterators (autodiff_plan.c), so that a convolution's
  * derivative is a convolution; residue classes of t are joined by pieces. A solution may lie
  * outside its iterator's range: if only the arriving derivative is read there, that load says
- * `outside 0`, else a test remains. Equations without a free iterator become tests. Where an
- * equation cannot be solved (subscripts read from data, // and %), the adjoint is a scatter. */
+ * `outside 0`, else a test remains. Equations without a free iterator become tests. An iterator i
+ * of which a subscript has i // c or i % c becomes two, i = c * q + r. Where an equation cannot be
+ * solved (subscripts read from data), the adjoint is a scatter. */
 #include "autodiff.h"
 #include "simplify.h"
 
@@ -316,6 +317,75 @@ static Gathered gather_scatter(const Gather *w)
     return (Gathered){{some, scalar_bool(g, true)}, true, solved};
 }
 
+/* --- quotients and remainders ---------------------------------------------------------------- */
+
+/* An iterator i = size * q + r; q takes its number. */
+typedef struct Halves {
+    int iter, rest; /* numbers of q and of r */
+    int64_t size;
+} Halves;
+
+static bool is_part(const Scalar *s)
+{
+    if (s->kind != SCALAR_OP || (s->op != OP_IDIV && s->op != OP_MOD)) return false;
+    return s->args[0]->kind == SCALAR_ITER && s->args[1]->kind == SCALAR_CONST &&
+           s->args[1]->value > 1;
+}
+
+typedef struct FindHalves {
+    const Domain *domain;
+    Halves found; /* size 0: none */
+} FindHalves;
+
+static void find_part(void *data, const Scalar *s)
+{
+    FindHalves *f = data;
+    if (f->found.size || !is_part(s) || f->domain->iters[s->args[0]->iter].size) return;
+    f->found = (Halves){s->args[0]->iter, f->domain->n, (int64_t)s->args[1]->value};
+}
+
+/* The scalar in terms of q and r. */
+static const Scalar *halves_scalar(Graph *g, const Scalar *s, const Halves *h)
+{
+    const Scalar *q = scalar_iter(g, h->iter), *r = scalar_iter(g, h->rest);
+    if (!(s->iters >> h->iter & 1)) return s;
+    if (s->kind == SCALAR_ITER)
+        return scalar_op2(g, OP_ADD, scalar_op2(g, OP_MUL, q, scalar_int(g, h->size)), r);
+    if (is_part(s) && (int64_t)s->args[1]->value == h->size) return s->op == OP_IDIV ? q : r;
+    const Scalar *args[MAX_RANK];
+    for (int k = 0; k < s->n_args; k++)
+        args[k] = halves_scalar(g, s->args[k], h);
+    if (s->kind == SCALAR_OP) return scalar_op(g, s->op, args, s->span);
+    return scalar_load(g, s->node, args, s->outside ? halves_scalar(g, s->outside, h) : NULL,
+                       s->span);
+}
+
+/* The same points with q and r in the place of one iterator of which the load has a part; false if
+ * there is none. */
+static bool gather_halve(Gather *w, Stage *stage)
+{
+    Graph *g = w->d->g;
+    FindHalves f = {.domain = &w->stage->domain};
+    for (int k = 0; k < w->rank; k++)
+        scalar_visit(w->load->args[k], find_part, &f);
+    const Halves *h = &f.found;
+    if (!h->size || w->n_old + 1 >= MAX_ITERS - w->rank) return false;
+    *stage = *w->stage;
+    int64_t extent = stage->domain.iters[h->iter].max;
+    stage->domain.iters[h->iter] = extent_fixed((extent + h->size - 1) / h->size);
+    stage->domain.iters[stage->domain.n++] = extent_fixed(h->size);
+    w->stage = stage;
+    w->n_old++;
+    w->load = halves_scalar(g, w->load, h);
+    w->term.value = halves_scalar(g, w->term.value, h);
+    if (w->term.test) w->term.test = halves_scalar(g, w->term.test, h);
+    if (extent % h->size == 0) return true;
+    const Scalar *old = halves_scalar(g, scalar_iter(g, h->iter), h);
+    const Scalar *within = scalar_op2(g, OP_LT, old, scalar_int(g, extent));
+    w->term.test = test_and(g, &stage->domain, w->term.test, within);
+    return true;
+}
+
 /* What a subscript read from data says about that data: the load is checked, so all of it is in
  * range. */
 static void gather_fact(const Gather *w, int k)
@@ -349,6 +419,12 @@ Gathered gather(Diff *d, const Stage *stage, const Scalar *load, Masked term, bo
             gather_fact(&w, k);
     Gathered result;
     if (gather_plan(&w, plan_new(&w), &result)) return result;
+    Gather halved = w;
+    Stage stages[MAX_RANK];
+    int n = 0;
+    while (n < MAX_RANK && gather_halve(&halved, &stages[n]))
+        n++;
+    if (n > 0 && gather_plan(&halved, plan_new(&halved), &result)) return result;
     return gather_scatter(&w);
 }
 

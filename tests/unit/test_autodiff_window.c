@@ -105,6 +105,42 @@ static void test_pooling(void)
     }
 }
 
-static const UnitTest tests[] = {
-    {"windows", test_windows}, {"conv2d", test_conv2d}, {"pooling", test_pooling}};
+/* y = the sum over the remaining iterators of body, in which x is the only leaf; no scatter. */
+static bool parts_agree(const Node *x, const Node *y)
+{
+    bool good = derivatives_agree(weighted(y), 2);
+    const Node *out[MAX_LEAVES];
+    gradients(weighted(y), out);
+    return good && x && scatters(out[0]) == 0;
+}
+
+static void test_parts(void)
+{
+    begin();
+    const Node *x = LEAF(5, 4), *index = LEAF_INT(5, 3);
+    const Scalar *half = OP2(IDIV, I(0), INT(2)), *third = OP2(IDIV, I(1), INT(3));
+    const Scalar *around = OP2(MOD, I(1), INT(4)), *again = OP2(MOD, I(0), INT(3));
+    const Scalar *twice = LOAD(x, half, third), *turned = LOAD(x, half, around);
+    /* as wide as the tensor, narrower, wider than whole turns */
+    CU_ASSERT(parts_agree(x, comp(REDUCE_NONE, 2, DIMS(10, 12), OP1(EXP, twice), NULL)));
+    CU_ASSERT(parts_agree(x, comp(REDUCE_NONE, 2, DIMS(9, 7), OP1(EXP, twice), NULL)));
+    CU_ASSERT(parts_agree(x, comp(REDUCE_SUM, 1, DIMS(9, 11), OP2(MUL, turned, turned), NULL)));
+    CU_ASSERT(parts_agree(x, comp(REDUCE_MAX, 0, DIMS(7, 9), OP2(MUL, turned, twice), NULL)));
+    CU_ASSERT(
+        parts_agree(x, comp(REDUCE_SUM, 1, DIMS(8, 4), OP1(EXP, LOAD(x, again, I(1))), NULL)));
+    const Scalar *both = OP2(MUL, LOAD(x, half, I(1)), LOAD(x, again, I(1)));
+    CU_ASSERT(parts_agree(x, comp(REDUCE_SUM, 1, DIMS(9, 4), both, OP2(LT, I(1), I(0)))));
+    const Scalar *beyond = LOAD_OUTSIDE(REAL(2), x, half, OP2(SUB, I(1), INT(1)));
+    CU_ASSERT(parts_agree(x, comp(REDUCE_NONE, 2, DIMS(13, 6), OP1(EXP, beyond), NULL)));
+    /* a column read from data remains a scatter */
+    const Node *picked =
+        comp(REDUCE_NONE, 1, DIMS(3), LOAD(x, OP2(IDIV, I(0), INT(2)), LOAD(index, I(0))), NULL);
+    CU_ASSERT(derivatives_agree(weighted(picked), 2));
+    end();
+}
+
+static const UnitTest tests[] = {{"quotients and remainders", test_parts},
+                                 {"windows", test_windows},
+                                 {"conv2d", test_conv2d},
+                                 {"pooling", test_pooling}};
 UNIT_MAIN("autodiff_window", tests)
