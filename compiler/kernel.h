@@ -326,6 +326,9 @@ typedef struct Lifetime {
 /* Gives offsets (multiples of 64) so that what lives at the same time does not overlap; returns the
  * size of the arena. Largest first, each at the lowest place that is free. */
 int64_t plan_offsets(Lifetime *tensors, int count);
+/* Of an element, and of a whole buffer. */
+int64_t type_bytes(ElemType type, const Options *options);
+int64_t buffer_bytes(const Lowered *l, const Buffer *buffer);
 /* The most bytes, in whole lines of 64, that live during one kernel, and during which (the first). */
 int64_t plan_bound(const Lifetime *tensors, int count, int *when);
 

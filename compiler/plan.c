@@ -96,15 +96,20 @@ int64_t plan_bound(const Lifetime *tensors, int count, int *when)
     return most;
 }
 
-static int64_t type_size(const Lowered *l, ElemType type)
+int64_t type_bytes(ElemType type, const Options *options)
 {
     switch (type) {
     case TYPE_BOOL:
     case TYPE_U8: return 1;
     case TYPE_INT: return 4;
-    case TYPE_REAL: return options_f64(l->options) ? 8 : 4;
+    case TYPE_REAL: return options_f64(options) ? 8 : 4;
     }
     return 8;
+}
+
+int64_t buffer_bytes(const Lowered *l, const Buffer *buffer)
+{
+    return buffer->elements * type_bytes(buffer->type, l->options);
 }
 
 static void lives_extend(Lifetime *lives, const Uses *uses, int kernel)
@@ -146,7 +151,7 @@ void pass_plan(Lowered *l)
         Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || lives[i].first < 0) continue;
         planned[count] = lives[i];
-        planned[count++].size = b->elements * type_size(l, b->type);
+        planned[count++].size = buffer_bytes(l, b);
     }
     int when;
     l->arena_size = plan_offsets(planned, count);
