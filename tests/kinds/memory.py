@@ -72,3 +72,16 @@ def test_max_memory_sizes():
         if problem:
             return problem
     return must(common.nndc("build", "m.nnd", "-o", "m.c", "--max-memory", "64k", cwd=work))
+
+
+def test_peak():
+    """The report's figure is at least what the data take, and not far above what the program says."""
+    work = program(WIDE.replace("BATCH", "50").replace("n < 500", "n < 100000"))
+    problem = must(common.nndc("train", "m.nnd", "--set", "batch=1000", "--blas=none", cwd=work))
+    if problem:
+        return problem
+    html = common.read(os.path.join(work, "m.run", "report.html"))
+    found = re.search(r"memory at most</th><td>([0-9.]+) MiB", html)
+    data = 100000 * 101 * 4 / 2**20
+    peak = float(found[1]) if found else 0
+    return None if data < peak < 2 * data + 30 else f"{peak} MiB, of which data {data} MiB"
