@@ -55,7 +55,7 @@ static void examples_fill(NndFeeder *feeder, NndExamples *examples, int64_t step
     for (int i = 0; i < info->set_count; i++) {
         NndBatches *batches = &feeder->batches[i];
         if (i == 0) {
-            const int64_t *rows; /* that change with the epoch */
+            const int64_t *rows = batches->order; /* which changes with the epoch: copied */
             examples->n = nnd_batch(batches, epoch, index, &rows);
             memcpy(examples->numbers[0], rows, (size_t)examples->n * sizeof *rows);
         } else {
