@@ -9,6 +9,7 @@ typedef struct Member {
     const void *key; /* Persistent, leaf Node, or Output of an entry */
     const char *name, *type;
     int64_t elements; /* 0: a pointer */
+    int64_t bytes;    /* of the elements */
     const char *comment;
 } Member;
 
@@ -63,6 +64,7 @@ static void member_add(CProgram *c, const void *key, const char *wanted, const N
                             : n > 0 ? n
                                     : 1,
                 .comment = shape_text(c, node)};
+    m.bytes = m.elements * type_bytes(node->type, c->options);
     vec_push(c->arena, &c->members, m);
     map_put(&c->member_of, key, (void *)(intptr_t)c->members.len);
 }
@@ -108,6 +110,23 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
         if (l->arena_size > c->arena_size) c->arena_size = l->arena_size;
     }
     return c;
+}
+
+const Lowered *c_program_largest(const CProgram *c)
+{
+    const Lowered *largest = NULL;
+    for (int i = 0; i < c->entries.len; i++)
+        if (!largest || c->entries.data[i]->arena_size > largest->arena_size)
+            largest = c->entries.data[i];
+    return largest;
+}
+
+int64_t c_program_arrays(const CProgram *c)
+{
+    int64_t bytes = 0;
+    for (int i = 0; i < c->members.len; i++)
+        bytes += c->members.data[i].bytes;
+    return bytes;
 }
 
 const char *c_persistent_name(CProgram *c, const Persistent *p)

@@ -15,6 +15,10 @@ typedef struct CProgram CProgram;
 
 /* Compiles the entries (to kernels); NULL entries are skipped. */
 CProgram *c_program_new(Program *program, const Options *options, Entry *const *entries, int count);
+/* The entry with the most work memory, which all entries share; NULL: there is no entry. */
+const Lowered *c_program_largest(const CProgram *c);
+/* Bytes of the arrays in the struct without work memory: what is kept, and outputs. */
+int64_t c_program_arrays(const CProgram *c);
 /* Includes, helpers, struct Model. */
 void c_program_head(Out *out, CProgram *c);
 /* The kernels of an entry and its function. */

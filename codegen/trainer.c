@@ -6,6 +6,7 @@
 #include "describe.h"
 #include "emit_c.h"
 #include "libraries.h"
+#include "memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -469,6 +470,8 @@ static void print_summary(Trainer *t)
                    i ? ", " : "Models: ", program->models.data[i]->name,
                    (long long)program->models.data[i]->n_parameters);
     if (program->models.len) out_comment(&t->out, str_text(&models));
+    Memory memory = memory_of(t->described, t->c);
+    out_comment(&t->out, arena_printf(t->arena, "Memory: %s", memory_text(t->arena, &memory)));
     for (int i = 0; i < READER_LIBRARIES; i++) {
         const ReaderLibrary *library = &reader_libraries[i];
         if (!reader_library_used(library, t->described)) continue;
@@ -505,6 +508,7 @@ const char *program_text(Program *program, const NndProgram *described, const Op
     Entries entries = program_entries(program);
     Trainer t = {.program = program, .described = described, .options = options, .arena = arena};
     t.c = c_program_new(program, options, entries.data, entries.len);
+    if (options->max_memory) memory_check(program, described, t.c, options->max_memory);
     t.out = out_new(arena);
     print_summary(&t);
     c_program_head(&t.out, t.c);

@@ -71,8 +71,9 @@ static void after_print(Driver *driver, Program *program, Entry *entry)
         kernel_print(driver, &out, l, kernel);
         count += kernel->kind == KERNEL_WORK;
     }
-    printf("# %s: %d kernels, %lld bytes of work memory\n%s", entry->name, count,
-           (long long)l->arena_size, str_text(&out.text));
+    printf("# %s: %d kernels, %lld bytes of work memory, of which %lld live at the same time\n%s",
+           entry->name, count, (long long)l->arena_size, (long long)l->arena_bound,
+           str_text(&out.text));
 }
 
 static bool pass_known(const char *name)

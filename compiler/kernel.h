@@ -35,6 +35,7 @@ typedef struct Buffer {
     const Node *node; /* the value it was made for */
     int index;        /* in order of creation */
     int64_t offset;   /* ARENA: in bytes */
+    bool peak;        /* ARENA: lives when most bytes do */
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
     int use;          /* its place in the Uses at hand */
@@ -157,7 +158,8 @@ typedef struct Lowered {
     Map buffer_of;      /* from Node to Buffer */
     Map places;         /* from a value to the Place (lower_update.c) where it differs from the old one */
     NameSet names;        /* of all buffers but local ones */
-    int64_t arena_size; /* bytes */
+    int64_t arena_size;  /* bytes */
+    int64_t arena_bound; /* bytes that live at the same time: no plan needs fewer */
 } Lowered;
 
 /* --- target.c: the machine ---------------------------------------------------------------------- */
@@ -327,5 +329,10 @@ typedef struct Lifetime {
 /* Gives offsets (multiples of 64) so that what lives at the same time does not overlap; returns the
  * size of the arena. Largest first, each at the lowest place that is free. */
 int64_t plan_offsets(Lifetime *tensors, int count);
+/* Of an element, and of a whole buffer. */
+int64_t type_bytes(ElemType type, const Options *options);
+int64_t buffer_bytes(const Lowered *l, const Buffer *buffer);
+/* The most bytes, in whole lines of 64, that live during one kernel, and during which (the first). */
+int64_t plan_bound(const Lifetime *tensors, int count, int *when);
 
 #endif

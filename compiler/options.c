@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <stdlib.h>
 
-typedef enum OptionType { OPTION_bool, OPTION_int, OPTION_string, OPTION_list } OptionType;
+typedef enum OptionType { OPTION_bool, OPTION_int, OPTION_string, OPTION_list, OPTION_size } OptionType;
 
 typedef struct OptionInfo {
     const char *flag;
@@ -109,12 +109,30 @@ static bool int_read(const OptionInfo *option, const char *text, int *out)
     return end != text && *end == '\0' && value >= low && value <= high;
 }
 
+/* "800", "800K", "512M", "2G", "1T", also in small letters or followed by "iB" or "B". */
+static bool size_read(const char *text, int64_t *out)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double size = strtod(text, &end);
+    if (end == text || !(size > 0) || !isdigit((unsigned char)text[0])) return false;
+    const char *unit = *end ? strchr(units, toupper((unsigned char)*end)) : NULL;
+    for (int i = 0; unit && i <= unit - units; i++)
+        size *= 1024;
+    if (unit) end++;
+    if (!strcmp(end, "iB") || !strcmp(end, "B")) end += strlen(end);
+    if (*end || size < 1 || size > 9e18) return false;
+    *out = (int64_t)size;
+    return true;
+}
+
 static bool option_set(Arena *arena, const OptionInfo *option, const char *value, Options *options)
 {
     void *field = (char *)options + option->offset;
     bool good = true;
     switch (option->type) {
     case OPTION_bool: *(bool *)field = true; break;
+    case OPTION_size: good = size_read(value, field); break;
     case OPTION_int: good = int_read(option, value, field); break;
     case OPTION_string:
         good = choice_allowed(option->argument, value);

@@ -16,6 +16,7 @@ typedef struct Options {
 #define OPTION_TYPE_int int
 #define OPTION_TYPE_string OptionText
 #define OPTION_TYPE_list OptionList
+#define OPTION_TYPE_size int64_t
 #define OPTION(field, flag, type, initial, argument, commands, doc) OPTION_TYPE_##type field;
 #include "options.def"
 #undef OPTION
@@ -23,6 +24,7 @@ typedef struct Options {
 #undef OPTION_TYPE_int
 #undef OPTION_TYPE_string
 #undef OPTION_TYPE_list
+#undef OPTION_TYPE_size
 } Options;
 
 /* What else stands on a command line. */

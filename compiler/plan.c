@@ -74,15 +74,42 @@ int64_t plan_offsets(Lifetime *tensors, int count)
     return size;
 }
 
-static int64_t type_size(const Lowered *l, ElemType type)
+int64_t plan_bound(const Lifetime *tensors, int count, int *when)
+{
+    int end = 0;
+    for (int i = 0; i < count; i++)
+        if (tensors[i].last >= end) end = tensors[i].last + 1;
+    int64_t *change = calloc((size_t)end + 1, sizeof *change), live = 0, most = 0;
+    if (!change) die("no memory");
+    for (int i = 0; i < count; i++) {
+        change[tensors[i].first] += align_up(tensors[i].size);
+        change[tensors[i].last + 1] -= align_up(tensors[i].size);
+    }
+    *when = 0;
+    for (int k = 0; k < end; k++) {
+        live += change[k];
+        if (live <= most) continue;
+        most = live;
+        *when = k;
+    }
+    free(change);
+    return most;
+}
+
+int64_t type_bytes(ElemType type, const Options *options)
 {
     switch (type) {
     case TYPE_BOOL:
     case TYPE_U8: return 1;
     case TYPE_INT: return 4;
-    case TYPE_REAL: return options_f64(l->options) ? 8 : 4;
+    case TYPE_REAL: return options_f64(options) ? 8 : 4;
     }
     return 8;
+}
+
+int64_t buffer_bytes(const Lowered *l, const Buffer *buffer)
+{
+    return buffer->elements * type_bytes(buffer->type, l->options);
 }
 
 static void lives_extend(Lifetime *lives, const Uses *uses, int kernel)
@@ -124,13 +151,18 @@ void pass_plan(Lowered *l)
         Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || lives[i].first < 0) continue;
         planned[count] = lives[i];
-        planned[count++].size = b->elements * type_size(l, b->type);
+        planned[count++].size = buffer_bytes(l, b);
     }
+    int when;
     l->arena_size = plan_offsets(planned, count);
+    l->arena_bound = plan_bound(planned, count, &when);
     count = 0;
     for (int i = 0; i < n; i++) {
         Buffer *b = l->buffers.data[i];
         b->offset = -1;
-        if (b->kind == BUFFER_ARENA && lives[i].first >= 0) b->offset = planned[count++].offset;
+        b->peak = false;
+        if (b->kind != BUFFER_ARENA || lives[i].first < 0) continue;
+        b->offset = planned[count++].offset;
+        b->peak = lives[i].first <= when && when <= lives[i].last;
     }
 }

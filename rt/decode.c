@@ -1,6 +1,7 @@
 /* decode.c -- numbers as files store them (any width, either byte order) to arrays of our types.
  * Narrow integers become int, bytes u8, half and bfloat16 real; integers that do not fit an int are
- * an error that names the record. Works in blocks, so that a file is never held twice.
+ * an error that names the record. Works in blocks, so that a file is never held twice; numbers that
+ * need no change go straight to their place.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
@@ -98,10 +99,6 @@ static int64_t decode_block(NndArray *array, int64_t first, const unsigned char 
                             NndCode code, bool big)
 {
     size_t size = nnd_code_size(code);
-    if (array->type == NND_U8) {
-        memcpy((uint8_t *)array->data + first, bytes, (size_t)n);
-        return n;
-    }
     for (int64_t i = 0; i < n; i++) {
         uint64_t word = decode_word(bytes + (size_t)i * size, size, big);
         if (array->type == NND_BOOL)
@@ -136,11 +133,32 @@ static int decode_short(const NndStream *stream, const NndArray *array, int64_t 
                      (long long)wanted, at_most ? "no more than " : "", (long long)bytes);
 }
 
+/* Whether the file has the numbers as arrays have them, so that they are read into their place. */
+static bool decode_alike(NndCode code, bool big, NndType type)
+{
+    const uint16_t one = 1;
+    bool machine_big = *(const unsigned char *)&one == 0;
+    if (type == NND_U8) return true;
+    return big == machine_big &&
+           ((code == NND_CODE_F32 && type == NND_REAL) || (code == NND_CODE_F64 && type == NND_F64) ||
+            (code == NND_CODE_I32 && type == NND_INT));
+}
+
+static int decode_in_place(NndStream *stream, size_t bytes, NndArray *array, NndError *error)
+{
+    size_t got;
+    if (nnd_stream_read(stream, array->data, bytes, &got, error)) return 1;
+    if (got == bytes) return 0;
+    return decode_short(stream, array, (int64_t)got, false, (int64_t)bytes, error);
+}
+
 static int decode_all(NndStream *stream, NndCode code, bool big, NndArray *array, NndError *error)
 {
     unsigned char block[DECODE_BLOCK];
     size_t size = nnd_code_size(code);
     int64_t count = nnd_array_size(array);
+    if (decode_alike(code, big, array->type))
+        return decode_in_place(stream, (size_t)count * size, array, error);
     for (int64_t done = 0; done < count;) {
         int64_t n = DECODE_BLOCK / (int64_t)size;
         if (n > count - done) n = count - done;

@@ -4,6 +4,7 @@
 #include "nnd_program.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { HTML_WIDE = 440, HTML_HIGH = 230, HTML_LEFT = 58, HTML_BOTTOM = 26, HTML_TOP = 12 };
 
@@ -290,6 +291,18 @@ static char *file_text(const char *path)
 
 /* ---- the file ---- */
 
+/* MiB that the process has had at once; Linux counts KiB, others bytes. */
+static double html_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
+#ifdef __linux__
+    return (double)usage.ru_maxrss / 1024.0;
+#else
+    return (double)usage.ru_maxrss / 1048576.0;
+#endif
+}
+
 static void html_settings(NndFile *file, const NndSession *session, const NndTrainInfo *train,
                           int64_t steps, double seconds)
 {
@@ -306,8 +319,9 @@ static void html_settings(NndFile *file, const NndSession *session, const NndTra
     nnd_file_print(
         file,
         "<tr><th>steps done</th><td>%lld</td></tr>"
-        "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr></table>\n",
-        (long long)steps, nnd_pool_threads(session->pool), seconds);
+        "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr>"
+        "<tr><th>memory at most</th><td>%.1f MiB</td></tr></table>\n",
+        (long long)steps, nnd_pool_threads(session->pool), seconds, html_memory());
 }
 
 int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *folder,

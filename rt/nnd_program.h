@@ -279,6 +279,33 @@ int nnd_init_run(NndSession *session);
 int nnd_stream_run(NndSession *session, const NndStreamed *stream, int set, int split,
                    NndCall *call, NndArray *outputs);
 
+/* ---- feeder.c: the examples of the steps of a training --------------------------------------- */
+
+typedef struct NndExamples { /* of one step */
+    NndFeed feed;
+    int64_t step, n;
+    int64_t **numbers;    /* of the examples, for each data set of the train block */
+    const int64_t **rows; /* the same by number of data set */
+} NndExamples;
+
+typedef struct NndFeederThread NndFeederThread;
+
+typedef struct NndFeeder {
+    NndSession *session;
+    const NndTrainInfo *info;
+    NndBatches *batches; /* one for each data set of the block */
+    int64_t per_epoch;   /* steps */
+    NndExamples places[2];
+    int current;             /* the place whose examples are being used */
+    NndFeederThread *thread; /* that fills the other one; NULL: there is none */
+} NndFeeder;
+
+/* Close it also after an error. */
+int nnd_feeder_open(NndFeeder *feeder, NndSession *session, const NndTrainInfo *info, uint64_t seed);
+void nnd_feeder_close(NndFeeder *feeder);
+/* The examples of a step, good until the next call. more: the next step is likely to follow. */
+NndExamples *nnd_feeder_take(NndFeeder *feeder, int64_t step, bool more);
+
 /* ---- best.c: the weights with which the monitor was best ------------------------------------- */
 
 typedef struct NndBest {

@@ -13,10 +13,7 @@ typedef struct Training {
     NndSession *session;
     const NndTrainInfo *info;
     uint64_t seed;
-    NndBatches *batches; /* one for each data set of the block */
-    int64_t **wrapped;   /* the examples of a batch of the sets behind the first */
-    NndFeed feed;
-    const int64_t **rows; /* by number of data set */
+    NndFeeder feeder;
     int64_t per_epoch, total, step;
     double *sums, *weights; /* of each loss of the epoch so far, times examples; examples */
     void **outputs;
@@ -179,76 +176,37 @@ static int training_open(Training *training)
 {
     NndSession *session = training->session;
     const NndTrainInfo *info = training->info;
-    size_t sets = (size_t)info->set_count + 1, losses = (size_t)info->step->output_count + 1;
-    training->batches = calloc(sets, sizeof *training->batches);
-    training->wrapped = calloc(sets, sizeof *training->wrapped);
-    training->rows = calloc((size_t)session->program->data_count + 1, sizeof *training->rows);
+    size_t losses = (size_t)info->step->output_count + 1;
     training->sums = calloc(losses, sizeof *training->sums);
     training->weights = calloc(losses, sizeof *training->weights);
     training->outputs = calloc(losses, sizeof *training->outputs);
     training->losses = calloc(losses, sizeof *training->losses);
-    if (training->batches == NULL || training->wrapped == NULL || training->rows == NULL ||
-        training->sums == NULL || training->weights == NULL || training->outputs == NULL || training->losses == NULL)
+    if (training->sums == NULL || training->weights == NULL || training->outputs == NULL ||
+        training->losses == NULL)
         return nnd_error(&session->error, "out of memory");
-    for (int i = 0; i < info->set_count; i++) {
-        int set = info->sets[i];
-        if (nnd_set_need(session, set)) return 1;
-        const NndSplit *split = &session->sets[set].splits[NND_TRAIN];
-        training->wrapped[i] = malloc(((size_t)info->batch + 1) * sizeof **training->wrapped);
-        if (training->wrapped[i] == NULL) return nnd_error(&session->error, "out of memory");
-        if (nnd_batches_open(&training->batches[i], split->count, split->rows, info->batch,
-                             training->seed, (uint32_t)set, info->shuffle, &session->error))
-            return 1;
-    }
     for (int i = 0; i < info->step->output_count; i++) {
         if (nnd_port_alloc(&info->step->outputs[i], info->batch, &training->losses[i],
                            &session->error))
             return 1;
         training->outputs[i] = training->losses[i].data;
     }
-    training->per_epoch = info->set_count > 0 ? nnd_batches_per_epoch(&training->batches[0]) : 1;
+    if (nnd_feeder_open(&training->feeder, session, info, training->seed)) return 1;
+    training->per_epoch = training->feeder.per_epoch;
     training->total = info->steps > 0 ? info->steps : info->epochs * training->per_epoch;
-    if (info->monitor >= 0 && nnd_best_open(session, &training->best)) return 1;
-    return nnd_feed_open(session, info->step, &training->feed);
+    return info->monitor >= 0 && nnd_best_open(session, &training->best);
 }
 
 static void training_close(Training *training)
 {
     const NndTrainInfo *info = training->info;
-    for (int i = 0; i < info->set_count; i++) {
-        if (training->batches != NULL) nnd_batches_close(&training->batches[i]);
-        if (training->wrapped != NULL) free(training->wrapped[i]);
-    }
     for (int i = 0; training->losses != NULL && i < info->step->output_count; i++)
         nnd_array_free(&training->losses[i]);
-    if (training->feed.entry != NULL) nnd_feed_close(&training->feed);
+    nnd_feeder_close(&training->feeder);
     nnd_best_close(&training->best);
-    free(training->batches);
-    free(training->wrapped);
-    free(training->rows);
     free(training->sums);
     free(training->weights);
     free(training->outputs);
     free(training->losses);
-}
-
-/* Points rows at the examples of this step; returns how many. */
-static int64_t step_rows(Training *training)
-{
-    const NndTrainInfo *info = training->info;
-    int64_t epoch = training->step / training->per_epoch;
-    int64_t index = training->step % training->per_epoch, n = info->batch;
-    for (int i = 0; i < info->set_count; i++) {
-        NndBatches *batches = &training->batches[i];
-        if (i == 0) {
-            n = nnd_batch(batches, epoch, index, &training->rows[info->sets[0]]);
-        } else {
-            int64_t before = epoch * training->batches[0].count + index * training->batches[0].size;
-            nnd_batch_wrapped(batches, before, n, training->wrapped[i]);
-            training->rows[info->sets[i]] = training->wrapped[i];
-        }
-    }
-    return n;
 }
 
 /* Whether the last step computed a loss: its `minimize` may stand under a condition. */
@@ -289,17 +247,18 @@ static int step_losses(Training *training, int64_t n, double seconds)
 static int training_step(Training *training)
 {
     double start = training->trace != NULL ? nnd_clock() : 0;
-    int64_t n = step_rows(training), epoch = training->step / training->per_epoch;
-    nnd_feed_fill(training->session, &training->feed, NND_TRAIN, training->rows, 0, n);
+    NndExamples *examples =
+        nnd_feeder_take(&training->feeder, training->step, training->step + 1 < training->total);
+    int64_t n = examples->n, epoch = training->step / training->per_epoch;
     NndCall call = {.seed = training->seed,
                     .batch = n,
                     .total = n,
                     .step = training->step,
                     .epoch = epoch,
-                    .inputs = training->feed.inputs,
+                    .inputs = examples->feed.inputs,
                     .outputs = training->outputs};
     if (nnd_entry_run(training->session, training->info->step, &call)) {
-        nnd_feed_blame(training->session, &training->feed, NND_TRAIN, training->rows, 0, n, &call);
+        nnd_feed_blame(training->session, &examples->feed, NND_TRAIN, examples->rows, 0, n, &call);
         return 1;
     }
     if (step_losses(training, n, training->trace != NULL ? nnd_clock() - start : 0)) return 1;

@@ -383,3 +383,40 @@ def test_two_sets_short_first():
 
 def test_two_sets_long_first():
     return sets("many, few", "5.5", "4")
+
+
+AHEAD = """
+const STEPS = 40
+model Net(x: [3000]) -> real = dense(x, 1) |> scalar
+model Table(k: int) -> real {
+    param w: [3] = 0
+    return w[k]^2
+}
+data d { x[n < 330, i < 3000] = rand(); y[n] = x[n, 0]; k[n < 330] = if n == 321 then LAST else 1 }
+data e { z[n < 70, i < 3000] = rand() }
+train t on d, e {
+    batch: 50
+    steps: STEPS
+    evaluate: 5
+    seed: 2
+    minimize mean(mse(Net(x), y) + Table(k)) + mean(Net(z)^2) using adam(0.001)
+    report err = mean(mse(Net(x), y))
+}
+"""
+
+
+def test_examples_ahead():
+    """Batches so large that a thread gathers them ahead: the same bits as without it, over the ends of epochs of two
+    data sets, and as if never stopped."""
+    work = program(AHEAD.replace("LAST", "2"))
+    problem = train_all(work, ("one", "--threads", "1"), ("two", "--threads", "2"),
+                        ("parts", "--threads", "2", "--set", "STEPS=17"), ("parts", "--threads", "2", "--resume"))
+    logs = [common.read(os.path.join(work, folder, "log.csv")) for folder in ("one", "two")]
+    return problem or same_parameters(work, "one", "two") or same_parameters(work, "one", "parts") or \
+        (None if logs[0] == logs[1] else "\n".join(logs))
+
+
+def test_examples_ahead_wrong():
+    """A wrong example is named although the batch behind it is being gathered."""
+    work = program(AHEAD.replace("LAST", "3"))
+    return must(common.nndc("train", "m.nnd", "--threads", "2", cwd=work), 1, "this is example 321 (from 0) of d")

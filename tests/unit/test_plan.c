@@ -27,6 +27,9 @@ static void test_chain(void)
     int64_t size = plan_offsets(t, 10);
     CU_ASSERT(disjoint(t, 10, size));
     CU_ASSERT_EQUAL(size, 2 * 1024); /* two places suffice */
+    int when;
+    CU_ASSERT_EQUAL(plan_bound(t, 10, &when), 2 * 1024); /* at 1, 2, ... */
+    CU_ASSERT_EQUAL(when, 1);
 }
 
 static void test_gap(void)
@@ -54,6 +57,12 @@ static void test_random(void)
         int64_t size = plan_offsets(t, n);
         CU_ASSERT(disjoint(t, n, size));
         CU_ASSERT(size <= total);
+        int when;
+        int64_t bound = plan_bound(t, n, &when), live = 0;
+        for (int i = 0; i < n; i++)
+            if (t[i].first <= when && when <= t[i].last) live += (t[i].size + 63) / 64 * 64;
+        CU_ASSERT_EQUAL(bound, live);
+        CU_ASSERT(bound <= size);
     }
 }
 
