@@ -87,11 +87,22 @@ static void cost_alone(Costs *c, Stmt *s)
     if (s->tile) c->sum = s->tile->rows * s->tile->n_columns * cost_fma;
 }
 
+/* The second of two alternatives: the first is the usual one, and counts. */
+static bool is_alternative(const Block *block, int i)
+{
+    if (i == 0 || block->data[i]->kind != STMT_IF || block->data[i - 1]->kind != STMT_IF)
+        return false;
+    const Scalar *test = block->data[i]->cond;
+    return test->kind == SCALAR_OP && test->op == OP_NOT &&
+           test->args[0] == block->data[i - 1]->cond;
+}
+
 static Cost cost_block(Costs *c, const Block *block)
 {
     Cost all = {0};
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
+        if (is_alternative(block, i)) continue;
         Cost inside = s->kind == STMT_LOOP ? cost_loop(c, s) : cost_block(c, &s->body);
         cost_alone(c, s);
         all.ns[0] += c->sum;

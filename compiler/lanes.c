@@ -4,7 +4,8 @@
  * the time goes into carrying intermediate values to memory and back. There the forward pass, the
  * loss, the backward pass and the sums of the parameters' gradients of a block of examples become
  * one kernel: a value is a small array [features, examples of the block] in the cache, and vectors
- * run along the examples, however narrow the layer.
+ * run along the examples, however narrow the layer. Where features fill vectors themselves, kernels
+ * of their own are faster (docs/benchmarks.md).
  *
  * Members of a group are maps and reductions over [examples, ...] that read other members at their
  * own example only; sinks are sums over the examples of what members hold. What depends on a sink
@@ -12,7 +13,6 @@
 #include "lanes.h"
 
 #include <assert.h>
-#include <stdlib.h>
 
 enum {
     MIN_EXAMPLES = 32,
@@ -22,6 +22,7 @@ enum {
     MAX_SUMS = 128 * 128, /* elements of a sink */
     MAX_LANES = 128,      /* examples of a block */
     MIN_LANES = 16,
+    VECTOR = 16,            /* reals */
     MAX_BYTES = 768 * 1024, /* of all arrays of a block */
     MAX_ITERATORS = 20
 };
@@ -29,6 +30,7 @@ enum {
 typedef struct Planner {
     Lowered *l;
     LanePlan *plan;
+    LaneGroups others; /* whose axes turned out not to be of examples */
 } Planner;
 
 /* --- stages ----------------------------------------------------------------------------------- */
@@ -90,8 +92,10 @@ static bool extent_known(Extent e)
            (e.size->kind == SCALAR_LOAD && e.size->node->kind == NODE_LEAF && !e.size->iters);
 }
 
-static bool is_examples(Extent e)
+static bool is_examples(const Planner *p, Extent e)
 {
+    for (int i = 0; i < p->others.len; i++)
+        if (extent_equal(p->others.data[i]->examples, e)) return false;
     return e.max >= MIN_EXAMPLES && extent_known(e);
 }
 
@@ -172,7 +176,7 @@ static bool points_fit(const Node *node, int examples)
 
 static bool member_try(Planner *p, const Node *node)
 {
-    if (node->rank < 1 || !is_examples(node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
+    if (node->rank < 1 || !is_examples(p, node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
         return false;
     if (node->n_iters > MAX_ITERATORS || !extents_fixed(node->iters, node->n_iters, 0))
         return false;
@@ -195,7 +199,8 @@ static bool sink_try(Planner *p, const Node *node)
     if (node->n_iters > MAX_ITERATORS || node_max_elements(node) < 1) return false;
     for (int q = node->rank; q < node->n_iters; q++) {
         if (q > node->rank && extent_equal(node->iters[q], node->iters[q - 1])) continue;
-        if (!is_examples(node->iters[q]) || !extents_fixed(node->iters, node->n_iters, q)) continue;
+        if (!is_examples(p, node->iters[q]) || !extents_fixed(node->iters, node->n_iters, q))
+            continue;
         if (!points_fit(node, q)) continue;
         Look k = look_at(p, node, q, node->iters[q]);
         if (!k.fits || !k.reads) continue;
@@ -223,7 +228,7 @@ static bool view_try(Planner *p, const Node *node)
 
 static bool pieces_try(Planner *p, const Node *node)
 {
-    if (node->axis == 0 || !is_examples(node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
+    if (node->axis == 0 || !is_examples(p, node->shape[0]) || elements_of(node, 1) > MAX_FEATURES)
         return false;
     if (!extents_fixed(node->shape, node->rank, 0)) return false;
     const When *when = demand_when(p->l->demand, node);
@@ -335,35 +340,106 @@ static int64_t lanes_choose(int64_t examples, int64_t bytes)
     return (lanes + MIN_LANES - 1) / MIN_LANES * MIN_LANES;
 }
 
+/* Sums over features. */
+static bool is_product(const Node *node)
+{
+    return node->kind == NODE_COMP && node->reduce == REDUCE_SUM && node->n_iters > node->rank &&
+           node->rank > 1;
+}
+
+static int group_products(const LaneGroup *group)
+{
+    int products = 0;
+    for (int i = 0; i < group->members.len; i++)
+        products += is_product(group->members.data[i]);
+    return products;
+}
+
+/* Where the features fill vectors, kernels of their own have whole vectors along them and need not
+ * turn the sums over the examples around. */
+static bool fills_vectors(int64_t features)
+{
+    return features % VECTOR == 0 || features > 2 * VECTOR;
+}
+
+/* Whether most of the work of the products is along axes that do not fill vectors. */
+static bool group_narrow(const LaneGroup *group)
+{
+    double narrow = 0, wide = 0;
+    for (int i = 0; i < group->members.len; i++) {
+        const Node *node = group->members.data[i];
+        if (!is_product(node)) continue;
+        double points = 1;
+        int64_t longest = 1;
+        for (int k = 1; k < node->n_iters; k++) {
+            points *= (double)node->iters[k].max;
+            if (node->iters[k].max > longest) longest = node->iters[k].max;
+        }
+        if (fills_vectors(longest))
+            wide += points;
+        else
+            narrow += points;
+    }
+    return narrow > wide;
+}
+
 /* A group pays if sums over features pass between its members: a chain of narrow layers. */
 static void group_judge(LaneGroup *group)
 {
-    int products = 0;
     int64_t bytes = 0;
-    for (int i = 0; i < group->members.len; i++) {
-        const Node *node = group->members.data[i];
-        products += node->kind == NODE_COMP && node->reduce == REDUCE_SUM &&
-                    node->n_iters > node->rank && node->rank > 1;
-        if (node->kind != NODE_RESHAPE) bytes += 4 * elements_of(node, 1);
-    }
+    for (int i = 0; i < group->members.len; i++)
+        if (group->members.data[i]->kind != NODE_RESHAPE)
+            bytes += 4 * elements_of(group->members.data[i], 1);
     group->lanes = lanes_choose(group->examples.max, bytes);
-    group->kept = products >= 2 && group->sinks.len > 0 && bytes * group->lanes <= MAX_BYTES;
+    group->kept = group_products(group) >= 2 && group->sinks.len > 0 && group_narrow(group) &&
+                  bytes * group->lanes <= MAX_BYTES;
+}
+
+static void plan_make(Planner *p, const Nodes *nodes)
+{
+    LanePlan *plan = p->plan = NEW(p->l->arena, LanePlan);
+    plan->member_of = map_new(p->l->arena);
+    plan->sink_of = map_new(p->l->arena);
+    plan->stage_of = map_new(p->l->arena);
+    for (int i = 0; i < nodes->len; i++)
+        node_place(p, nodes->data[i]);
+}
+
+/* Whether any groups over these examples could be worth it. */
+static bool examples_pay(const LanePlan *plan, Extent examples)
+{
+    int products = 0, sinks = 0;
+    for (int i = 0; i < plan->groups.len; i++) {
+        const LaneGroup *group = plan->groups.data[i];
+        if (!extent_equal(group->examples, examples)) continue;
+        products += group_products(group);
+        sinks += group->sinks.len;
+    }
+    return products >= 2 && sinks > 0;
+}
+
+/* Groups over axes that only look like examples, as rows of weights do, would divide the others:
+ * what reads their values has to wait for all of them. */
+static bool others_find(Planner *p)
+{
+    int before = p->others.len;
+    for (int i = 0; i < p->plan->groups.len; i++)
+        if (!examples_pay(p->plan, p->plan->groups.data[i]->examples))
+            vec_push(p->l->arena, &p->others, p->plan->groups.data[i]);
+    return p->others.len > before;
 }
 
 LanePlan *lanes_plan(Lowered *l, const Nodes *nodes)
 {
-    LanePlan *plan = NEW(l->arena, LanePlan);
-    plan->member_of = map_new(l->arena);
-    plan->sink_of = map_new(l->arena);
-    plan->stage_of = map_new(l->arena);
-    Planner p = {.l = l, .plan = plan};
-    for (int i = 0; i < nodes->len; i++)
-        node_place(&p, nodes->data[i]);
+    Planner p = {.l = l};
+    do
+        plan_make(&p, nodes);
+    while (others_find(&p));
     for (int i = 0; i < nodes->len; i++)
         escapes_find(&p, nodes->data[i]);
     for (int i = 0; i < l->n_roots; i++)
         escape(&p, l->roots[i]);
-    for (int i = 0; i < plan->groups.len; i++)
-        group_judge(plan->groups.data[i]);
-    return plan;
+    for (int i = 0; i < p.plan->groups.len; i++)
+        group_judge(p.plan->groups.data[i]);
+    return p.plan;
 }

@@ -38,6 +38,11 @@ bool graph_untag(Graph *g, const Node **roots, int n_roots);
 /* Takes out of the bodies of scans what depends on the step alone. */
 void graph_hoist(Graph *g, const Node **roots, int n_roots);
 
+/* --- decide.c -------------------------------------------------------------------------------- */
+
+/* Alternatives that cover all values of a short axis are true. */
+const Scalar *scalar_decide(Graph *g, const Scalar *a, const Extent *iters, int n_iters);
+
 /* --- simplify_outside.c ---------------------------------------------------------------------- */
 
 /* A sum with loads `outside 0` instead of tests that they stay inside, where that is the same. */

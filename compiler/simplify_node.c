@@ -37,10 +37,11 @@ static const Scalar *load_fold(void *data, const Scalar *load)
     return NULL;
 }
 
-static const Scalar *scalar_rewrite(Simplify *s, const Scalar *a)
+static const Scalar *scalar_rewrite(Simplify *s, const Node *node, const Scalar *a)
 {
     if (!a) return NULL;
     a = scalar_replace_loads(s->g, a, load_fold, s->g);
+    a = scalar_decide(s->g, a, node->iters, node->n_iters);
     return scalar_simplify(s->g, a, s->options);
 }
 
@@ -168,6 +169,17 @@ static bool axes_used(const Node *node)
     return true;
 }
 
+/* Whether the reduction gives its body, which is the same at every point, and some there are. */
+static bool is_its_body(const Node *node)
+{
+    bool alike = node->reduce == REDUCE_ANY || node->reduce == REDUCE_ALL ||
+                 node->reduce == REDUCE_MAX || node->reduce == REDUCE_MIN;
+    if (!alike || node->guard || node->body->iters >> node->rank) return false;
+    for (int i = node->rank; i < node->n_iters; i++)
+        if (node->iters[i].size || node->iters[i].max < 1) return false;
+    return true;
+}
+
 /* A scatter, in gather form where that is possible. */
 static const Node *scatter_best(Simplify *s, const Node *scatter)
 {
@@ -217,6 +229,7 @@ static const Node *simplify_reduction(Simplify *s, const Node *node)
     if (node->reduce == REDUCE_SUM) return simplify_sum(s, node, &domain);
     const Node *scatter = node->reduce == REDUCE_MEAN ? mean_to_scatter(s, node) : NULL;
     if (scatter) return scatter;
+    if (is_its_body(node)) return map_of(s, node, node->body);
     if (axes_used(node)) return node;
     return map_of(
         s, node,
@@ -226,7 +239,8 @@ static const Node *simplify_reduction(Simplify *s, const Node *node)
 static const Node *simplify_comp(Simplify *s, const Node *node)
 {
     Graph *g = s->g;
-    const Scalar *body = scalar_rewrite(s, node->body), *guard = scalar_rewrite(s, node->guard);
+    const Scalar *body = scalar_rewrite(s, node, node->body),
+                 *guard = scalar_rewrite(s, node, node->guard);
     const Node *made = graph_comp(g, node->reduce, node->rank, node->n_iters, node->iters, body,
                                   guard, node->span);
     if (made->kind != NODE_COMP || made->n_iters == made->rank) return made;
@@ -240,8 +254,8 @@ static const Node *simplify_scatter(Simplify *s, const Node *node)
     memcpy(domain.iters, node->iters, sizeof(Extent) * (size_t)node->n_iters);
     const Scalar *position[MAX_RANK];
     for (int k = 0; k < node->rank; k++)
-        position[k] = scalar_rewrite(s, node->position[k]);
-    Masked term = {scalar_rewrite(s, node->guard), scalar_rewrite(s, node->body)};
+        position[k] = scalar_rewrite(s, node, node->position[k]);
+    Masked term = {scalar_rewrite(s, node, node->guard), scalar_rewrite(s, node, node->body)};
     term = masked_split(g, &domain, term);
     if (!term.value) return map_of(s, node, scalar_const(g, node->type, 0));
     masked_solve(g, &domain, 0, &term, position, node->rank, NULL);

@@ -354,6 +354,23 @@ static void test_loads(void)
     end();
 }
 
+/* Alternatives that cover an axis hold; the others stay, and so do those of a long axis. */
+static void test_decide(void)
+{
+    begin();
+    const Scalar *either = OP2(OR, OP2(EQ, I(0), INT(0)), OP2(EQ, I(0), INT(1)));
+    Extent two = extent_fixed(2), three = extent_fixed(3), many = extent_fixed(1000);
+    CU_ASSERT(scalar_is_const(scalar_decide(g, either, &two, 1), 1));
+    CU_ASSERT_PTR_EQUAL(scalar_decide(g, either, &three, 1), either);
+    const Scalar *sides = OP2(OR, OP2(LT, I(0), INT(500)), OP2(LE, INT(500), I(0)));
+    CU_ASSERT_PTR_EQUAL(scalar_decide(g, sides, &many, 1), sides);
+    const Node *any = simplified(comp(REDUCE_ANY, 0, DIMS(2), either, NULL));
+    CU_ASSERT(any && any->reduce == REDUCE_NONE && scalar_is_const(any->body, 1));
+    any = comp(REDUCE_ANY, 0, DIMS(3), OP2(EQ, I(0), INT(3)), NULL);
+    CU_ASSERT(any->reduce == REDUCE_ANY);
+    end();
+}
+
 static void test_untag(void)
 {
     begin();
@@ -373,5 +390,5 @@ static void test_untag(void)
 static const UnitTest tests[] = {
     {"rules", test_rules},       {"rules_fire", test_rules_fire}, {"sums", test_sums},
     {"scatters", test_scatters}, {"transposed", test_transposed}, {"loads", test_loads},
-    {"untag", test_untag}};
+    {"decide", test_decide},     {"untag", test_untag}};
 UNIT_MAIN("simplify", tests)
