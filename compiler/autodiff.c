@@ -277,11 +277,10 @@ static const Node *products_up_to(Diff *d, const Node *node, const Node *factors
         subs[axis] = scalar_iter(g, axis);
     subs[node->rank] = scalar_load_at(g, graph_time(g, loop), 0);
     const Node *product = graph_carry(g, loop, 0, name, TYPE_REAL, node->rank, node->shape);
-    const Scalar *next = scalar_op2(g, OP_MUL, scalar_load_at(g, product, 0),
-                                    scalar_load(g, factors, subs, NULL, node->span));
-    const Carry carry = {product,
-                         graph_map(g, node->rank, node->shape, scalar_real(g, 1), node->span),
-                         graph_map(g, node->rank, node->shape, next, node->span)};
+    const Scalar *factor = scalar_load(g, factors, subs, NULL, node->span);
+    const Scalar *next = scalar_op2(g, OP_MUL, scalar_load_at(g, product, 0), factor);
+    const Node *one = graph_map(g, node->rank, node->shape, scalar_real(g, 1), node->span);
+    const Carry carry = {product, one, graph_map(g, node->rank, node->shape, next, node->span)};
     const Node *scan = graph_scan(g, loop, 1, &carry, node->span);
     return graph_yield(g, graph_scan_within(g, scan, node->free), product, node->span);
 }
@@ -304,8 +303,8 @@ static const Scalar *product_by_scans(Diff *d, const Node *node)
         subs[1 + axis] = scalar_iter(g, d->extra + axis);
     const Node *before = products_up_to(d, node, factors, false);
     const Node *behind = products_up_to(d, node, factors, true);
-    return scalar_op2(g, OP_MUL, scalar_load(g, before, subs, NULL, node->span),
-                      scalar_load(g, behind, subs, NULL, node->span));
+    const Scalar *first = scalar_load(g, before, subs, NULL, node->span);
+    return scalar_op2(g, OP_MUL, first, scalar_load(g, behind, subs, NULL, node->span));
 }
 
 /* The product over all other points, at each point. For few it is taken anew at each. */

@@ -133,9 +133,9 @@ static const Node *keep_node(void *data, Rewrite *rewrite, const Node *node)
     k->done = map_new(k->d->scratch);
     const Scalar *body = keep_in(k, node->body);
     if (body == node->body) return NULL;
+    const Scalar *guard = rewrite_scalar(rewrite, node->guard);
     const Node *made = graph_comp(k->g, node->reduce, node->rank, node->n_iters, node->iters,
-                                  rewrite_scalar(rewrite, body), rewrite_scalar(rewrite, node->guard),
-                                  node->span);
+                                  rewrite_scalar(rewrite, body), guard, node->span);
     if (node->name) graph_name(made, node->name);
     return made;
 }

@@ -1,16 +1,17 @@
 /* autodiff_scan.c -- the derivative of a scan: a scan that runs the other way.
  *
- * What arrives at the finals and yields of a scan S over a loop L goes into a loop L' over the same steps
- * in the opposite order, which carries the derivatives by S's carries. Its body is the ordinary backward
- * sweep over one step of L, from the next values and yields to the carries before the step. There the
- * forward step is needed: its carries and reductions, and what is heavy (autodiff_keep.c), are yielded by
- * S and read at the step, the other maps between them are done again.
+ * What arrives at the finals and yields of a scan S over a loop L goes into a loop L' over the same
+ * steps in the opposite order, which carries the derivatives by S's carries. Its body is the
+ * ordinary backward sweep over one step of L, from the next values and yields to the carries before
+ * the step. There the forward step is needed: its carries and reductions, and what is heavy
+ * (autodiff_keep.c), are yielded by S and read at the step, the other maps between them are done
+ * again.
  *
- * Of nodes outside of L (weights, inputs) nothing is added up from step to step. A node N of the body that
- * loads such ones yields what arrives at it; behind the loop N is lifted, done for all steps at once
- * (lift.c), and differentiated like any other node, so that the derivative by a weight is one sum over
- * steps and all. Only what is reached in other ways (a joined part, an initial value within the body) has
- * a carry of L' that adds it up.
+ * Of nodes outside of L (weights, inputs) nothing is added up from step to step. A node N of the
+ * body that loads such ones yields what arrives at it; behind the loop N is lifted, done for all
+ * steps at once (lift.c), and differentiated like any other node, so that the derivative by a
+ * weight is one sum over steps and all. Only what is reached in other ways (a joined part, an
+ * initial value within the body) has a carry of L' that adds it up.
  *
  * The result is scans and comprehensions again, to be differentiated, too. */
 #include "autodiff.h"
@@ -34,7 +35,8 @@ typedef struct Reverse {
     Outers lifted, direct;
 } Reverse;
 
-/* --- one step backwards ---------------------------------------------------------------------------- */
+/* --- one step backwards
+ * ---------------------------------------------------------------------------- */
 
 static const Node *zeros(Diff *d, const Node *like)
 {
@@ -131,7 +133,8 @@ static void step_back(Reverse *r)
     d->members = members;
 }
 
-/* --- from L to L' ---------------------------------------------------------------------------------- */
+/* --- from L to L'
+ * ---------------------------------------------------------------------------------- */
 
 static const Node *reverse_inner_scan(const Reverse *r, Rewrite *rewrite, const Node *node)
 {
@@ -154,15 +157,16 @@ static const Node *reverse_node(void *data, Rewrite *rewrite, const Node *node)
     if (node->kind == NODE_LEAF && node->leaf->kind == LEAF_TIME)
         return graph_time(r->g, r->backward);
     bool done_before = !loops_have(node->free, r->backward);
-    if (node->kind == NODE_SCAN)
-        return done_before ? node : reverse_inner_scan(r, rewrite, node);
-    if (!done_before || node_is_done_again(r->d, r->forward, node) || !scan_can_yield(r->scan, node))
+    if (node->kind == NODE_SCAN) return done_before ? node : reverse_inner_scan(r, rewrite, node);
+    if (!done_before || node_is_done_again(r->d, r->forward, node) ||
+        !scan_can_yield(r->scan, node))
         return NULL;
     const Node *all = graph_yield(r->g, r->scan, node, node->span);
     return node_at_step(r->g, all, node, r->backward);
 }
 
-/* --- the loop and what comes behind it ------------------------------------------------------------- */
+/* --- the loop and what comes behind it
+ * ------------------------------------------------------------- */
 
 static const Node *arrival_of_final(const Reverse *r, int k)
 {
@@ -176,9 +180,10 @@ static const Node *arrival_of_final(const Reverse *r, int k)
 static Carry sum_carry(Reverse *r, int number, const Node *outer, const Node *part)
 {
     Graph *g = r->g;
-    const Node *leaf = graph_carry(g, r->backward, number, outer->name, TYPE_REAL, part->rank,
-                                   part->shape);
-    const Scalar *sum = scalar_op2(g, OP_ADD, scalar_load_at(g, leaf, 0), scalar_load_at(g, part, 0));
+    const Node *leaf =
+        graph_carry(g, r->backward, number, outer->name, TYPE_REAL, part->rank, part->shape);
+    const Scalar *more = scalar_load_at(g, part, 0);
+    const Scalar *sum = scalar_op2(g, OP_ADD, scalar_load_at(g, leaf, 0), more);
     return (Carry){leaf, zeros(r->d, outer),
                    graph_map(g, part->rank, part->shape, sum, part->span)};
 }
@@ -187,8 +192,7 @@ static const Node *scan_back(Reverse *r, int *first_sum)
 {
     Graph *g = r->g;
     int n = 0, root = 0, numbers = r->scan->n_carries;
-    Carry *carries =
-        NEW_ARRAY(r->d->scratch, Carry, r->scan->n_carries + r->direct.len + 1);
+    Carry *carries = NEW_ARRAY(r->d->scratch, Carry, r->scan->n_carries + r->direct.len + 1);
     for (int k = 0; k < r->scan->n_carries; k++)
         if (r->leaves[k])
             carries[n++] = (Carry){r->leaves[k], arrival_of_final(r, k), r->roots.data[root++]};
@@ -233,8 +237,10 @@ static void through_lifted(Reverse *r, const Node *node, const Node *arrived)
     Map depends = d->depends;
     d->depends = outer_loads(r, node);
     Masked value = {NULL, scalar_load(g, arrived, subs, NULL, node->span)};
-    if (node_depends(d, lifted)) adjoint_add(d, lifted, value); /* it only reads that at its step */
-    else adjoint_through(d, lifted, value);
+    if (node_depends(d, lifted))
+        adjoint_add(d, lifted, value); /* it only reads that at its step */
+    else
+        adjoint_through(d, lifted, value);
     d->depends = depends;
 }
 
@@ -246,12 +252,12 @@ static void hand_on(Reverse *r, const Node *back, int first_sum)
         if (!r->leaves[k]) continue;
         const Node *init = r->scan->carries[k].init;
         const Node *last = graph_final(r->g, back, n++);
-        if (node_depends(d, init)) adjoint_add(d, init, (Masked){NULL, scalar_load_at(r->g, last, 0)});
+        if (node_depends(d, init))
+            adjoint_add(d, init, (Masked){NULL, scalar_load_at(r->g, last, 0)});
     }
     for (int i = 0; i < r->lifted.len; i++) {
         const Node *arrived = r->roots.data[root++];
-        through_lifted(r, r->lifted.data[i].node,
-                       graph_yield(r->g, back, arrived, arrived->span));
+        through_lifted(r, r->lifted.data[i].node, graph_yield(r->g, back, arrived, arrived->span));
     }
     for (int i = 0; i < r->direct.len; i++) {
         const Node *last = graph_final(r->g, back, first_sum + i);
@@ -277,7 +283,8 @@ void through_scan(Diff *d, const Region *region)
     hand_on(&r, back, first_sum);
 }
 
-/* --- what is presumed finite ------------------------------------------------------------------------ */
+/* --- what is presumed finite
+ * ------------------------------------------------------------------------ */
 
 void scan_presume_finite(Diff *d, const Node *scan)
 {

@@ -191,7 +191,8 @@ Masked masked_add(Graph *g, Masked a, Masked b)
                                      : scalar_select(g, cond, a.value, b.value)};
     }
     const Scalar *either = a.test && b.test ? scalar_op2(g, OP_OR, a.test, b.test) : NULL;
-    return (Masked){either, scalar_op2(g, OP_ADD, masked_scalar(g, a), masked_scalar(g, b))};
+    const Scalar *second = masked_scalar(g, b), *first = masked_scalar(g, a);
+    return (Masked){either, scalar_op2(g, OP_ADD, first, second)};
 }
 
 /* --- reductions ------------------------------------------------------------------------------ */

@@ -143,9 +143,8 @@ static const Node *mean_to_scatter(Simplify *s, const Node *node)
                                    node->guard, node->span);
     count = sum_to_scatter(s, count, CHOSEN_BY_ANY);
     if (!count) return NULL;
-    const Scalar *n = scalar_load_at(g, count, 0);
-    const Scalar *mean =
-        scalar_op2(g, OP_DIV, scalar_load_at(g, sum, 0), scalar_convert(g, n, TYPE_REAL));
+    const Scalar *n = scalar_load_at(g, count, 0), *points = scalar_convert(g, n, TYPE_REAL);
+    const Scalar *mean = scalar_op2(g, OP_DIV, scalar_load_at(g, sum, 0), points);
     const Scalar *some = scalar_op2(g, OP_LT, scalar_int(g, 0), n);
     return graph_map(g, node->rank, node->shape, scalar_select(g, some, mean, scalar_real(g, 0)),
                      node->span);

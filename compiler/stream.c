@@ -248,8 +248,8 @@ static const Scalar *combine(Splitter *s, Op op, const Scalar *a, const Scalar *
 {
     ElemType type = a->type;
     if (op == OP_AND || op == OP_OR || type == TYPE_REAL) return scalar_op2(s->g, op, a, b);
-    const Scalar *both = scalar_op2(s->g, op, scalar_convert(s->g, a, TYPE_INT),
-                                    scalar_convert(s->g, b, TYPE_INT));
+    const Scalar *second = scalar_convert(s->g, b, TYPE_INT);
+    const Scalar *both = scalar_op2(s->g, op, scalar_convert(s->g, a, TYPE_INT), second);
     return scalar_convert(s->g, both, type);
 }
 
@@ -258,7 +258,8 @@ static const Node *accumulate_simple(Splitter *s, const Node *chunk, Op op)
 {
     Persistent *p =
         accumulator(s, s->node, chunk->type, reduce_empty(chunk->reduce, chunk->type));
-    accumulate(s, p, combine(s, op, at(s, chunk), at(s, p->leaf)));
+    const Scalar *before = at(s, p->leaf);
+    accumulate(s, p, combine(s, op, at(s, chunk), before));
     return p->leaf;
 }
 
@@ -277,7 +278,8 @@ static const Node *accumulate_position(Splitter *s, const Node *chunk)
     Reduce reduce = max ? REDUCE_MAX : REDUCE_MIN;
     Persistent *best =
         accumulator(s, s->node, value->type, reduce_empty(reduce, value->type));
-    accumulate(s, best, combine(s, max ? OP_MAX : OP_MIN, at(s, value), at(s, best->leaf)));
+    const Scalar *before = at(s, best->leaf), *now = at(s, value);
+    accumulate(s, best, combine(s, max ? OP_MAX : OP_MIN, now, before));
     Persistent *position = accumulator(s, s->node, TYPE_INT, 0);
     int64_t row = 1;
     for (int i = batch + 1; i < chunk->n_iters; i++)
@@ -285,8 +287,7 @@ static const Node *accumulate_position(Splitter *s, const Node *chunk)
     const Scalar *first = scalar_op2(g, OP_MUL, counter(s, LEAF_OFFSET, "offset"),
                                      scalar_int(g, row));
     const Scalar *here = scalar_op2(g, OP_ADD, at(s, chunk), first);
-    const Scalar *better = max ? scalar_op2(g, OP_LT, at(s, best->leaf), at(s, value))
-                               : scalar_op2(g, OP_LT, at(s, value), at(s, best->leaf));
+    const Scalar *better = scalar_op2(g, OP_LT, max ? before : now, max ? now : before);
     accumulate(s, position, scalar_select(g, better, here, at(s, position->leaf)));
     return position->leaf;
 }
@@ -321,7 +322,8 @@ static const Node *accumulate_mean(Splitter *s, const Node *chunk)
                        chunk->guard, chunk->span);
         count = at(s, accumulate_simple(s, counted, OP_ADD));
     }
-    const Scalar *mean = scalar_op2(g, OP_DIV, at(s, total), scalar_op2(g, OP_MAX, count, one));
+    count = scalar_op2(g, OP_MAX, count, one);
+    const Scalar *mean = scalar_op2(g, OP_DIV, at(s, total), count);
     return map_like(s, total, mean);
 }
 

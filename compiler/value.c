@@ -489,8 +489,9 @@ Value value_reduce(Elab *e, Reduce reduce, uint64_t over, const Value *operand,
     if (!shape_fits(e, rank, d.iters, span)) return value_error();
     domain_context(e, &d, over);
     domain_visible(e, &d, &body, first_visible, body.rank);
-    const Node *node = graph_comp(e->g, reduce, rank, d.n, d.iters, domain_scalar(e, &d, body.scalar),
-                                  domain_scalar(e, &d, guard), span);
+    const Scalar *where = domain_scalar(e, &d, guard);
+    const Node *node =
+        graph_comp(e->g, reduce, rank, d.n, d.iters, domain_scalar(e, &d, body.scalar), where, span);
     return value_of_hidden(e, node, used);
 }
 
