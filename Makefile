@@ -6,6 +6,7 @@
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
 #   make references compare every definition of the library with an independent framework
+#   make check-vmath  errors of exp, sin, ... over all floats (minutes)
 #   make bench      step times of tests/bench; make bench PEERS=torch,... BENCH=DIR: beside other tools
 #   make bench-gemm matrix products: shares of the machine's limit; ISA=avx2 REAL=f64 T="64x64x64:nt"
 #   make demo       train examples/mnist_mlp and print its test accuracy
@@ -114,6 +115,15 @@ test: all unit
 test-all: all unit
 	CC="$(CC) $(SANITIZE)" tests/run --build $(BUILD) --all
 
+# Largest errors of rt/vmath.h over all floats.
+check-vmath: $(BUILD)/tests/check_vmath
+	$< $(T)
+
+$(BUILD)/tests/check_vmath: tests/check_vmath.c tests/unit/vmath_error.h rt/vmath.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math \
+	    -march=native $(WARN) -Itests/unit -o $@ $< -pthread -lm
+
 # The library against independent frameworks: definition, reference, largest deviation.
 references: all
 	tests/references --build $(BUILD)
@@ -147,5 +157,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references bench bench-gemm demo deps deps-all clean
+.PHONY: all unit test test-all references check-vmath bench bench-gemm demo deps deps-all clean
 .SECONDARY:

@@ -549,6 +549,9 @@ static bool worth_a_name(CKernel *k, const Scalar *s, Text t)
 {
     if (s->kind == SCALAR_CONST || s->kind == SCALAR_ITER) return false;
     if (strlen(t.s) > LONG_TEXT) return true;
+    /* a function's value may be wanted by another statement, too */
+    if (s->kind == SCALAR_OP && s->type == TYPE_REAL && s->n_args == 1 && t.prec == PREC_ATOM)
+        return true;
     if (!c_used_often(k, s) || c_affine(s)) return false;
     return s->kind != SCALAR_LOAD || t.prec < PREC_ATOM || strstr(t.s, "checked(") != NULL ||
            strlen(t.s) > 16;

@@ -55,6 +55,7 @@ const ReduceInfo reduce_table[REDUCE_COUNT] = {
 #define floorf        floor
 #define ceilf         ceil
 #define rintf         rint
+#define nnd_sigmoid   nnd_sigmoid_f64
 #define nnd_polygamma nnd_polygamma_f64
 #define nnd_to_int    nnd_to_int_f64
 #define nnd_to_u8     nnd_to_u8_f64

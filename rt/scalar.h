@@ -7,6 +7,7 @@
 #ifndef NND_SCALAR_H
 #define NND_SCALAR_H
 
+#include <math.h>
 #include <stdint.h>
 
 /* x / y rounded down; 0 if y is 0; -2^31 / -1 wraps. */
@@ -62,6 +63,12 @@ static inline uint8_t nnd_to_u8_f64(double x)
 {
     if (!(x > 0.0)) return 0;
     return x < 255.0 ? (uint8_t)x : 255;
+}
+
+/* The logistic function; of floats: vmath.h. */
+static inline double nnd_sigmoid_f64(double x)
+{
+    return 1 / (1 + exp(-x));
 }
 
 /* The derivative of order n + 1 of lgamma at x, n a whole number >= 0: digamma for n = 0. NaN at

@@ -1,46 +1,117 @@
-/* test_vmath.c -- exp, log and tanh of emitted programs against the C library in double precision,
- * over floats of all sizes. */
-#include "vmath.h"
+/* test_vmath.c -- the functions of rt/vmath.h against the C library in double precision, over
+ * floats of all sizes, and the same bits however they are compiled. */
 #include "unit.h"
+#include "vmath_error.h"
 
-/* Distance in units of the last place of the wanted float. */
-static double distance(float got, double wanted)
-{
-    float rounded = (float)wanted;
-    if (isnan(wanted)) return isnan(got) ? 0 : 1e9;
-    if (got == rounded) return 0;
-    if (isinf(rounded) || isinf(got)) return 1e9;
-    double unit = (double)nextafterf(fabsf(rounded), INFINITY) - (double)fabsf(rounded);
-    return fabs((double)got - wanted) / unit;
-}
+#include <stdio.h>
+#include <unistd.h>
 
-static double worst(float (*f)(float), double (*g)(double))
+static void test_errors(void)
 {
-    double most = 0;
-    for (uint64_t bits = 0; bits < UINT64_C(0x100000000); bits += 1009) {
-        float x = nnd_float_of_bits((uint32_t)bits);
-        double d = distance(f(x), g((double)x));
-        if (d > most) most = d;
+    for (int f = 0; f < VMATH_FUNCTIONS; f++) {
+        double worst = vmath_worst(f, 0, UINT64_C(1) << 32, 1009);
+        if (worst > vmath_functions[f].limit)
+            printf("%s: %g units\n", vmath_functions[f].name, worst);
+        CU_ASSERT(worst <= vmath_functions[f].limit);
     }
-    return most;
+    CU_ASSERT(vmath_worst_pow(1 << 22) <= VMATH_POW_LIMIT);
 }
 
-static void test_exp(void)
+/* Where formulas change, and what the C standard has a word on; signs of zeros, too. */
+static void test_edges(void)
 {
-    CU_ASSERT(worst(nnd_expf, exp) <= 1.0);
+    static const float edges[] = {
+        0.0f,        1e-45f,         1.17549421e-38f, 1.17549435e-38f,
+        0.25f,       0.5f,           0.625f,          0.785398f,
+        0.99999994f, 1.0f,           1.00000012f,     1.5f,
+        2.0f,        3.0f,           3.95f,           10.0f,
+        87.3365479f, 88.7228394f,    89.0f,           103.972f,
+        104.0f,      105.0f,         16777215.0f,     16777216.0f,
+        33554432.0f, 1e15f,          0x1p50f,         0x1p77f,
+        0x1p104f,    3.40282347e38f, INFINITY,        NAN,
+        1e-30f,      0x1.fffffep49f,
+    };
+    enum { EDGES = 2 * sizeof edges / sizeof *edges };
+    for (int i = 0; i < EDGES; i++) {
+        float x = i % 2 ? -edges[i / 2] : edges[i / 2];
+        for (int f = 0; f < VMATH_FUNCTIONS; f++) {
+            float y;
+            vmath_functions[f].all(&x, &y, 1);
+            double d = vmath_distance(y, vmath_functions[f].wanted((double)x));
+            if (d > vmath_functions[f].limit)
+                printf("%s(%a) = %a: %g units\n", vmath_functions[f].name, (double)x, (double)y, d);
+            CU_ASSERT(d <= vmath_functions[f].limit);
+        }
+        for (int j = 0; j < EDGES; j++) {
+            float z = j % 2 ? -edges[j / 2] : edges[j / 2], y = nnd_powf(x, z);
+            double d = vmath_distance(y, pow((double)x, (double)z));
+            if (d > VMATH_POW_LIMIT)
+                printf("%a ^ %a = %a: %g units\n", (double)x, (double)z, (double)y, d);
+            CU_ASSERT(d <= VMATH_POW_LIMIT);
+        }
+    }
 }
 
-static void test_log(void)
+/* What vmath_bits.c prints, compiled so; false without such a compiler. */
+static bool bits_of(const char *compiler, const char *flags, unsigned long long *hash)
 {
-    CU_ASSERT(worst(nnd_logf, log) <= 0.9);
+    char program[64], command[1000];
+    snprintf(program, sizeof program, "/tmp/vmath_bits.%ld", (long)getpid());
+    snprintf(command, sizeof command,
+             "%s -std=c11 %s -fopenmp-simd -ffp-contract=off -fno-math-errno -fno-trapping-math "
+             "-w -I%s/rt -o %s %s/tests/unit/vmath_bits.c -lm 2>/dev/null && %s",
+             compiler, flags, NND_ROOT, program, NND_ROOT, program);
+    FILE *out = popen(command, "r");
+    bool read = out && fscanf(out, "%llx", hash) == 1;
+    bool good = out && pclose(out) == 0 && read;
+    remove(program);
+    return good;
 }
 
-static void test_tanh(void)
+/* Whether this machine has the instructions that the flags ask for. */
+static bool machine_has(const char *flags)
 {
-    CU_ASSERT(worst(nnd_tanhf, tanh) <= 1.5);
-    CU_ASSERT(signbit(nnd_tanhf(-0.0f)));
+#ifdef __x86_64__
+    if (strstr(flags, "-mavx2") && !__builtin_cpu_supports("avx2")) return false;
+    if (strstr(flags, "-mfma") && !__builtin_cpu_supports("fma")) return false;
+    if (strstr(flags, "-mavx512f") && !__builtin_cpu_supports("avx512f")) return false;
+#endif
+    (void)flags;
+    return true;
 }
 
-static const UnitTest tests[] = {{"exp", test_exp}, {"log", test_log}, {"tanh", test_tanh}};
+/* Vector code or not, of every width, with FMA in the instruction set or not, by every compiler. */
+static void test_same_bits(void)
+{
+    static const char *const compilers[] = {"cc", "clang"};
+    static const char *const flags[] = {
+        "-O1 -DNOT_VECTOR",
+        "-O2",
+        "-O3",
+        "-O2 -march=native -DNOT_VECTOR",
+        "-O1 -march=native",
+        "-O2 -march=native -mprefer-vector-width=512",
+        "-O3 -march=native",
+#ifdef __x86_64__
+        "-O2 -mavx2",
+        "-O3 -mavx2 -mfma",
+        "-O2 -mavx512f -mprefer-vector-width=512",
+#endif
+    };
+    unsigned long long wanted, hash;
+    CU_ASSERT_FATAL(bits_of(compilers[0], "-O0", &wanted));
+    for (int c = 0; c < 2; c++) {
+        bool there = bits_of(compilers[c], "-O0", &hash);
+        for (size_t k = 0; there && k < sizeof flags / sizeof *flags; k++) {
+            if (!machine_has(flags[k])) continue;
+            bool same = bits_of(compilers[c], flags[k], &hash) && hash == wanted;
+            if (!same) printf("%s %s: other bits\n", compilers[c], flags[k]);
+            CU_ASSERT(same);
+        }
+    }
+}
+
+static const UnitTest tests[] = {
+    {"errors", test_errors}, {"edges", test_edges}, {"same bits", test_same_bits}};
 
 UNIT_MAIN("vmath", tests)
