@@ -7,9 +7,9 @@
  * log 2 in two parts, polynomials of least maximum error. Those that would lose too much in float
  * arithmetic compute in double. Largest errors, over all floats, in units of the last place
  * (make check-vmath): exp 0.992, log 0.834, tanh 1.330, erf 0.514, sin, log1p and expm1 0.500; over
- * every 1009th, sigmoid 2.23, cos and tan 0.50; pow 0.50 of millions of pairs. Infinities, NaN, zeros
- * and denormal numbers are as in C. Include it after math.h: expf and the others mean these functions
- * from here on. */
+ * every 1009th, sigmoid 2.23, cos and tan 0.50; pow 0.50 of millions of pairs. Infinities, NaN,
+ * zeros and denormal numbers are as in C. Include it after math.h: expf and the others mean these
+ * functions from here on. */
 #ifndef NND_VMATH_H
 #define NND_VMATH_H
 
@@ -18,16 +18,16 @@
 #include <string.h>
 
 /* A call that is left in a loop keeps it from being vector code. */
-#define NND_VECTOR static inline __attribute__((always_inline))
+#define NND_VMATH static inline __attribute__((always_inline))
 
-NND_VECTOR float nnd_float_of_bits(uint32_t bits)
+NND_VMATH float nnd_float_of_bits(uint32_t bits)
 {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-NND_VECTOR uint32_t nnd_bits_of_float(float x)
+NND_VMATH uint32_t nnd_bits_of_float(float x)
 {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -35,7 +35,7 @@ NND_VECTOR uint32_t nnd_bits_of_float(float x)
 }
 
 /* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2: e^r. */
-NND_VECTOR float nnd_exp_parts(float x, uint32_t *n)
+NND_VMATH float nnd_exp_parts(float x, uint32_t *n)
 {
     float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
     *n = nnd_bits_of_float(shifted) - 0x4b400000u;
@@ -51,7 +51,7 @@ NND_VECTOR float nnd_exp_parts(float x, uint32_t *n)
 }
 
 /* 2^n in two factors, since n may be -150 or 128. */
-NND_VECTOR float nnd_expf(float x)
+NND_VMATH float nnd_expf(float x)
 {
     float t = x < -104.0f ? -104.0f : x;
     uint32_t n;
@@ -63,7 +63,7 @@ NND_VECTOR float nnd_expf(float x)
 }
 
 /* log x = e log 2 + log m with m in [sqrt(1/2), sqrt(2)). */
-NND_VECTOR float nnd_logf(float x)
+NND_VMATH float nnd_logf(float x)
 {
     float scaled = x < 1.17549435e-38f ? x * 8388608.0f : x; /* denormal: times 2^23 */
     float offset = x < 1.17549435e-38f ? -23.0f : 0.0f;
@@ -88,7 +88,7 @@ NND_VECTOR float nnd_logf(float x)
 }
 
 /* A polynomial below 0.625, 1 - 2 / (e^2x + 1) above. */
-NND_VECTOR float nnd_tanhf(float x)
+NND_VMATH float nnd_tanhf(float x)
 {
     float a = fabsf(x), z = x * x;
     float p = -5.70498872745e-3f;
@@ -106,7 +106,7 @@ NND_VECTOR float nnd_tanhf(float x)
 }
 
 /* e^x / (1 + e^x) of -|x|, and 1 less that: nothing overflows, results below 2^-126 are right. */
-NND_VECTOR float nnd_sigmoid(float x)
+NND_VMATH float nnd_sigmoid(float x)
 {
     float e = nnd_expf(-fabsf(x));
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
@@ -115,14 +115,14 @@ NND_VECTOR float nnd_sigmoid(float x)
 /* --- in double arithmetic inside: what a float's precision would not hold on the way
  * -------------- */
 
-NND_VECTOR double nnd_double_of_bits(uint64_t bits)
+NND_VMATH double nnd_double_of_bits(uint64_t bits)
 {
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-NND_VECTOR uint64_t nnd_bits_of_double(double x)
+NND_VMATH uint64_t nnd_bits_of_double(double x)
 {
     uint64_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -133,20 +133,20 @@ NND_VECTOR uint64_t nnd_bits_of_double(double x)
 #define NND_WHOLE 0x1.8p52
 
 /* b where the lowest bit of `odd` is set, else a. */
-NND_VECTOR double nnd_pick(uint64_t odd, double a, double b)
+NND_VMATH double nnd_pick(uint64_t odd, double a, double b)
 {
     uint64_t bits = nnd_bits_of_double(a);
     return nnd_double_of_bits(bits ^ ((bits ^ nnd_bits_of_double(b)) & (0 - (odd & 1))));
 }
 
 /* 2^n for the whole number in the low bits of `shifted` (NND_WHOLE + n), |n| < 1022. */
-NND_VECTOR double nnd_power_of_two(double shifted)
+NND_VMATH double nnd_power_of_two(double shifted)
 {
     return nnd_double_of_bits((nnd_bits_of_double(shifted) + 1023) << 52);
 }
 
 /* e^r - 1 for |r| <= log(2) / 2, relative error 5e-12. */
-NND_VECTOR double nnd_expm1_near(double r)
+NND_VMATH double nnd_expm1_near(double r)
 {
     double p = 2.4801499562295477e-05;
     p = p * r + 0.0001990746416946148;
@@ -159,7 +159,7 @@ NND_VECTOR double nnd_expm1_near(double r)
 }
 
 /* log(1 + f) for 1 + f in [sqrt(1/2), sqrt(2)): 2 atanh(f / (2 + f)), relative error 3e-14. */
-NND_VECTOR double nnd_log1p_near(double f)
+NND_VMATH double nnd_log1p_near(double f)
 {
     double s = f / (2.0 + f), z = s * s;
     double p = 0.0980485761760738;
@@ -171,7 +171,7 @@ NND_VECTOR double nnd_log1p_near(double f)
 }
 
 /* x = 2^e (1 + f), x > 0 and no denormal number: f; 1 + f is in [sqrt(1/2), sqrt(2)). */
-NND_VECTOR double nnd_log_parts(double x, double *e)
+NND_VMATH double nnd_log_parts(double x, double *e)
 {
     uint64_t i = nnd_bits_of_double(x) - UINT64_C(0x3fe6a09e667f3bcd); /* sqrt(1/2) */
     uint64_t biased = (i + (UINT64_C(1) << 62)) >> 52;                 /* e + 1024 */
@@ -179,7 +179,7 @@ NND_VECTOR double nnd_log_parts(double x, double *e)
     return nnd_double_of_bits((i & UINT64_C(0xfffffffffffff)) + UINT64_C(0x3fe6a09e667f3bcd)) - 1.0;
 }
 
-NND_VECTOR float nnd_log1pf(float x)
+NND_VMATH float nnd_log1pf(float x)
 {
     double d = x, u = 1.0 + d, e;
     double f = nnd_log_parts(u, &e);
@@ -190,7 +190,7 @@ NND_VECTOR float nnd_log1pf(float x)
 }
 
 /* e^x - 1 = 2^n (e^r - 1) + (2^n - 1) */
-NND_VECTOR float nnd_expm1f(float x)
+NND_VMATH float nnd_expm1f(float x)
 {
     double d = x, t = d < -40.0 ? -40.0 : d;
     t = t > 90.0 ? 90.0 : t;
@@ -201,7 +201,7 @@ NND_VECTOR float nnd_expm1f(float x)
 }
 
 /* |x|^y = 2^(y log2 |x|); then the sign and what the C standard lists. */
-NND_VECTOR float nnd_powf(float base, float exponent)
+NND_VMATH float nnd_powf(float base, float exponent)
 {
     double x = base, y = exponent, e;
     double a = fabs(x);
@@ -232,7 +232,7 @@ NND_VECTOR float nnd_powf(float base, float exponent)
  * 2^k 2/pi only what is left modulo 4 matters if x / 2^k is whole. Four k serve all floats: below
  * 2^50 k = 0. A factor is the sum of three, whose products with a float of 24 bits are exact for
  * the first two (29 bits each). Error below 2^-60. */
-NND_VECTOR double nnd_quarter_turns(double x, uint64_t *quadrant)
+NND_VMATH double nnd_quarter_turns(double x, uint64_t *quadrant)
 {
     double a = fabs(x);
     double high = 0x1.45f306ep-1, middle = -0x1.b1bbebp-32, low = 0x1.4fe13abe8fa9ap-59, scale = 1;
@@ -260,7 +260,7 @@ NND_VECTOR double nnd_quarter_turns(double x, uint64_t *quadrant)
 }
 
 /* |r| <= pi / 4, relative error 5e-12. */
-NND_VECTOR double nnd_sin_near(double r)
+NND_VMATH double nnd_sin_near(double r)
 {
     double z = r * r;
     double p = 2.7171489261907027e-06;
@@ -270,7 +270,7 @@ NND_VECTOR double nnd_sin_near(double r)
     return (p * z + 0.999999999995448) * r;
 }
 
-NND_VECTOR double nnd_cos_near(double r)
+NND_VMATH double nnd_cos_near(double r)
 {
     double z = r * r;
     double p = -2.716793965958991e-07;
@@ -282,7 +282,7 @@ NND_VECTOR double nnd_cos_near(double r)
 }
 
 /* The sine of x and `turns` quarter turns. */
-NND_VECTOR float nnd_sine(float x, uint64_t turns)
+NND_VMATH float nnd_sine(float x, uint64_t turns)
 {
     uint64_t n;
     double r = nnd_quarter_turns((double)x, &n);
@@ -290,17 +290,17 @@ NND_VECTOR float nnd_sine(float x, uint64_t turns)
     return (float)nnd_pick((n + turns) >> 1, y, -y);
 }
 
-NND_VECTOR float nnd_sinf(float x)
+NND_VMATH float nnd_sinf(float x)
 {
     return nnd_sine(x, 0);
 }
 
-NND_VECTOR float nnd_cosf(float x)
+NND_VMATH float nnd_cosf(float x)
 {
     return nnd_sine(x, 1);
 }
 
-NND_VECTOR float nnd_tanf(float x)
+NND_VMATH float nnd_tanf(float x)
 {
     uint64_t n;
     double r = nnd_quarter_turns((double)x, &n);
@@ -309,7 +309,7 @@ NND_VECTOR float nnd_tanf(float x)
 }
 
 /* x P(x^2) / Q(x^2), relative error 9e-10; 1 - 2^-25 is reached at 3.92. */
-NND_VECTOR float nnd_erff(float x)
+NND_VMATH float nnd_erff(float x)
 {
     double d = x, z = d * d;
     double p = -5.041313982347792e-08;
