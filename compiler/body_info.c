@@ -17,11 +17,20 @@ typedef struct Walk {
     VEC(Call) calls;
 } Walk;
 
+/* What is called, by the name that it begins with: Net of Net[2](x). */
+static const AstExpr *callee_name(const AstExpr *call)
+{
+    const AstExpr *x = call->call.callee;
+    while (x->kind == AST_SUBSCRIPT || x->kind == AST_MEMBER)
+        x = x->kind == AST_SUBSCRIPT ? x->subscript.base : x->member.base;
+    return x->kind == AST_NAME ? x : NULL;
+}
+
 static void visit_call(void *data, const AstExpr *x)
 {
     Walk *w = data;
-    if (x->kind != AST_CALL || x->call.callee->kind != AST_NAME) return;
-    const AstExpr *callee = x->call.callee;
+    const AstExpr *callee = x->kind == AST_CALL ? callee_name(x) : NULL;
+    if (!callee) return;
     Call call = {callee->name, callee->span, x};
     vec_push(w->e->arena, &w->calls, call);
     const AstArgs *args = &x->call.args;
@@ -73,17 +82,24 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ (hash >> 31);
 }
 
-uint64_t site_hash(Elab *e, const Frame *f, Span span)
+static uint64_t mix_text(uint64_t hash, const char *text)
 {
-    uint64_t hash = mix(f->site, (uint64_t)span.line * 4096u + (uint64_t)span.col);
-    const Source *source = source_get(e->context, span.source);
-    if (source) {
-        /* The file's name, not its folder: the same program draws the same numbers anywhere. */
-        const char *slash = strrchr(source->path, '/');
-        for (const char *c = slash ? slash + 1 : source->path; *c; c++)
-            hash = mix(hash, (unsigned char)*c);
-    }
+    for (const char *c = text; *c; c++)
+        hash = mix(hash, (unsigned char)*c);
+    return mix(hash, 0);
+}
+
+uint64_t site_hash(const Frame *f, const char *name, int ordinal)
+{
+    uint64_t hash = mix_text(mix(f->site, (uint64_t)ordinal), name);
+    if (f->item) hash = mix_text(mix(hash, (uint64_t)f->item->kind), f->item->name.name);
     for (int i = 0; i < f->loops.len; i++)
         hash = mix(hash, (uint64_t)f->loops.data[i]);
     return hash;
+}
+
+uint64_t call_site(Elab *e, const Frame *f, const AstExpr *call)
+{
+    const AstExpr *callee = callee_name(call);
+    return site_hash(f, callee ? callee->name : "", call_ordinal(e, f->item, call));
 }

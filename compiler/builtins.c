@@ -234,8 +234,9 @@ static const Scalar *draws_before(Elab *e)
                       scalar_int(e->g, (int32_t)each));
 }
 
-Value draw_value(Elab *e, Frame *f, bool normal, Span span)
+static Value draw_value(Elab *e, Frame *f, bool normal, const AstExpr *call)
 {
+    Span span = call->call.callee->span;
     if (e->constant) {
         diag_error(e->context, span, "%s is known when compiling, and what is drawn at run time only", e->constant);
         diag_hint(e->context, "draw where it is used, or once for all steps, in the initial value of a `state`");
@@ -251,17 +252,17 @@ Value draw_value(Elab *e, Frame *f, bool normal, Span span)
     const Scalar *run = e->initialising || f->kind == FRAME_DATA || f->kind == FRAME_CONST
                             ? scalar_int(e->g, 0)
                             : scalar_load(e->g, e->step_leaf, NULL, NULL, span);
-    return value_scalar(scalar_draw(e->g, site_hash(e, f, span), normal, run, position, span));
+    return value_scalar(scalar_draw(e->g, call_site(e, f, call), normal, run, position, span));
 }
 
 static Value builtin_rand(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
-    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, false, call->call.callee->span) : value_error();
+    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, false, call) : value_error();
 }
 
 static Value builtin_randn(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
-    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, true, call->call.callee->span) : value_error();
+    return plain_args(e, f, call, args, 0, 0) ? draw_value(e, f, true, call) : value_error();
 }
 
 /* --- sources --------------------------------------------------------------------------------------------------------- */

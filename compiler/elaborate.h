@@ -378,9 +378,10 @@ typedef struct BodyInfo {
 const BodyInfo *body_info(Elab *e, const AstItem *item);
 /* How many calls written with the same name stand before this one in the body, plus one. */
 int call_ordinal(Elab *e, const AstItem *item, const AstExpr *call);
-/* The hash of a place in the call path; span is that of the callee's name, for the calls of a pipeline begin
- * at the same place. */
-uint64_t site_hash(Elab *e, const Frame *f, Span span);
+/* The hash of a place in the call path: the so-manieth of this name in the frame's body, and the rounds of loops
+ * around it. Layout and other bodies do not matter: what is drawn stays the same when they are edited. */
+uint64_t site_hash(const Frame *f, const char *name, int ordinal);
+uint64_t call_site(Elab *e, const Frame *f, const AstExpr *call);
 
 /* elaborate_call.c */
 int eval_call(Elab *e, Frame *f, const AstExpr *call, Value *out, int max);
@@ -411,7 +412,6 @@ bool result_check(Elab *e, Frame *f, const AstType *type, Value *v, Span span);
 /* builtins.c */
 Value fold_value(Elab *e, Reduce reduce, const Value *args, int n_args, Span span);
 void builtins_define(Elab *e, Scope *scope);
-Value draw_value(Elab *e, Frame *f, bool normal, Span span);
 
 /* elaborate_grad.c */
 Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args);

@@ -67,7 +67,7 @@ static Frame *callee_frame(Elab *e, Frame *f, const Function *function, const As
     callee->training = f->training;
     callee->in_fit = f->in_fit;
     callee->call_span = call_place(call);
-    callee->site = site_hash(e, f, call->call.callee->span);
+    callee->site = call_site(e, f, call);
     if (function->kind == FUNCTION_LAYER) {
         if (!f->path) {
             diag_error(e->context, call->span,

@@ -13,7 +13,6 @@ static Frame *train_frame(Elab *e, TrainWork *w, bool training)
     Frame *f = frame_new(e, FRAME_TRAIN, w->definition->scope);
     f->item = w->item;
     f->training = training;
-    f->site = w->site;
     Value failed = value_error();
     for (int d = 0; d < w->train->data.len; d++) {
         const DataSet *data = w->train->data.data[d];
@@ -143,7 +142,7 @@ static void data_find(Elab *e, TrainWork *w)
     }
 }
 
-void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase)
+void elaborate_train_block(Elab *e, const Definition *definition, Name identifier)
 {
     const AstItem *item = definition->item;
     Train *t = NEW(e->arena, Train);
@@ -152,7 +151,6 @@ void elaborate_train_block(Elab *e, const Definition *definition, Name identifie
     TrainWork w = {.train = t, .item = item, .definition = definition,
                    .minimizes = map_new(e->arena)};
     int errors = diag_errors(e->context);
-    if (phase) w.site = site_hash(e, frame_new(e, FRAME_TRAIN, definition->scope), *phase);
     data_find(e, &w);
     e->train = t;
     settings_read(e, definition, t, &w.clip);

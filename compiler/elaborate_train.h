@@ -11,7 +11,6 @@ typedef struct TrainWork {
     double clip;            /* 0: none */
     Entry *entry;           /* the step, or the reports over the whole split */
     bool step;              /* which of the two */
-    uint64_t site;          /* of draws: the phases of a block draw independently */
     Map minimizes;          /* statement -> its number */
     int n_minimizes;
     const Node *condition;  /* known at run time, of the statements at hand; NULL: none */
@@ -26,7 +25,7 @@ static inline const DataSet *train_main(const Train *t)
 }
 
 /* elaborate_train.c: a train block without phases, or one of its phases. */
-void elaborate_train_block(Elab *e, const Definition *definition, Name identifier, const Span *phase);
+void elaborate_train_block(Elab *e, const Definition *definition, Name identifier);
 
 /* elaborate_fit.c: the fits met in the step, which no earlier train block has computed, as passes over the data. */
 void elaborate_fits(Elab *e, Train *t, Session *session);

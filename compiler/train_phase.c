@@ -84,9 +84,9 @@ void elaborate_train(Elab *e, const Definition *definition)
         Definition *phase = arena_copy(e->arena, definition, sizeof *definition);
         phase->item = phase_item(e, block, s);
         phase->name = phase->item->name.name;
-        elaborate_train_block(e, phase, identifier_of(e, phase->name), &s->span);
+        elaborate_train_block(e, phase, identifier_of(e, phase->name));
         phases = true;
     }
     if (!phases && diag_errors(e->context) == errors)
-        elaborate_train_block(e, definition, identifier_of(e, definition->name), NULL);
+        elaborate_train_block(e, definition, identifier_of(e, definition->name));
 }

@@ -181,6 +181,24 @@ def test_train_seed():
     return None if a == b and a != c else f"{a}\n{b}\n{c}"
 
 
+def test_draws_stay():
+    """Comments, blank lines and other definitions change nothing that is drawn."""
+    work = program("fn noise(x: [4]) {\n    e[i < 4] = randn()\n    f[i < 4] = randn()\n    return x + e * f\n}\n"
+                   "model M(x: [4]) -> [2] = dense(x, 8, tanh) |> dropout(0.3) |> dense(2)\n"
+                   "data d { x[n < 60, i < 4] = rand() + rand(); y[n, i < 2] = x[n, i] * randn() }\n"
+                   "train t on d {\n    epochs: 2\n    a = noise(x)\n    b = noise(a)\n"
+                   "    minimize mean(mse(M(b), y)) using adam(0.01)\n}\n")
+    text = common.read(os.path.join(work, "m.nnd"))
+    text = "# a comment\nfn other(x: real) = x + rand()\n\n" + text.replace("    b =", "\n    # and one\n      b =")
+    common.write(os.path.join(work, "n.nnd"), text.replace("rand() + ", "rand()   + "))
+    for name in ("m", "n"):
+        problem = must(common.nndc("train", name + ".nnd", "-o", name, "--quiet", cwd=work), 0)
+        if problem:
+            return problem
+    found = [common.listing(os.path.join(work, name))["checkpoint.safetensors"] for name in ("m", "n")]
+    return None if found[0] == found[1] else "the two programs draw differently"
+
+
 def test_train_threads():
     """A model whose loops are worth several threads ends on the same bytes with any number of them."""
     work = program("model M(x: [40]) -> [4] = dense(x, 300, relu) |> dense(200, tanh) |> dense(4)\n"

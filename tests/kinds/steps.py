@@ -215,7 +215,7 @@ def test_conditions_trace():
 # right pay at the end only.
 REPLAY = """# expect: goes_right >= 0.9
 const PLACES = 10
-const MEMORY = 256
+const MEMORY = 1000
 fn one_place(p: int) {
     x[k < PLACES] = if k == p then 1.0 else 0.0
     return x
