@@ -40,10 +40,9 @@ const char *c_type(const CKernel *k, ElemType type)
 static bool word_reserved(const char *word)
 {
     static const char *const words[] = {
-        "unix",     "linux",
-        "fault",    "seed",   "pool",    "checked", "sized", "min",      "max",      "div",      "abs",      "y0",
-        "y1",       "yn",     "j0",      "j1",       "jn",       "gamma",    "index",    "log",
-        "exp",      "signal", "time",    "main",     "real"};
+        "unix",  "linux", "fault", "seed", "pool",   "checked", "sized", "divisor", "min",
+        "max",   "div",   "abs",   "y0",   "y1",     "yn",      "j0",    "j1",      "jn",
+        "gamma", "index", "log",   "exp",  "signal", "time",    "main",  "real"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strcmp(word, words[i]) == 0) return true;
     return word_of_c(word) || strncmp(word, "nnd", 3) == 0;
@@ -151,8 +150,8 @@ static void find_skipped(void *data, const Scalar *s)
         f->found = true;
 }
 
-/* Whether a load is to be evaluated only where it is asked for: a subscript is checked, or is a value that
- * may not have been computed. */
+/* Whether a load is to be evaluated only where it is asked for: a subscript is checked, or is a
+ * value that may not have been computed. */
 static bool load_checked(CKernel *k, const Scalar *s)
 {
     if (s->kind != SCALAR_LOAD) return false;
@@ -164,11 +163,31 @@ static bool load_checked(CKernel *k, const Scalar *s)
     return skipped.found;
 }
 
+/* An int's quotient or remainder by what may be zero. */
+static bool divisor_checked(CKernel *k, const Scalar *s)
+{
+    if (s->kind != SCALAR_OP || (s->op != OP_IDIV && s->op != OP_MOD) || s->type != TYPE_INT)
+        return false;
+    Range r = scalar_range(s->args[1], k->var_extent, MAX_ITERS);
+    return r.lo <= 0 && r.hi >= 0;
+}
+
+/* The divisor, which stops being zero by a check when running. */
+static Text checked_divisor(CKernel *k, const Scalar *s, Text divisor)
+{
+    k->uses_fault = true;
+    const char *place = span_users_place(k->l->program->context, s->span);
+    const char *what = s->op == OP_IDIV ? "division" : "remainder";
+    return atom(arena_printf(
+        k->arena, "divisor(%s, %s, fault)", divisor.s,
+        out_quoted(k->arena, arena_printf(k->arena, "%s: integer %s by zero", place, what))));
+}
+
 bool c_unsafe(CKernel *k, const Scalar *s)
 {
     const char *known = map_get(&k->unsafe, s);
     if (known) return *known == 'y';
-    bool unsafe = load_checked(k, s);
+    bool unsafe = load_checked(k, s) || divisor_checked(k, s);
     for (int i = 0; i < s->n_args && !unsafe; i++)
         unsafe = c_unsafe(k, s->args[i]);
     if (s->outside && !unsafe) unsafe = c_unsafe(k, s->outside);
@@ -470,6 +489,7 @@ static Text operator_text(CKernel *k, const Scalar *s)
     for (int i = 0; i < s->n_args; i++) {
         bool integral = info->result == RESULT_BOOL && operand == TYPE_INT;
         args[i] = integral ? c_index(k, s->args[i]) : c_value(k, s->args[i]);
+        if (i == 1 && divisor_checked(k, s)) args[i] = checked_divisor(k, s, args[i]);
         bool twice = occurrences(pattern, (char)('x' + i)) > 1;
         if (twice && s->args[i]->kind != SCALAR_CONST) args[i] = atom(c_bind(k, s->args[i], NULL));
     }
@@ -520,10 +540,10 @@ static Text draw_text(CKernel *k, const Scalar *s)
 {
     k->uses_seed = true;
     Text run = c_value(k, s->args[0]), place = c_index(k, s->args[1]);
-    return atom(arena_printf(
-        k->arena, "%s%s(seed, %s, (uint32_t)%s, (uint32_t)%s)",
-        s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "", c_site(k, s->site),
-        c_wrap(k, run, PREC_UNARY), c_wrap(k, place, PREC_UNARY)));
+    return atom(arena_printf(k->arena, "%s%s(seed, %s, (uint32_t)%s, (uint32_t)%s)",
+                             s->normal ? "nnd_normal" : "nnd_uniform", k->f64 ? "_f64" : "",
+                             c_site(k, s->site), c_wrap(k, run, PREC_UNARY),
+                             c_wrap(k, place, PREC_UNARY)));
 }
 
 /* --- values ----------------------------------------------------------------------------------- */

@@ -17,24 +17,23 @@ typedef struct Walk {
     VEC(Call) calls;
 } Walk;
 
-/* What is called, by the name that it begins with: Net of Net[2](x). */
-static const AstExpr *callee_name(const AstExpr *call)
+/* What is called, by the name that it begins with: Net of Net[2](x); "" if that is none. */
+static Name callee_name(Elab *e, const AstExpr *call)
 {
     const AstExpr *x = call->call.callee;
     while (x->kind == AST_SUBSCRIPT || x->kind == AST_MEMBER)
         x = x->kind == AST_SUBSCRIPT ? x->subscript.base : x->member.base;
-    return x->kind == AST_NAME ? x : NULL;
+    return x->kind == AST_NAME ? x->name : name_of(e->context, "");
 }
 
 static void visit_call(void *data, const AstExpr *x)
 {
     Walk *w = data;
-    const AstExpr *callee = x->kind == AST_CALL ? callee_name(x) : NULL;
-    if (!callee) return;
-    Call call = {callee->name, callee->span, x};
+    if (x->kind != AST_CALL) return;
+    Call call = {callee_name(w->e, x), x->call.callee->span, x};
     vec_push(w->e->arena, &w->calls, call);
     const AstArgs *args = &x->call.args;
-    if (!strcmp(callee->name, "grad") && args->len == 2 && args->data[1].value->kind == AST_NAME)
+    if (!strcmp(call.name, "grad") && args->len == 2 && args->data[1].value->kind == AST_NAME)
         map_put(&w->info->differentiated, args->data[1].value->name, w->info);
 }
 
@@ -89,10 +88,22 @@ static uint64_t mix_text(uint64_t hash, const char *text)
     return mix(hash, 0);
 }
 
-uint64_t site_hash(const Frame *f, const char *name, int ordinal)
+/* The name of an imported file with a body, not its folder; "" for others: a program may be renamed and moved. */
+static const char *file_name(Elab *e, const Frame *f)
+{
+    if (f->scope->library || f->scope == e->main) return "";
+    const Source *source = source_get(e->context, f->item->span.source);
+    const char *slash = source ? strrchr(source->path, '/') : NULL;
+    return slash ? slash + 1 : source ? source->path : "";
+}
+
+uint64_t site_hash(Elab *e, const Frame *f, const char *name, int ordinal)
 {
     uint64_t hash = mix_text(mix(f->site, (uint64_t)ordinal), name);
-    if (f->item) hash = mix_text(mix(hash, (uint64_t)f->item->kind), f->item->name.name);
+    if (f->item) {
+        hash = mix_text(mix(hash, (uint64_t)f->item->kind), f->item->name.name);
+        hash = mix_text(hash, file_name(e, f));
+    }
     for (int i = 0; i < f->loops.len; i++)
         hash = mix(hash, (uint64_t)f->loops.data[i]);
     return hash;
@@ -100,6 +111,5 @@ uint64_t site_hash(const Frame *f, const char *name, int ordinal)
 
 uint64_t call_site(Elab *e, const Frame *f, const AstExpr *call)
 {
-    const AstExpr *callee = callee_name(call);
-    return site_hash(f, callee ? callee->name : "", call_ordinal(e, f->item, call));
+    return site_hash(e, f, callee_name(e, call), call_ordinal(e, f->item, call));
 }

@@ -380,7 +380,7 @@ const BodyInfo *body_info(Elab *e, const AstItem *item);
 int call_ordinal(Elab *e, const AstItem *item, const AstExpr *call);
 /* The hash of a place in the call path: the so-manieth of this name in the frame's body, and the rounds of loops
  * around it. Layout and other bodies do not matter: what is drawn stays the same when they are edited. */
-uint64_t site_hash(const Frame *f, const char *name, int ordinal);
+uint64_t site_hash(Elab *e, const Frame *f, const char *name, int ordinal);
 uint64_t call_site(Elab *e, const Frame *f, const AstExpr *call);
 
 /* elaborate_call.c */

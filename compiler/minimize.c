@@ -175,7 +175,7 @@ static void parameter_step(Elab *e, Frame *f, const Step *step, Persistent *p, c
     o->parameter = current;
     o->target = p;
     o->call_span = step->using->span;
-    o->site = site_hash(f, step->path, 1);
+    o->site = site_hash(e, f, o->optimizer_path, 1);
     int first = e->axes.len;
     for (int k = 0; k < current->rank; k++)
         axes_push(e, current->shape[k], NULL);

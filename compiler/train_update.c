@@ -54,11 +54,12 @@ static void update_name(void *data, const AstExpr *x)
 }
 
 /* The values that the expression may use: those of the block, with models replaced. */
-static Frame *update_frame(UpdateNames *u, const AstExpr *x)
+static Frame *update_frame(UpdateNames *u, const AstExpr *x, const Persistent *p)
 {
     Frame *f = u->f = frame_new(u->e, FRAME_TRAIN, u->from->scope);
     f->training = true;
-    f->site = u->from->site;
+    f->item = u->from->item;
+    f->site = site_hash(u->e, u->from, p->path, 1);
     for (int i = 0; i < u->from->order.len; i++) {
         const Local *local = u->from->order.data[i];
         if (!local->bound) continue;
@@ -74,7 +75,7 @@ static bool update_one(Elab *e, Frame *from, const AstStmt *s, Persistent *p, in
 {
     const AstExpr *x = s->values.data[0];
     UpdateNames u = {.e = e, .from = from, .suffix = p->path + strlen(p->model), .member = member, .ok = true};
-    Frame *f = update_frame(&u, x);
+    Frame *f = update_frame(&u, x, p);
     Value v = u.ok ? eval_expr(e, f, x) : value_error();
     if (v.kind == VALUE_ERROR || !value_tensor(e, &v, x->span) ||
         !value_convert(e, &v, p->leaf->type, x->span))

@@ -199,6 +199,17 @@ def test_draws_stay():
     return None if found[0] == found[1] else "the two programs draw differently"
 
 
+def test_draws_apart():
+    """Each parameter of an optimizer, tensor of an update and round of a loop draws its own numbers."""
+    work = program("optimizer noisy(lr = 0.1) { next p = p - lr * g + 0.01 * randn() }\n"
+                   "model M() -> real {\n    param a = 1\n    param b = 2\n    return a + b\n}\n"
+                   "model B like M\ntrain t {\n    steps: 8\n    _ = B()\n    minimize M()^2 using noisy\n"
+                   "    every 2 { update B = B * rand() + M * rand() }\n"
+                   "    for i in 0..2 { update B = B * rand() }\n    repeat 2 { update B = B + rand() }\n}\n")
+    draws = re.findall(r'@randn?\("[0-9a-f]+"', common.nndc("ir", "--after=simplify", "m.nnd", cwd=work).out)
+    return None if len(draws) == len(set(draws)) == 14 else f"{len(set(draws))} of {len(draws)} differ"
+
+
 def test_train_threads():
     """A model whose loops are worth several threads ends on the same bytes with any number of them."""
     work = program("model M(x: [40]) -> [4] = dense(x, 300, relu) |> dense(200, tanh) |> dense(4)\n"

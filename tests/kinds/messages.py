@@ -94,3 +94,37 @@ def test_prediction():
         must(predict("B", "-,k.npy", "1 0"), 0, "3\n-1") or \
         must(predict("B", "-,k.npy", "1 2"), 1, "standard input: 2 is no whole number from 0 to 1") or \
         must(predict("B", "-,k.npy", "1 0 1"), 1, "k.npy: has 2 examples, the input before it 3")
+
+
+DIVISION = """
+data d { n[i < 20] = i; x[i < 20] = 0.1 * i }
+model M(x: real) -> real = dense([x], 1) |> scalar
+train t on d {
+    epochs: 1
+    batch: 5
+    shuffle: false
+    minimize mean((M(x) - real(n // (n - 7)))^2) using sgd(0.01)
+    report odd = sum(n % (n - 13))
+}
+"""
+
+
+def division(text, *words):
+    """Also of what a branch keeps from being done: nothing happens there."""
+    work = common.folder()
+    common.write(os.path.join(work, "m.nnd"), text)
+    for flags in ((), ("-O0",), ("--eval",)):
+        result = common.nndc("train", "m.nnd", "--quiet", *flags, cwd=work)
+        problem = must(result, 1 if words else 0, *words)
+        if problem:
+            return problem
+    return None
+
+
+def test_division_by_zero():
+    """Of ints: the evaluator and C stop at the first."""
+    example = "; this is example %d (from 0) of d, split train (train t)"
+    apart = DIVISION.replace("n - 7", "n - 77")
+    safe = apart.replace("sum(n % (n - 13))", "sum[i] (if n[i] == 13 then 0 else n[i] % (n[i] - 13))")
+    return division(DIVISION, "m.nnd:8: integer division by zero" + example % 7) or \
+        division(apart, "m.nnd:9: integer remainder by zero" + example % 13) or division(safe)
