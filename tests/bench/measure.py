@@ -33,11 +33,15 @@ def train(program, threads, seconds):
         start = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                    preexec_fn=lambda: os.sched_setaffinity(0, cores(threads)))
+        while process.poll() is None and not os.path.exists(trace):
+            time.sleep(0.01)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             process.wait()
+        if not os.path.exists(trace):
+            sys.exit(f"{program}: ended with status {process.returncode} before its first step")
         wall = time.monotonic() - start
         with open(trace) as file:
             rows = [line.split(",") for line in file.read().split("\n")[1:] if line]
