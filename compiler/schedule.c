@@ -12,7 +12,9 @@
 
 enum {
     LANES = 64, /* of a block */
-    PARTS = 16  /* partial results of a reduction */
+    PARTS = 16, /* partial results of a reduction */
+    NEAR = 4,   /* largest stride of lanes where none is 1 */
+    NARROW = 4  /* a loop shorter than this has no lanes */
 };
 
 /* --- strides ---------------------------------------------------------------------------------- */
@@ -34,7 +36,7 @@ static bool load_stride(const Scalar *load, int var, int64_t *stride)
 
 typedef struct Strides {
     int var;
-    int unit, zero, other; /* loads by their stride in var */
+    int unit, zero, near, other; /* loads by their stride in var */
 } Strides;
 
 static void strides_scalar(void *data, const Scalar *s)
@@ -48,6 +50,8 @@ static void strides_scalar(void *data, const Scalar *s)
         x->unit++;
     else if (stride == 0)
         x->zero++;
+    else if (stride > 0 && stride <= NEAR)
+        x->near++;
     else
         x->other++;
 }
@@ -69,6 +73,14 @@ static Strides strides_of(Stmt *loop, int var)
     Strides x = {.var = var};
     block_visit(&loop->body, strides_stmt, &x);
     return x;
+}
+
+/* Whether vectors along a variable read elements side by side, or near each other where that is
+ * allowed. */
+static bool vectors_along(Stmt *loop, int var, bool near)
+{
+    Strides along = strides_of(loop, var);
+    return along.other == 0 && (near ? along.near > 0 : along.unit > 0 && along.near == 0);
 }
 
 /* --- loops of one iteration ------------------------------------------------------------------- */
@@ -212,7 +224,8 @@ typedef struct Shape {
 static void shape_stmt(void *data, Stmt *s)
 {
     Shape *x = data;
-    if (s->kind == STMT_GEMM || s->kind == STMT_PART || s->tile || (s->kind == STMT_LOCAL && s->target->rank > 0))
+    if (s->kind == STMT_GEMM || s->kind == STMT_PART || s->tile ||
+        (s->kind == STMT_LOCAL && s->target->rank > 0))
         x->others++;
     if (s->kind == STMT_IF)
         for (int i = 0; i < s->body.len; i++)
@@ -226,14 +239,13 @@ static void shape_stmt(void *data, Stmt *s)
     if (bounds >> x->var & 1) x->bounds_vary = true;
 }
 
-static bool lanes_pay(Stmt *loop)
+static bool lanes_pay(Stmt *loop, bool near)
 {
     Shape shape = {.var = loop->var};
     block_visit(&loop->body, shape_stmt, &shape);
     if (shape.others || shape.loops == 0 || shape.bounds_vary || loop->extent.size) return false;
-    if (loop->lo || loop->hi || loop->extent.max < 4) return false;
-    Strides along = strides_of(loop, loop->var);
-    return along.unit > 0 && along.other == 0;
+    if (loop->lo || loop->hi || loop->extent.max < NARROW) return false;
+    return vectors_along(loop, loop->var, near);
 }
 
 /* Puts the blocks of the loop at block->data[at] in its place. */
@@ -303,7 +315,8 @@ static const Scalar *reduction_term(const Stmt *s)
     return !term || other || scalar_loads_node(term, s->target) ? NULL : term;
 }
 
-/* The loop at block->data[at] as partial results: parts, whole blocks, the rest, and the end. */
+/* A loop as partial results: what stands before the nest, whole blocks, the rest, what follows it.
+ */
 typedef struct Parts {
     Lowered *l;
     Stmt *loop;
@@ -343,12 +356,27 @@ static void part_loop(Parts *p, Block *out, LoopKind kind, int64_t extent, const
     block_add(p->l, out, loop);
 }
 
-static void parts_apply(Lowered *l, Kernel *k, Block *block, int at)
+/* The blocks of a loop in place of it, inside a nest of sequential loops. */
+static void parts_inside(Parts *p, Block *nest)
 {
-    Stmt *loop = block->data[at];
+    int64_t extent = p->loop->extent.max;
+    Block out = {0};
+    Stmt *main =
+        stmt_loop(p->l, p->loop->var, LOOP_SEQUENTIAL, extent_fixed(extent / PARTS), p->loop->span);
+    part_loop(p, &main->body, LOOP_VECTOR, PARTS, &p->body);
+    block_add(p->l, &out, main);
+    part_loop(p, &out, LOOP_SEQUENTIAL, extent % PARTS, &p->tail);
+    while (nest->data[0] != p->loop)
+        nest = &nest->data[0]->body;
+    *nest = out;
+}
+
+/* Puts the nest at block->data[at], whose innermost loop is `loop`, into partial results, which are
+ * combined behind the nest. */
+static void parts_apply(Lowered *l, Kernel *k, Block *block, int at, Stmt *loop)
+{
     Graph *g = l->g;
     int lane = k->n_vars++;
-    int64_t blocks = loop->extent.max / PARTS;
     const Scalar *one = scalar_iter(g, lane);
     Lanes lanes = {.l = l, .var = loop->var, .lane = lane, .width = PARTS};
     Parts p = {.l = l, .loop = loop, .whole = lanes, .rest = lanes};
@@ -356,7 +384,7 @@ static void parts_apply(Lowered *l, Kernel *k, Block *block, int at)
     p.whole.at = scalar_op2(g, OP_ADD, one,
                             scalar_op2(g, OP_MUL, scalar_iter(g, loop->var), scalar_int(g, PARTS)));
     p.rest.arrays = map_new(l->arena);
-    p.rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, blocks * PARTS));
+    p.rest.at = scalar_op2(g, OP_ADD, one, scalar_int(g, loop->extent.max / PARTS * PARTS));
     for (int i = 0; i < loop->body.len; i++)
         part_add(&p, loop->body.data[i]);
     Block out = {0};
@@ -365,32 +393,61 @@ static void parts_apply(Lowered *l, Kernel *k, Block *block, int at)
     for (int i = 0; i < p.first.len; i++)
         block_add(l, &out, stmt_local(l, p.first.data[i]->target));
     part_loop(&p, &out, LOOP_VECTOR, PARTS, &p.first);
-    Stmt *main = stmt_loop(l, loop->var, LOOP_SEQUENTIAL, extent_fixed(blocks), loop->span);
-    part_loop(&p, &main->body, LOOP_VECTOR, PARTS, &p.body);
-    block_add(l, &out, main);
-    part_loop(&p, &out, LOOP_SEQUENTIAL, loop->extent.max % PARTS, &p.tail);
+    Block nest = {0};
+    block_add(l, &nest, block->data[at]);
+    parts_inside(&p, &nest);
+    for (int i = 0; i < nest.len; i++)
+        block_add(l, &out, nest.data[i]);
     part_loop(&p, &out, LOOP_SEQUENTIAL, PARTS, &p.end);
     for (int i = at + 1; i < block->len; i++)
         block_add(l, &out, block->data[i]);
     *block = out;
 }
 
-/* Whether the loop is nothing but reductions of contiguous elements to different variables. */
-static bool parts_pay(Stmt *s)
+/* Whether the loop is nothing but reductions of elements side by side to different variables. */
+static bool parts_possible(Stmt *s, bool near)
 {
-    if (s->kind != STMT_LOOP || s->loop != LOOP_SEQUENTIAL || s->body.len < 1) return false;
-    if (s->extent.size || s->lo || s->hi || s->extent.max < 2 * PARTS) return false;
+    if (s->lo || s->hi || s->extent.size || s->step != 1 || s->body.len < 1) return false;
     for (int i = 0; i < s->body.len; i++)
         if (!reduction_term(s->body.data[i])) return false;
     for (int i = 0; i < s->body.len; i++)
         for (int k = 0; k < s->body.len; k++)
             if (k != i && scalar_loads_node(s->body.data[k]->value, s->body.data[i]->target))
                 return false;
-    Strides along = strides_of(s, s->var);
-    return along.unit > 0 && along.other == 0;
+    return vectors_along(s, s->var, near);
 }
 
-static void vectors(Lowered *l, Kernel *k, Block *block)
+/* The innermost loop of a nest of reductions that pays in partial results, or NULL. */
+static Stmt *parts_pay(Stmt *s, bool near)
+{
+    int64_t times = 1;
+    for (; s->kind == STMT_LOOP && s->loop == LOOP_SEQUENTIAL; s = s->body.data[0]) {
+        times *= s->extent.max;
+        if (s->body.len == 1 && s->body.data[0]->kind == STMT_LOOP) continue;
+        bool enough = s->extent.max >= PARTS && times >= 2 * PARTS;
+        return enough && parts_possible(s, near) ? s : NULL;
+    }
+    return NULL;
+}
+
+/* --- the pass --------------------------------------------------------------------------------- */
+
+/* A narrow loop that is all that is in a wider one goes outside, if that one can be lanes. */
+static void narrow_outside(Stmt *wide)
+{
+    Stmt *narrow = wide->body.len == 1 ? wide->body.data[0] : NULL;
+    if (!narrow || narrow->kind != STMT_LOOP || narrow->loop != LOOP_PARALLEL) return;
+    if (narrow->extent.size || narrow->lo || narrow->hi || narrow->extent.max >= NARROW) return;
+    Stmt swapped = *wide;
+    swapped.body = narrow->body;
+    if (!lanes_pay(&swapped, true)) return;
+    Stmt outer = *narrow;
+    outer.body = wide->body;
+    *narrow = swapped;
+    *wide = outer;
+}
+
+static void vectors(Lowered *l, Kernel *k, Block *block, bool near)
 {
     int first = k->n_vars, most = first; /* statements side by side share variables */
     for (int i = 0; i < block->len; i++) {
@@ -398,27 +455,30 @@ static void vectors(Lowered *l, Kernel *k, Block *block)
         int before = block->len;
         k->n_vars = first;
         if (first >= MAX_ITERS - 1) break;
-        if (s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL && lanes_pay(s)) {
+        Stmt *reduction = parts_pay(s, near);
+        if (near && s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL) narrow_outside(s);
+        if (s->kind == STMT_LOOP && s->loop == LOOP_PARALLEL && lanes_pay(s, near)) {
             lanes_apply(l, k, block, i);
             i += block->len - before;
-        } else if (parts_pay(s)) {
-            parts_apply(l, k, block, i);
+        } else if (reduction) {
+            parts_apply(l, k, block, i, reduction);
             i += block->len - before;
         } else {
-            vectors(l, k, &s->body);
+            vectors(l, k, &s->body, near);
         }
         if (k->n_vars > most) most = k->n_vars;
     }
     k->n_vars = most;
 }
 
-/* --- the pass --------------------------------------------------------------------------------- */
-
+/* Elements side by side first; what is left then may be a few elements apart. */
 void pass_schedule(Lowered *l)
 {
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
         units_remove(l, &k->body);
-        vectors(l, k, &k->body);
+        vectors(l, k, &k->body, false);
+        vectors(l, k, &k->body, true);
+        units_remove(l, &k->body);
     }
 }

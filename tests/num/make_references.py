@@ -223,6 +223,17 @@ def conv2d(c):
     c.gradient(sum(c.weighted(name + "_r", y) for name, y in results.items()))
 
 
+def narrow_channels(c):
+    x = c.param("Input.x", c.normal(2, 5, 18, 3), file="x")
+    wide = c.param("Wide.x", c.normal(2, 6, 35, 2), file="wide")
+    even = [c.conv2d("Even.conv2d1", 3, 3, 2, padding=1), c.conv2d("Even.conv2d2", 3, 2, 2, padding=1)]
+    odd = [c.conv2d("Odd.conv2d1", 3, 2, 2, padding=1), c.conv2d("Odd.conv2d2", 3, 2, 1)]
+    finish(c, {
+        "Even": (even[1](torch.sigmoid(even[0](x))) ** 2).mean((1, 2)),
+        "Odd": odd[1](torch.tanh(odd[0](wide))),
+    })
+
+
 def spread(f):
     """f of [example, channel, ..spatial], as a function of [example, ..spatial, channel]."""
     return lambda x: f(x.movedim(-1, 1)).movedim(1, -1)
@@ -1889,7 +1900,7 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, more_activations, vectors, order, dense, conv2d, convolutions, pooling, poolings, normalizations,
+CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_channels, convolutions, pooling, poolings, normalizations,
          batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
