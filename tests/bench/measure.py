@@ -1,4 +1,5 @@
 """What the benchmarks share: programs are made by nndc, trained for some seconds on pinned cores, and stopped."""
+import json
 import os
 import resource
 import signal
@@ -49,3 +50,11 @@ def train(program, threads, seconds):
     if len(times) < 3:
         sys.exit(f"{program}: {len(times)} steps in {seconds} s; --seconds gives it more time")
     return times[2:], max(wall - sum(times), 0) + times[0]
+
+
+def infer(timer, batch, threads, seconds):
+    """What infer.c prints: "ms" of a call, ..."""
+    text = subprocess.run([timer, str(batch), str(threads), str(seconds)], check=True,
+                          stdout=subprocess.PIPE,
+                          preexec_fn=lambda: os.sched_setaffinity(0, cores(threads))).stdout
+    return json.loads(text)
