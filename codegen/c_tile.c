@@ -198,7 +198,7 @@ static Count count_of(CKernel *k, const Tile *t, const TileSum *sum, Span span)
     if (!sum->extent.size && (!sum->lo || sum->extent.max % sum->most == 0))
         count.fixed = sum->lo ? sum->most : sum->extent.max;
     Text extent = c_loop_extent(k, sum->extent, span);
-    count.text = c_wrap(k, extent, PREC_ADD);
+    count.text = c_wrap(k, extent, PREC_MUL);
     if (!sum->lo) return count;
     const char *lo = c_wrap(k, c_index(k, sum->lo), PREC_MUL), *left = c_name(k, "left");
     if (count.fixed < 0) out_line(k->out, "const long %s = %s - %s;", left, count.text, lo);
