@@ -101,7 +101,7 @@ static void hoist_block(Hoist *h, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         bool sure = h->sure;
-        if (s->kind == STMT_PART && h->k->parts) continue; /* it has its own */
+        if (s->kind == STMT_PART && h->k->in_parts) continue; /* it has its own */
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
@@ -121,12 +121,7 @@ static void hoist_block(Hoist *h, const Block *block)
 static void bound_vars(void *data, Stmt *s)
 {
     if (s->kind == STMT_LOOP) *(uint64_t *)data |= (uint64_t)1 << s->var;
-}
-
-/* The variables that tiles bind themselves. */
-static void tile_vars(void *data, Stmt *s)
-{
-    if (s->tile) *(uint64_t *)data |= (uint64_t)1 << s->tile->row | (uint64_t)1 << s->tile->lane;
+    if (s->tile) *(uint64_t *)data |= tile_vars(s->tile);
 }
 
 static void scalar_vars(void *data, const Scalar **s)
@@ -454,9 +449,9 @@ static void print_gemm(CKernel *k, Stmt *s)
              g->accumulate ? c_value(k, g->accumulate).s : "false");
 }
 
-static void print_tile(CKernel *k, Stmt *s, void (*print)(CKernel *k, Tile *t))
+static void print_tile(CKernel *k, Stmt *s)
 {
-    print(k, s->tile);
+    c_tile(k, s);
     Uses uses = stmt_uses(k->l, s);
     names_forget(k, &uses);
 }
@@ -470,9 +465,7 @@ static void print_block(CKernel *k, const Block *block)
         case STMT_LOCAL: i = print_local(k, block, i); break;
         case STMT_STORE: print_store(k, block, i); break;
         case STMT_GEMM: print_gemm(k, block->data[i]); break;
-        case STMT_TILE_BEGIN: print_tile(k, block->data[i], c_tile_begin); break;
-        case STMT_TILE_ADD: print_tile(k, block->data[i], c_tile_add); break;
-        case STMT_TILE_END: print_tile(k, block->data[i], c_tile_end); break;
+        case STMT_TILE: print_tile(k, block->data[i]); break;
         case STMT_PART: print_part(k, block->data[i]); break;
         }
 }
@@ -571,7 +564,6 @@ static void outer_variables(CKernel *k, const CKernel *outer, CFunction *f)
     Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
     uint64_t inner = 0;
     block_visit(&all.body, bound_vars, &inner);
-    block_visit(&all.body, tile_vars, &inner);
     uint64_t used = 0;
     block_visit(&all.body, used_vars, &used);
     for (int v = 0; v < MAX_ITERS; v++) {
@@ -635,7 +627,7 @@ static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel
     if (outer) outer_variables(&k, outer, f);
     int count = 0;
     block_visit(&kernel->body, count_part, &count);
-    if (count < MANY_PARTS) k.parts = NULL;
+    k.in_parts = parts && count >= MANY_PARTS;
     print_block(&k, &kernel->body);
     parameters_finish(&k, f);
     const char *head = c_parameters_text(&k, f);
@@ -685,7 +677,7 @@ static const char *part_argument(CKernel *k, const CParameter *p)
 /* A call of its function; where that cannot be, the part where it stands. */
 static void print_part(CKernel *k, const Stmt *part)
 {
-    bool possible = k->parts != NULL;
+    bool possible = k->in_parts;
     Stmt all = *part;
     Uses uses = stmt_uses(k->l, &all);
     for (int i = 0; i < uses.len; i++) /* a number that is set inside would have to come back */

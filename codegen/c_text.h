@@ -34,16 +34,18 @@ typedef struct Taken {
     int last; /* 1 + the place of the base's variant before; 0: none */
 } Taken;
 
-/* Functions of parts of kernels, of all entries. */
+/* Functions of parts of kernels and of tiles, of all entries. */
 typedef struct CParts {
     Out *out;      /* where new ones are printed */
     Map functions; /* from a text without names to the CFunction that was printed for it */
     Map of_part;   /* from a part's Stmt to its CFunction */
+    Map tiles;     /* the names of the functions of tiles that are printed */
 } CParts;
 
 typedef struct CKernel {
     Lowered *l;
-    CParts *parts; /* NULL: parts are printed where they stand */
+    CParts *parts; /* NULL: nothing is printed but kernels */
+    bool in_parts; /* parts are functions of their own, not text where they stand */
     const Kernel *kernel;
     Out *out;
     Arena *arena;
@@ -151,9 +153,8 @@ Text c_checked_place(CKernel *k, const Node *node, const Scalar *const *subs, bo
 
 /* --- c_tile.c --------------------------------------------------------------------------------- */
 
-void c_tile_begin(CKernel *k, Tile *t);
-void c_tile_add(CKernel *k, Tile *t);
-void c_tile_end(CKernel *k, Tile *t);
+/* A call of the function for tiles of its size, which is printed before where it is new. */
+void c_tile(CKernel *k, const Stmt *s);
 
 /* --- c_kernel.c ------------------------------------------------------------------------------- */
 

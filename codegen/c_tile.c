@@ -1,174 +1,252 @@
 /* c_tile.c -- register tiles as C: arrays of vectors with literal bounds, which compilers keep in
- * registers if every loop over them is unrolled. */
+ * registers if every loop over them is unrolled.
+ *
+ * All tiles of a program with as many rows and lanes are one function, which takes the places of the
+ * first elements and, as numbers, how far to move from row to row and in each of the loops that are
+ * summed over. That costs nothing beside the sums, and no text is compiled twice. */
 #include "c_text.h"
 
-/* A scalar with the tile's lane at the column's first. */
-static const Scalar *at_lane(CKernel *k, const Tile *t, const Scalar *s, int lane)
+#include <assert.h>
+
+enum { LEAST_LOOPS = 3 }; /* of a tile's function; those that are too many run once */
+
+static const char *real(const CKernel *k)
 {
-    const Scalar *map[MAX_ITERS] = {0};
-    map[t->lane] = scalar_int(k->l->g, lane);
-    return scalar_substitute(k->l->g, s, map, MAX_ITERS);
+    return c_type(k, TYPE_REAL);
 }
 
-/* "&y[i * 64 + 16]": where the lanes of a column lie in C. */
-static const char *column_place(CKernel *k, const Tile *t, int lane)
-{
-    const Scalar *subs[MAX_RANK];
-    for (int i = 0; i < t->c->rank; i++)
-        subs[i] = at_lane(k, t, t->c_subs[i], lane);
-    return arena_printf(k->arena, "&%s", c_place(k, t->c, subs).s);
-}
-
-static Extent rows_open(CKernel *k, const Tile *t)
-{
-    Extent old = k->var_extent[t->row];
-    k->var_extent[t->row] = extent_fixed(t->rows);
-    out_line(k->out, "UNROLL");
-    out_open(k->out, "for (long %s = 0; %s < %d; %s++) {", k->var_name[t->row], k->var_name[t->row],
-             t->rows, k->var_name[t->row]);
-    return old;
-}
-
-static void rows_close(CKernel *k, const Tile *t, Extent old)
-{
-    out_close(k->out, "}");
-    k->var_extent[t->row] = old;
-}
-
-/* "F16": the type of a column's vectors (simd.h). */
 static const char *vector_type(const CKernel *k, const Tile *t, int column)
 {
     return arena_printf(k->arena, "%c%d", k->f64 ? 'D' : 'F', t->width[column]);
 }
 
-static int lanes_valid(const Tile *t, int lane, int width)
+/* "acc3": what belongs to a column. */
+static const char *numbered(const CKernel *k, const char *base, int column)
 {
-    return t->lanes - lane < width ? t->lanes - lane : width;
+    return column ? arena_printf(k->arena, "%s%d", base, column + 1) : base;
 }
 
-/* "y[i * 6], y[i * 6 + 1], ..." */
-static const char *lane_list(CKernel *k, const Tile *t, int lane, int count)
+/* --- the function ----------------------------------------------------------------------------- */
+
+static void rows_open(Out *out, const Tile *t)
 {
-    StrBuf s = str_new(k->arena);
+    out_line(out, "UNROLL");
+    out_open(out, "for (long i = 0; i < %d; i++) {", t->rows);
+}
+
+/* A statement for every lane of a column that counts: the address of acc would keep it in memory. */
+static void each_lane(Out *out, int first, int count, const char *acc, bool load)
+{
     for (int i = 0; i < count; i++)
-        str_printf(&s, "%s%s", i ? ", " : "", column_place(k, t, lane + i) + 1);
-    return str_text(&s);
+        if (load)
+            out_line(out, "%s[i][%d] = c[i * c_row + %d];", acc, i, first + i);
+        else
+            out_line(out, "c[i * c_row + %d] = %s[i][%d];", first + i, acc, i);
 }
 
-/* --- sums along contiguous elements -------------------------------------------------------------- */
-
-static void dot_begin(CKernel *k, Tile *t)
+static void print_begin(Out *out, const CKernel *k, const Tile *t)
 {
-    for (int c = 0; c < t->n_columns; c++) {
-        t->names[c] = c_name(k, "acc");
-        out_line(k->out, "%s %s[%d];", vector_type(k, t, c), t->names[c], t->rows);
+    for (int c = 0; c < t->n_columns; c++)
+        out_line(out, "%s %s[%d];", vector_type(k, t, c), numbered(k, "acc", c), t->rows);
+    rows_open(out, t);
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
+        bool whole = t->lanes - lane >= t->width[c], resume = t->resume && !t->dot;
+        if (resume && whole)
+            out_line(out, "%s[i] = LOAD(%s, c + i * c_row + %d);", acc, type, lane);
+        else
+            out_line(out, "%s[i] = (%s){0};", acc, type);
+        if (resume && !whole) each_lane(out, lane, t->lanes - lane, acc, true);
     }
-    Extent old = rows_open(k, t);
-    for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s[%s] = (%s){0};", t->names[c], k->var_name[t->row],
-                 vector_type(k, t, c));
-    rows_close(k, t, old);
+    out_close(out, "}");
 }
 
-static void dot_add(CKernel *k, Tile *t)
+static void print_end(Out *out, const CKernel *k, const Tile *t)
 {
-    const char *b[MAX_COLUMNS], *type = vector_type(k, t, 0);
-    for (int c = 0; c < t->n_columns; c++) {
-        b[c] = c_name(k, "lanes");
-        const Scalar *load = at_lane(k, t, t->b, c);
-        out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, b[c], type,
-                 c_place(k, load->node, load->args).s);
+    rows_open(out, t);
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
+        if (t->dot)
+            out_line(out, "c[i * c_row + %d * c_column] += SUM(%s, %s[i]);", c, type, acc);
+        else if (t->lanes - lane >= t->width[c])
+            out_line(out, "STORE(%s, c + i * c_row + %d, %s[i]);", type, lane, acc);
+        else
+            each_lane(out, lane, t->lanes - lane, acc, false);
     }
-    int names = k->taken.len; /* the vectors stay: there may be no loop around */
-    Extent old = rows_open(k, t);
-    const char *a = c_name(k, "factor"), *row = k->var_name[t->row];
-    out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, a, type,
-             c_place(k, t->a->node, t->a->args).s);
-    for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s[%s] = FMA(%s, %s, %s, %s[%s]);", t->names[c], row, type, a, b[c],
-                 t->names[c], row);
-    rows_close(k, t, old);
-    c_scope_end(k, names);
+    out_close(out, "}");
 }
 
-static void dot_end(CKernel *k, Tile *t)
+static void print_add(Out *out, const CKernel *k, const Tile *t)
 {
-    Extent old = rows_open(k, t);
-    for (int c = 0; c < t->n_columns; c++)
-        out_line(k->out, "%s += SUM(%s, %s[%s]);", column_place(k, t, c) + 1, vector_type(k, t, c),
-                 t->names[c], k->var_name[t->row]);
-    rows_close(k, t, old);
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
+        const char *type = vector_type(k, t, c), *b = numbered(k, "b_vector", c);
+        if (t->dot)
+            out_line(out, "%s %s = LOAD(%s, y + %d * b_column);", type, b, type, c);
+        else
+            out_line(out, "%s %s = LOAD(%s, y + %d);", type, b, type, lane);
+        out_line(out, "KEEP(%s, %s);", type, b);
+    }
+    rows_open(out, t);
+    if (t->dot)
+        out_line(out, "const %s factor = LOAD(%s, x + i * a_row);", vector_type(k, t, 0),
+                 vector_type(k, t, 0));
+    else
+        out_line(out, "const %s factor = x[i * a_row];", real(k));
+    for (int c = 0; c < t->n_columns; c++) {
+        const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
+        const char *factor = t->dot ? "factor" : arena_printf(k->arena, "SPLAT(%s, factor)", type);
+        out_line(out, "%s[i] = FMA(%s, %s, %s, %s[i]);", acc, type, factor, numbered(k, "b_vector", c), acc);
+    }
+    out_close(out, "}");
 }
 
-/* --- sums of lanes times numbers ------------------------------------------------------------------ */
-
-void c_tile_begin(CKernel *k, Tile *t)
+/* The loops that are summed over, around what they add. */
+static void print_sum(Out *out, const CKernel *k, const Tile *t, int loops)
 {
     if (t->dot) {
-        dot_begin(k, t);
+        out_open(out, "for (long n = 0; n < n_1; n += %d) {", t->width[0]);
+        out_line(out, "const %s *x = a + n, *y = b + n;", real(k));
+        print_add(out, k, t);
+        out_close(out, "}");
         return;
     }
-    for (int c = 0; c < t->n_columns; c++) {
-        t->names[c] = c_name(k, "acc");
-        out_line(k->out, "%s %s[%d];", vector_type(k, t, c), t->names[c], t->rows);
+    StrBuf x = str_new(k->arena), y = str_new(k->arena);
+    for (int s = 1; s <= loops; s++) {
+        out_open(out, "for (long n%d = 0; n%d < n_%d; n%d++) {", s, s, s, s);
+        str_printf(&x, " + n%d * a_%d", s, s);
+        str_printf(&y, " + n%d * b_%d", s, s);
     }
-    Extent old = rows_open(k, t);
-    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        const char *acc = t->names[c], *row = k->var_name[t->row], *type = vector_type(k, t, c);
-        int valid = lanes_valid(t, lane, t->width[c]);
-        if (!t->resume) out_line(k->out, "%s[%s] = (%s){0};", acc, row, type);
-        if (t->resume && valid < t->width[c])
-            out_line(k->out, "%s[%s] = (%s){%s};", acc, row, type, lane_list(k, t, lane, valid));
-        if (t->resume && valid == t->width[c])
-            out_line(k->out, "%s[%s] = LOAD(%s, %s);", acc, row, type, column_place(k, t, lane));
-    }
-    rows_close(k, t, old);
+    out_line(out, "const %s *x = a%s;", real(k), str_text(&x));
+    out_line(out, "const %s *y = b%s;", real(k), str_text(&y));
+    print_add(out, k, t);
+    for (int s = 1; s <= loops; s++)
+        out_close(out, "}");
 }
 
-void c_tile_add(CKernel *k, Tile *t)
+static void print_function(Out *out, const CKernel *k, const Tile *t, int loops, const char *name)
 {
-    if (t->dot) {
-        dot_add(k, t);
-        return;
-    }
-    const char *b[MAX_COLUMNS];
-    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        b[c] = c_name(k, "lanes");
-        const Scalar *load = at_lane(k, t, t->b, lane);
-        const char *type = vector_type(k, t, c);
-        out_line(k->out, "const %s %s = LOAD(%s, &%s);", type, b[c], type,
-                 c_place(k, load->node, load->args).s);
-    }
-    int names = k->taken.len;
-    Extent old = rows_open(k, t);
-    c_count(k, &t->a, 1);
-    const char *a = c_name(k, "factor");
-    out_line(k->out, "const %s %s = %s;", c_type(k, TYPE_REAL), a, c_value(k, t->a).s);
-    for (int c = 0; c < t->n_columns; c++) {
-        const char *acc = t->names[c], *row = k->var_name[t->row], *type = vector_type(k, t, c);
-        out_line(k->out, "%s[%s] = FMA(%s, SPLAT(%s, %s), %s, %s[%s]);", acc, row, type, type, a,
-                 b[c], acc, row);
-    }
-    rows_close(k, t, old);
-    c_scope_end(k, names);
+    StrBuf numbers = str_new(k->arena);
+    for (int s = 1; s <= loops && !t->dot; s++)
+        str_printf(&numbers, ", long n_%d, long a_%d, long b_%d", s, s, s);
+    out_line(out, "static PART void %s(const %s *a, long a_row, const %s *b, %s%s *restrict c, long c_row%s%s)",
+             name, real(k), real(k), t->dot ? "long b_column, " : "", real(k),
+             t->dot ? ", long c_column, long n_1" : "", str_text(&numbers));
+    out_open(out, "{");
+    print_begin(out, k, t);
+    print_sum(out, k, t, loops);
+    print_end(out, k, t);
+    out_close(out, "}");
+    out_blank(out);
 }
 
-void c_tile_end(CKernel *k, Tile *t)
+/* Tiles of one name are equal. */
+static const char *function_of(CKernel *k, const Tile *t, int loops)
 {
-    if (t->dot) {
-        dot_end(k, t);
-        return;
+    const char *more = loops > LEAST_LOOPS ? arena_printf(k->arena, "_%d", loops) : "";
+    const char *name = arena_printf(k->arena, "%s_%dx%d%s%s", t->dot ? "dots" : "tile", t->rows,
+                                    t->lanes, t->resume && !t->dot ? "_add" : "", more);
+    if (!k->parts) return name;
+    Name key = name_of(k->l->program->context, name);
+    if (map_get(&k->parts->tiles, key)) return name;
+    print_function(k->parts->out, k, t, loops, name);
+    map_put(&k->parts->tiles, key, k->parts);
+    return name;
+}
+
+/* --- the call --------------------------------------------------------------------------------- */
+
+/* How far the place moves with a variable. */
+static int64_t stride_of(const Node *node, const Scalar *const *subs, int var)
+{
+    int64_t stride = 0, size = 1;
+    for (int i = node->rank - 1; i >= 0; size *= node->shape[i--].max) {
+        Affine a;
+        if (!(subs[i]->iters >> var & 1)) continue;
+        bool affine = affine_of(subs[i], &a);
+        assert(affine);
+        (void)affine;
+        stride += a.coefficient[var] * size;
     }
-    Extent old = rows_open(k, t);
-    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
-        const char *acc = t->names[c], *row = k->var_name[t->row];
-        int valid = lanes_valid(t, lane, t->width[c]);
-        if (valid < t->width[c]) { /* by element: the address of acc would keep it in memory */
-            for (int i = 0; i < valid; i++)
-                out_line(k->out, "%s = %s[%s][%d];", column_place(k, t, lane + i) + 1, acc, row, i);
-        } else
-            out_line(k->out, "STORE(%s, %s, %s[%s]);", vector_type(k, t, c),
-                     column_place(k, t, lane), acc, row);
+    return stride;
+}
+
+/* "&y[i * 64 + 16]": the place of the first row, lane and terms. */
+static const char *first_place(CKernel *k, const Tile *t, const Node *node, const Scalar *const *subs)
+{
+    Graph *g = k->l->g;
+    const Scalar *map[MAX_ITERS] = {0}, *at[MAX_RANK];
+    map[t->row] = map[t->lane] = scalar_int(g, 0);
+    for (int i = 0; i < t->n_sums; i++)
+        map[t->sums[i].var] = t->sums[i].lo ? t->sums[i].lo : scalar_int(g, 0);
+    for (int i = 0; i < node->rank; i++)
+        at[i] = scalar_substitute(g, subs[i], map, MAX_ITERS);
+    return arena_printf(k->arena, "&%s", c_place(k, node, at).s);
+}
+
+/* A loop of a call: how often it runs, and how far the factors move. */
+typedef struct Count {
+    int64_t fixed; /* that often, or -1: as the text says */
+    const char *text;
+    int64_t a, b;
+} Count;
+
+static Count count_of(CKernel *k, const Tile *t, const TileSum *sum, Span span)
+{
+    Count count = {.fixed = -1,
+                 .a = stride_of(t->a->node, t->a->args, sum->var),
+                 .b = stride_of(t->b->node, t->b->args, sum->var)};
+    if (!sum->extent.size && (!sum->lo || sum->extent.max % sum->most == 0))
+        count.fixed = sum->lo ? sum->most : sum->extent.max;
+    Text extent = c_loop_extent(k, sum->extent, span);
+    count.text = c_wrap(k, extent, PREC_MUL);
+    if (!sum->lo) return count;
+    const char *lo = c_wrap(k, c_index(k, sum->lo), PREC_MUL), *left = c_name(k, "left");
+    if (count.fixed < 0) out_line(k->out, "const long %s = %s - %s;", left, count.text, lo);
+    count.text = arena_printf(k->arena, "(%s < %lld ? %s : %lld)", left, (long long)sum->most, left,
+                             (long long)sum->most);
+    return count;
+}
+
+/* Adds a loop; one that goes on where the outer one's next round begins is one with it. */
+static int count_add(CKernel *k, Count *loops, int n, Count next)
+{
+    Count *outer = n ? &loops[n - 1] : NULL;
+    if (next.fixed == 1) return n;
+    if (!outer || next.fixed < 0 || outer->a != next.fixed * next.a ||
+        outer->b != next.fixed * next.b) {
+        loops[n] = next;
+        return n + 1;
     }
-    rows_close(k, t, old);
+    if (outer->fixed >= 0) outer->fixed *= next.fixed;
+    outer->text = arena_printf(k->arena, "%s * %lld", outer->text, (long long)next.fixed);
+    outer->a = next.a;
+    outer->b = next.b;
+    return n;
+}
+
+void c_tile(CKernel *k, const Stmt *s)
+{
+    const Tile *t = s->tile;
+    Count loops[MAX_ITERS];
+    int n = 0;
+    for (int i = 0; i < t->n_sums; i++)
+        n = count_add(k, loops, n, count_of(k, t, &t->sums[i], s->span));
+    StrBuf args = str_new(k->arena);
+    str_printf(&args, "%s, %lld, %s, ", first_place(k, t, t->a->node, t->a->args),
+               (long long)stride_of(t->a->node, t->a->args, t->row),
+               first_place(k, t, t->b->node, t->b->args));
+    if (t->dot)
+        str_printf(&args, "%lld, ", (long long)stride_of(t->b->node, t->b->args, t->lane));
+    str_printf(&args, "%s, %lld", first_place(k, t, t->c, t->c_subs),
+               (long long)stride_of(t->c, t->c_subs, t->row));
+    if (t->dot)
+        str_printf(&args, ", %lld, %s", (long long)stride_of(t->c, t->c_subs, t->lane), loops[0].text);
+    for (int i = n; i < LEAST_LOOPS && !t->dot; i++)
+        str_add(&args, ", 1, 0, 0");
+    for (int i = 0; i < n && !t->dot; i++) {
+        const char *count = loops[i].text;
+        if (loops[i].fixed >= 0) count = arena_printf(k->arena, "%lld", (long long)loops[i].fixed);
+        str_printf(&args, ", %s, %lld, %lld", count, (long long)loops[i].a, (long long)loops[i].b);
+    }
+    out_line(k->out, "%s(%s);", function_of(k, t, n < LEAST_LOOPS ? LEAST_LOOPS : n), str_text(&args));
 }

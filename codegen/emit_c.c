@@ -92,6 +92,7 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     c->kernels = map_new(arena);
     c->parts.functions = map_new(arena);
     c->parts.of_part = map_new(arena);
+    c->parts.tiles = map_new(arena);
     c->member_of = map_new(arena);
     c->names = names_new(program->context, arena);
     static const char *const fixed[] = {"batch", "total", "offset", "step", "epoch",

@@ -48,6 +48,24 @@ static const Scalar *number_of(const Lowered *l, Extent e)
 
 static Cost cost_block(Costs *c, const Block *block);
 
+/* The cost of extent * part iterations. */
+static Cost cost_times(const Costs *c, Cost one, Extent extent, double part)
+{
+    Cost all = {.size = one.size, .most = one.most};
+    const Scalar *size = number_of(c->l, extent);
+    bool known = size && (!one.size || one.size == size);
+    for (int k = COST_POWERS - 1; k >= 0; k--)
+        if (known && k + 1 < COST_POWERS)
+            all.ns[k + 1] += one.ns[k] * part;
+        else
+            all.ns[k] += one.ns[k] * part * (double)extent.max;
+    if (known) {
+        all.size = size;
+        all.most = extent.max;
+    }
+    return all;
+}
+
 static Cost cost_loop(Costs *c, const Stmt *s)
 {
     bool lanes = c->lanes;
@@ -56,21 +74,21 @@ static Cost cost_loop(Costs *c, const Stmt *s)
         for (int i = 0; i < s->body.len; i++)
             if (s->body.data[i]->kind == STMT_LOOP || s->body.data[i]->tile) c->lanes = lanes;
     }
-    Cost one = cost_block(c, &s->body), all = {.size = one.size, .most = one.most};
+    Cost one = cost_block(c, &s->body);
     c->lanes = lanes;
-    const Scalar *size = number_of(c->l, s->extent);
     double times = 1.0 / (double)s->step;
     if (c->outer && s->lo && s->lo->iters >> c->outer->var & 1) /* one of the chunks of the loop */
         times /= (double)c->outer->extent.max;
-    bool known = size && (!one.size || one.size == size);
-    for (int k = COST_POWERS - 1; k >= 0; k--)
-        if (known && k + 1 < COST_POWERS)
-            all.ns[k + 1] += one.ns[k] * times;
-        else
-            all.ns[k] += one.ns[k] * times * (double)s->extent.max;
-    if (known) {
-        all.size = size;
-        all.most = s->extent.max;
+    return cost_times(c, one, s->extent, times);
+}
+
+/* What is in a tile, and what its sums cost. */
+static Cost cost_tile(Costs *c, const Tile *t)
+{
+    Cost all = {.ns = {t->rows * t->n_columns * cost_fma}};
+    for (int i = t->n_sums - 1; i >= 0; i--) {
+        Extent extent = t->sums[i].most ? extent_fixed(t->sums[i].most) : t->sums[i].extent;
+        all = cost_times(c, all, extent, t->dot ? 1.0 / t->width[0] : 1);
     }
     return all;
 }
@@ -84,7 +102,7 @@ static void cost_alone(Costs *c, Stmt *s)
     if (s->kind == STMT_GEMM)
         c->sum =
             (double)s->gemm->m.max * (double)s->gemm->n.max * (double)s->gemm->k.max * cost_product;
-    if (s->tile) c->sum = s->tile->rows * s->tile->n_columns * cost_fma;
+    if (s->tile) c->sum = 2 * s->tile->rows * s->tile->n_columns * cost_fma; /* to and from registers */
 }
 
 /* The second of two alternatives: the first is the usual one, and counts. */
@@ -103,7 +121,9 @@ static Cost cost_block(Costs *c, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         if (is_alternative(block, i)) continue;
-        Cost inside = s->kind == STMT_LOOP ? cost_loop(c, s) : cost_block(c, &s->body);
+        Cost inside = s->kind == STMT_LOOP ? cost_loop(c, s)
+                      : s->tile            ? cost_tile(c, s->tile)
+                                           : cost_block(c, &s->body);
         cost_alone(c, s);
         all.ns[0] += c->sum;
         if (!all.size) {

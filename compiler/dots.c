@@ -50,13 +50,8 @@ static void tile_add(Dots *d, Block *block, int64_t rows, const Scalar *row_at, 
     tile->c = d->target;
     for (int k = 0; k < d->target->rank; k++)
         tile->c_subs[k] = scalar_substitute(g, d->subs[k], map, MAX_ITERS);
-    Span span = d->x.node->span;
-    block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, span));
-    Stmt *loop = stmt_loop(l, d->last, LOOP_SEQUENTIAL, d->x.node->iters[d->last], span);
-    loop->step = target_lanes(l);
-    block_add(l, block, loop);
-    block_add(l, &loop->body, stmt_tile(l, STMT_TILE_ADD, tile, span));
-    block_add(l, block, stmt_tile(l, STMT_TILE_END, tile, span));
+    tile->sums[tile->n_sums++] = (TileSum){.var = d->last, .extent = d->x.node->iters[d->last]};
+    block_add(l, block, stmt_tile(l, tile, d->x.node->span));
 }
 
 /* An axis in parts of two neighbouring sizes. */

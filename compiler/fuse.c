@@ -50,8 +50,8 @@ static void collect_stmt(void *data, Stmt *s)
     Collect *c = data;
     stmt_scalars(s, collect_scalar, c);
     if (s->kind == STMT_GEMM) c->opaque = true;
-    if (s->kind != STMT_STORE && s->kind != STMT_TILE_END && s->kind != STMT_TILE_BEGIN) return;
-    bool tile = s->kind != STMT_STORE;
+    if (s->kind != STMT_STORE && s->kind != STMT_TILE) return;
+    bool tile = s->kind == STMT_TILE;
     Access a = {tile ? s->tile->c : s->target, tile ? s->tile->c_subs : s->subs, true};
     vec_push(c->l->arena, c->list, a);
 }

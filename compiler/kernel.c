@@ -74,12 +74,20 @@ Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span)
     return s;
 }
 
-Stmt *stmt_tile(Lowered *l, StmtKind kind, Tile *tile, Span span)
+Stmt *stmt_tile(Lowered *l, Tile *tile, Span span)
 {
-    Stmt *s = stmt_new(l, kind);
+    Stmt *s = stmt_new(l, STMT_TILE);
     s->tile = tile;
     s->span = span;
     return s;
+}
+
+uint64_t tile_vars(const Tile *tile)
+{
+    uint64_t vars = (uint64_t)1 << tile->row | (uint64_t)1 << tile->lane;
+    for (int i = 0; i < tile->n_sums; i++)
+        vars |= (uint64_t)1 << tile->sums[i].var;
+    return vars;
 }
 
 void block_add(Lowered *l, Block *block, Stmt *stmt)
@@ -183,6 +191,18 @@ void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void
     }
 }
 
+static void tile_scalars(Tile *t, void (*visit)(void *data, const Scalar **scalar), void *data)
+{
+    visit(data, &t->a);
+    visit(data, &t->b);
+    for (int k = 0; k < t->c->rank; k++)
+        visit(data, &t->c_subs[k]);
+    for (int i = 0; i < t->n_sums; i++) {
+        if (t->sums[i].extent.size) visit(data, &t->sums[i].extent.size);
+        if (t->sums[i].lo) visit(data, &t->sums[i].lo);
+    }
+}
+
 void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), void *data)
 {
     if (s->extent.size) visit(data, &s->extent.size);
@@ -192,13 +212,7 @@ void stmt_scalars(Stmt *s, void (*visit)(void *data, const Scalar **scalar), voi
     for (int k = 0; k < s->n_subs; k++)
         visit(data, &s->subs[k]);
     if (s->value) visit(data, &s->value);
-    if (s->kind == STMT_TILE_ADD) {
-        visit(data, &s->tile->a);
-        visit(data, &s->tile->b);
-    }
-    if (s->kind == STMT_TILE_BEGIN || s->kind == STMT_TILE_END)
-        for (int k = 0; k < s->tile->c->rank; k++)
-            visit(data, &s->tile->c_subs[k]);
+    if (s->tile) tile_scalars(s->tile, visit, data);
     if (!s->gemm) return;
     visit(data, &s->gemm->a_at);
     visit(data, &s->gemm->b_at);
@@ -254,8 +268,8 @@ static void use_stmt(void *data, Stmt *s)
 {
     stmt_scalars(s, use_scalar, data);
     if (s->kind == STMT_STORE) use_node(data, s->target, true);
-    if (s->kind == STMT_TILE_END) use_node(data, s->tile->c, true);
-    if (s->kind == STMT_TILE_BEGIN && s->tile->resume) use_node(data, s->tile->c, false);
+    if (s->tile) use_node(data, s->tile->c, true);
+    if (s->tile && s->tile->resume) use_node(data, s->tile->c, false);
     if (s->kind != STMT_GEMM) return;
     use_node(data, s->gemm->a, false);
     use_node(data, s->gemm->b, false);
@@ -343,7 +357,7 @@ static void check_block(Check *c, const Block *block)
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         uint64_t bound = c->bound;
-        if (s->tile) c->bound |= (uint64_t)1 << s->tile->row | (uint64_t)1 << s->tile->lane;
+        if (s->tile) c->bound |= tile_vars(s->tile);
         stmt_scalars(s, check_scalar, c);
         c->bound = bound;
         if (s->target && !buffer_get(c->l, s->target)) check_fail(c, "a store without buffer");

@@ -60,9 +60,7 @@ typedef enum StmtKind {
     STMT_LOCAL,      /* declares the local buffer of target */
     STMT_STORE,      /* target[subs] = value */
     STMT_GEMM,       /* a matrix product of the runtime */
-    STMT_TILE_BEGIN, /* declares a register tile: zero, or what C holds */
-    STMT_TILE_ADD,   /* tile[row][lane] += a(row) * b(lane) */
-    STMT_TILE_END,   /* C = tile */
+    STMT_TILE,       /* a part of a sum of products, held in vector registers */
     STMT_PART        /* body: a function of its own, so that equal parts are written once */
 } StmtKind;
 
@@ -86,8 +84,17 @@ typedef struct Gemm {
 
 enum { MAX_COLUMNS = 4, MAX_ROWS = 14 };
 
-/* A block of rows x lanes of a sum of products, held in vector registers. The variables row and
- * lane are bound by the tile's statements themselves. */
+/* A variable that a tile sums over: from lo (NULL: 0) on, at most so many of its values (0: all). */
+typedef struct TileSum {
+    int var;
+    Extent extent;
+    const Scalar *lo;
+    int64_t most;
+} TileSum;
+
+/* A block of rows x lanes of a sum of products: c(row, lane) = sum of a(row) * b(lane). The variables
+ * row, lane and those summed over are bound by the tile itself; the places of all three are affine
+ * in them. */
 typedef struct Tile {
     int row, rows;
     int lane, lanes; /* lanes that count; the vectors may be wider */
@@ -96,10 +103,11 @@ typedef struct Tile {
     const Scalar *a, *b;    /* loads: b has unit stride in lane, a does not depend on it */
     const Node *c;
     const Scalar *c_subs[MAX_RANK];
-    bool resume;                    /* begins with what C holds */
-    bool dot; /* tile[row][lane] is a vector of partial sums of a(row) * b(lane), both with unit
-                 stride in a loop of vectors around; at the end their sum is added to C */
-    const char *names[MAX_COLUMNS]; /* of the vectors, in the text of the backend */
+    TileSum sums[MAX_ITERS]; /* outermost first */
+    int n_sums;
+    bool resume; /* begins with what C holds */
+    bool dot;    /* a and b have unit stride in the only variable summed over, of whole vectors; at
+                    the end the lanes' sums are added to C */
 } Tile;
 
 struct Stmt {
@@ -187,7 +195,9 @@ Stmt *stmt_store(Lowered *l, const Node *target, const Scalar *const *subs, int 
 const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name);
 Stmt *stmt_local(Lowered *l, const Node *local);
 Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span);
-Stmt *stmt_tile(Lowered *l, StmtKind kind, Tile *tile, Span span);
+Stmt *stmt_tile(Lowered *l, Tile *tile, Span span);
+/* The variables that it binds. */
+uint64_t tile_vars(const Tile *tile);
 void block_add(Lowered *l, Block *block, Stmt *stmt);
 /* Whether C itself uses the word. */
 bool word_of_c(const char *word);

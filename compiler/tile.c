@@ -117,16 +117,12 @@ static Block *loop_add(Tiling *t, Block *block, int iter, LoopKind kind, Extent 
     return &loop->body;
 }
 
-/* A loop over the values of the split iterator in this block of them. */
-static Block *block_loop(Tiling *t, Block *block)
+/* The values of the split iterator in this block of them. */
+static TileSum block_sum(const Tiling *t)
 {
     Graph *g = t->l->g;
-    Stmt *loop = stmt_loop(t->l, t->split, LOOP_SEQUENTIAL, t->x.node->iters[t->split], t->x.node->span);
-    const Scalar *size = scalar_int(g, t->block);
-    loop->lo = scalar_op2(g, OP_MUL, scalar_iter(g, t->block_var), size);
-    loop->hi = scalar_op2(g, OP_ADD, loop->lo, size);
-    block_add(t->l, block, loop);
-    return &loop->body;
+    const Scalar *lo = scalar_op2(g, OP_MUL, scalar_iter(g, t->block_var), scalar_int(g, t->block));
+    return (TileSum){t->split, t->x.node->iters[t->split], lo, t->block};
 }
 
 /* One tile at row = row_at, lane = lane_at (in terms of the tile's variables and those around). */
@@ -147,13 +143,10 @@ static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
         tile->c_subs[k + (t->parts != NULL)] =
             scalar_substitute(l->g, scalar_iter(l->g, k), map, MAX_ITERS);
     tile->resume = t->split >= 0;
-    block_add(l, block, stmt_tile(l, STMT_TILE_BEGIN, tile, node->span));
-    Block *body = block;
-    if (t->block_var >= 0) body = block_loop(t, body);
+    if (t->block_var >= 0) tile->sums[tile->n_sums++] = block_sum(t);
     for (int i = 0; i < t->n_order; i++)
-        body = loop_add(t, body, t->order[i], LOOP_SEQUENTIAL, node->iters[t->order[i]]);
-    block_add(l, body, stmt_tile(l, STMT_TILE_ADD, tile, node->span));
-    block_add(l, block, stmt_tile(l, STMT_TILE_END, tile, node->span));
+        tile->sums[tile->n_sums++] = (TileSum){.var = t->order[i], .extent = node->iters[t->order[i]]};
+    block_add(l, block, stmt_tile(l, tile, node->span));
 }
 
 /* `blocks` tiles of `rows` rows from row `first` on. */

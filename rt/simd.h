@@ -22,6 +22,7 @@ NND_VECTOR(D2, double, 2)
 #define STORE(T, p, v)  (*(T##_LOOSE *)(p) = (v))
 #define SPLAT(T, x)     ((x) - (T){0}) /* exact, and no subtraction is left of it */
 #define FMA(T, a, b, c) FMA_##T(a, b, c)
+#define KEEP(T, v)      KEEP_##T(v)
 #define SUM(T, v)       SUM_##T(v)
 
 /* a * b + c, with one rounding where the instruction set has such a thing. */
@@ -49,6 +50,32 @@ NND_VECTOR(D2, double, 2)
 #else
 #define FMA_F16(a, b, c) ((a) * (b) + (c))
 #define FMA_D8(a, b, c)  ((a) * (b) + (c))
+#endif
+
+/* A vector that is used more than once stays in a register: gcc would load it again for every use,
+ * and tiles of four columns be bound by the loads. */
+#define NND_KEEP(v) __asm__("" : "+v"(v))
+#define NND_FREE(v) (void)0
+#if defined(__SSE2__) && defined(__GNUC__) && !defined(__clang__)
+#define KEEP_F4 NND_KEEP
+#define KEEP_D2 NND_KEEP
+#else
+#define KEEP_F4 NND_FREE
+#define KEEP_D2 NND_FREE
+#endif
+#if defined(__AVX__) && defined(__GNUC__) && !defined(__clang__)
+#define KEEP_F8 NND_KEEP
+#define KEEP_D4 NND_KEEP
+#else
+#define KEEP_F8 NND_FREE
+#define KEEP_D4 NND_FREE
+#endif
+#if defined(__AVX512F__) && defined(__GNUC__) && !defined(__clang__)
+#define KEEP_F16 NND_KEEP
+#define KEEP_D8  NND_KEEP
+#else
+#define KEEP_F16 NND_FREE
+#define KEEP_D8  NND_FREE
 #endif
 
 /* The sum of all lanes, by halves. */

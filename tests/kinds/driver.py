@@ -362,6 +362,25 @@ def test_equal_kernels_once():
     return None if draws == [(2, 12 + 1), (2, 24 + 1)] else f"functions and calls that draw: {draws}"
 
 
+def test_equal_tiles_once():
+    """Convolutions of images of different sizes and channels, forward and back, call the same tiles."""
+    work = program()
+    with open(os.path.join(work, "images.nnd"), "w") as file:
+        file.write("model M(x: [20, 20, 4]) -> real {\n  h = x\n"
+                   "  for k in 0..3 { h = conv2d(h, 16, 3, pad = 1, act = relu) }\n"
+                   "  h = max_pool(h, 2)\n"
+                   "  for k in 0..3 { h = conv2d(h, 16, 3, pad = 1, act = relu) }\n  return mean(h)\n}\n"
+                   "data d { x[n < 64, i < 20, j < 20, c < 4] = rand() }\n"
+                   "train t on d {\n  batch: 16\n  epochs: 1\n  minimize mean(M(x)) using adam(0.01)\n}\n")
+    problem = must(common.nndc("build", "images.nnd", "-o", "images.c", "--isa=avx512", cwd=work))
+    if problem:
+        return problem
+    with open(os.path.join(work, "images.c")) as file:
+        text = file.read()
+    functions, calls = text.count("static PART void tile_10x16("), text.count("    tile_10x16(")
+    return None if functions == 1 and calls >= 2 * 6 else f"{functions} functions, {calls} calls"
+
+
 def test_runtime_embedded():
     """Away from the runtime's library, nndc brings the sources it carries."""
     work = program()

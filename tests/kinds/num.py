@@ -20,9 +20,9 @@ BACKENDS = {
 # Instruction sets, by a few cases with register tiles, products and recurrences; every kind of tile
 # on every instruction set of this machine is in tests/unit/test_kernel_products.c.
 ISAS = {
-    "avx2": ["attention", "cnn", "lstm", "mlp"],
-    "sse2": ["attention", "cnn", "lstm", "mlp"],
-    "neon": ["attention", "cnn"],
+    "avx2": ["attention", "cnn", "lstm", "mlp", "odd_convolutions"],
+    "sse2": ["attention", "cnn", "lstm", "mlp", "odd_convolutions"],
+    "neon": ["attention", "cnn", "odd_convolutions"],
     "neon-f64": ["cnn", "mlp"],
 }
 for isa in ISAS:

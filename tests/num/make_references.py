@@ -234,6 +234,17 @@ def narrow_channels(c):
     })
 
 
+def odd_convolutions(c):
+    x = c.param("Input.x", c.normal(2, 9, 11, 5, scale=0.2), file="x")
+    conv = [c.conv2d("Deep.conv2d1", 1, 5, 21), c.conv2d("Deep.conv2d2", 3, 21, 13, padding=1),
+            c.conv2d("Deep.conv2d3", 3, 13, 7, stride=2)]
+    finish(c, {
+        "Wide": c.conv2d("Wide.conv2d1", 3, 5, 21, padding=1)(x),
+        "Strided": c.conv2d("Strided.conv2d1", 3, 5, 19, stride=2, bias=False)(x),
+        "Deep": conv[2](torch.tanh(conv[1](torch.tanh(conv[0](x))) / 8)) / 8,
+    })
+
+
 def spread(f):
     """f of [example, channel, ..spatial], as a function of [example, ..spatial, channel]."""
     return lambda x: f(x.movedim(-1, 1)).movedim(1, -1)
@@ -1900,7 +1911,8 @@ def notation(c):
     c.gradient(*losses)
 
 
-CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_channels, convolutions, pooling, poolings, normalizations,
+CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_channels, odd_convolutions, convolutions,
+         pooling, poolings, normalizations,
          batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
