@@ -56,12 +56,14 @@ static int row_choose(const Tiling *t)
     return best;
 }
 
-/* Reducing iterators by their stride in a, the longest outermost. */
+/* Reducing iterators as they lie in the larger operand, the longest stride outermost. */
 static void order_choose(Tiling *t)
 {
+    bool in_b = node_max_elements(t->x.b.node) > node_max_elements(t->x.a.node);
+    const int64_t *stride = in_b ? t->x.b.stride : t->x.a.stride;
     for (int i = t->x.node->rank; i < t->x.node->n_iters; i++) {
         int at = t->n_order++;
-        for (; at > 0 && llabs(t->x.a.stride[t->order[at - 1]]) < llabs(t->x.a.stride[i]); at--)
+        for (; at > 0 && llabs(stride[t->order[at - 1]]) < llabs(stride[i]); at--)
             t->order[at] = t->order[at - 1];
         t->order[at] = i;
     }

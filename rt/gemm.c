@@ -22,6 +22,8 @@ enum {
     GEMM_KC = 1536,       /* bytes of the depth of a block */
     GEMM_NC = 256,        /* columns of a part of C, at most, and its rows */
     GEMM_MOST_ROWS = 448,
+    GEMM_PART_WORK = 1 << 19, /* multiplications that are worth a thread */
+    GEMM_FEW_PARTS = 4,
     GEMM_PACK_ROWS = 224, /* from which on it pays to pack B */
     GEMM_FAR = 4096,      /* bytes: rows at multiples of it share a set of the cache */
     GEMM_PAD = 16         /* elements that bring such rows apart */

@@ -408,6 +408,11 @@ void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
     all.row_parts = gemm_parts(m, all.sak == 1 || far ? GEMM_MOST_ROWS : GEMM_MC);
     bool wide = all.sak != 1 || all.row_parts * gemm_parts(n, GEMM_NC) >= 8;
     int64_t most = wide ? GEMM_NC : GEMM_NC / 2;
+    if (all.sak == 1 && all.row_parts * gemm_parts(n, most) < GEMM_FEW_PARTS) {
+        /* nothing is packed twice: narrow enough for some threads */
+        int64_t columns = gemm_parts(GEMM_PART_WORK, gemm_parts(m, all.row_parts) * k);
+        most = gemm_min(most, columns < GEMM_MAX_WIDTH ? GEMM_MAX_WIDTH : columns);
+    }
     all.width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     all.column_parts = gemm_parts(n, all.width);
     int64_t parts = all.row_parts * all.column_parts;
