@@ -442,7 +442,7 @@ static void print_gemm(CKernel *k, Stmt *s)
     Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
     Text depth = c_loop_extent(k, g->k, s->span);
     if (!k->divided) k->uses_pool = true;
-    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA);",
+    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA, NULL);",
              k->f64 ? "nnd_gemm_f64" : "nnd_gemm", k->divided ? "NULL" : "pool",
              g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a,
              (long long)g->lda, b, (long long)g->ldb, c, (long long)g->ldc,

@@ -7,8 +7,10 @@
  * registers only then; rows are split evenly among tiles, so every MR up to the largest exists. A
  * is packed if transposed, B if transposed, at the right edge or used by many rows; either if its
  * rows would share a set of the cache. The instruction set is the caller's, or the best there is.
- * gemm_body.h has all that depends on the type. With -DNND_BLAS products go to cblas_sgemm and
- * cblas_dgemm where these are faster.
+ * What comes after a product element by element is called for every block of rows that is whole,
+ * which is then still in the second level of cache; a product that nobody else reads is never more
+ * than such a block. gemm_body.h has all that depends on the type. With -DNND_BLAS products go to
+ * cblas_sgemm and cblas_dgemm where these are faster.
  * SPDX-License-Identifier: 0BSD */
 #include "nnd_rt.h"
 
@@ -20,7 +22,7 @@ enum {
     GEMM_MAX_ROWS = 14,
     GEMM_MC = 112,        /* rows of a block of packed A */
     GEMM_KC = 1536,       /* bytes of the depth of a block */
-    GEMM_NC = 256,        /* columns of a part of C, at most, and its rows */
+    GEMM_NC = NND_BLOCK_COLUMNS, /* columns of a part of C, at most, and its rows */
     GEMM_MOST_ROWS = 448,
     GEMM_PART_WORK = 1 << 19, /* multiplications that are worth a thread */
     GEMM_FEW_PARTS = 4,

@@ -2,10 +2,16 @@
  * GEMM(name) for its own names, GEMM_CALL and GEMM_BLAS. SPDX-License-Identifier: 0BSD */
 
 /* k = 0: the sum over nothing. */
-static void GEMM(clear)(int64_t m, int64_t n, REAL *c, int64_t ldc)
+static void GEMM(nothing)(int64_t m, int64_t n, REAL *c, int64_t ldc, bool accumulate,
+                          const NndAfter *after)
 {
-    for (int64_t i = 0; i < m; i++)
+    REAL none[NND_BLOCK_COLUMNS] = {0};
+    for (int64_t i = 0; c && !accumulate && i < m; i++)
         memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    for (int64_t i = 0; after && i < m; i++)
+        for (int64_t j = 0; j < n; j += NND_BLOCK_COLUMNS)
+            after->run(after->data, i, i + 1, j, gemm_min(n, j + NND_BLOCK_COLUMNS),
+                       c ? c + i * ldc + j : none);
 }
 
 /* c[MR][..] = (add: c +) sum_k a[i * sam + k * sak] * b[k * sbk + ..], n terms. */
@@ -135,6 +141,8 @@ typedef struct GEMM(Task) {
     bool accumulate, pack_b, turned; /* turned: (i, j) of C at i + j * ldc */
     int64_t tiles;                   /* the rows are split evenly among them */
     int64_t row_parts, column_parts, width; /* of the product: its parts */
+    const NndAfter *after;
+    int64_t row, column; /* of the product: where the block lies */
 } GEMM(Task);
 
 enum { GEMM(DEPTH) = GEMM_KC / (int)sizeof(REAL) };
@@ -272,6 +280,16 @@ static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool pac
     }
 }
 
+/* What is done with rows of a part that are whole. */
+static void GEMM(finish)(const GEMM(Task) *t)
+{
+    const NndAfter *after = t->after;
+    if (t->turned)
+        after->run(after->data, t->column, t->column + t->n, t->row, t->row + t->m, t->c);
+    else
+        after->run(after->data, t->row, t->row + t->m, t->column, t->column + t->n, t->c);
+}
+
 /* One part. Of each block of its depth, B is packed once, if it is, and A by blocks of rows. */
 static void GEMM(block)(const GEMM(Task) *t)
 {
@@ -288,6 +306,7 @@ static void GEMM(block)(const GEMM(Task) *t)
             rows.tiles = gemm_parts(rows.m, t->isa->rows);
             rows.a += row * t->sam;
             rows.c += row * (t->turned ? 1 : t->ldc);
+            rows.row += row;
             if (pack_a) GEMM(pack_a)(&rows, k0, kc, packed_a);
             const REAL *a = pack_a ? packed_a : rows.a + k0;
             for (int64_t column = 0; column < t->n; column += width) {
@@ -300,8 +319,18 @@ static void GEMM(block)(const GEMM(Task) *t)
                 GEMM(panel)(&rows, kc, a, pack_a, b, pack_b ? padded : t->sbk, column, columns,
                             block > 0 || t->accumulate);
             }
+            if (t->after && block + 1 == blocks) GEMM(finish)(&rows);
         }
     }
+}
+
+/* The same, of a C that nobody else wants: it is there for what comes after only. */
+static void GEMM(block_passing)(GEMM(Task) *t)
+{
+    REAL c[NND_BLOCK_ROWS * NND_BLOCK_COLUMNS];
+    t->c = c;
+    t->ldc = NND_BLOCK_COLUMNS;
+    GEMM(block)(t);
 }
 
 /* A part has rows `part / column_parts` of the product, and columns the rest. */
@@ -316,9 +345,15 @@ static void GEMM(run)(const void *data, int64_t begin, int64_t end)
         t.n = gemm_min(all->width, all->n - column);
         t.a += row * t.sam;
         t.b += column * t.sbn;
-        t.c += t.turned ? column * t.ldc + row : row * t.ldc + column;
+        t.row = row;
+        t.column = column;
         bool far = t.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t.m > 3 * t.isa->rows;
         t.pack_b = t.sbn != 1 || far || t.m > GEMM_PACK_ROWS;
+        if (!t.c) {
+            GEMM(block_passing)(&t);
+            continue;
+        }
+        t.c += t.turned ? column * t.ldc + row : row * t.ldc + column;
         GEMM(block)(&t);
     }
 }
@@ -331,6 +366,7 @@ typedef struct GEMM(BlasTask) {
     const REAL *a, *b;
     int64_t lda, ldb, ldc;
     REAL *c;
+    const NndAfter *after;
 } GEMM(BlasTask);
 
 static void GEMM(blas_run)(const void *data, int64_t begin, int64_t end)
@@ -344,6 +380,9 @@ static void GEMM(blas_run)(const void *data, int64_t begin, int64_t end)
                   (int)(t->wide ? here : t->n), (int)t->k, 1, t->a + row * (t->ta ? 1 : t->lda),
                   (int)t->lda, t->b + column * (t->tb ? t->ldb : 1), (int)t->ldb,
                   t->accumulate ? 1 : 0, t->c + row * t->ldc + column, (int)t->ldc);
+        if (t->after)
+            t->after->run(t->after->data, row, row + (t->wide ? t->m : here), column,
+                          column + (t->wide ? here : t->n), t->c + row * t->ldc + column);
     }
 }
 
@@ -355,35 +394,38 @@ static void GEMM(blas)(NndPool *pool, GEMM(BlasTask) *t)
     int64_t parts = work < GEMM_SMALL ? 1 : gemm_min(GEMM_MOST_PARTS, gemm_parts(extent, 64));
     t->size = gemm_parts(gemm_parts(extent, parts), 16) * 16;
     parts = gemm_parts(extent, t->size);
-    double cost = gemm_cost / GEMM(isa)(NND_ISA_NATIVE)->lanes;
-    nnd_parallel(pool, GEMM(blas_run), t, parts, work * cost / (double)parts);
+    double cost = work * gemm_cost / GEMM(isa)(NND_ISA_NATIVE)->lanes;
+    if (t->after) cost += t->after->cost * (double)(t->m * t->n);
+    nnd_parallel(pool, GEMM(blas_run), t, parts, cost / (double)parts);
 }
 
 #endif
 
 void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const REAL *a,
                int64_t lda, const REAL *b, int64_t ldb, REAL *c, int64_t ldc, bool accumulate,
-               NndIsa isa)
+               NndIsa isa, const NndAfter *after)
 {
     if (m <= 0 || n <= 0) return;
     if (k <= 0) {
-        if (!accumulate) GEMM(clear)(m, n, c, ldc);
+        GEMM(nothing)(m, n, c, ldc, accumulate, after);
         return;
     }
 #ifdef NND_BLAS
-    if (gemm_blas_wins(m, n, k, GEMM(isa)(isa)->lanes, sizeof(REAL))) {
+    if (c && gemm_blas_wins(m, n, k, GEMM(isa)(isa)->lanes, sizeof(REAL))) {
         GEMM(BlasTask) t = {.ta = ta, .tb = tb, .m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
         t.lda = lda;
         t.ldb = ldb;
         t.ldc = ldc;
         t.accumulate = accumulate;
+        t.after = after;
         GEMM(blas)(pool, &t);
         return;
     }
 #endif
     GEMM(Task) all = {.isa = GEMM(isa)(isa), .m = m, .n = n, .k = k, .a = a, .b = b, .c = c};
     all.ldc = ldc;
-    all.accumulate = accumulate;
+    all.accumulate = accumulate && c;
+    all.after = after;
     all.sam = ta ? 1 : lda;
     all.sak = ta ? lda : 1;
     all.sbk = tb ? 1 : ldb;
@@ -393,7 +435,8 @@ void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
         /* the lanes of a narrow C would be idle: its rows, which A has side by side, are columns */
         all = (GEMM(Task)){.isa = all.isa, .m = n, .n = m, .k = k, .a = b, .b = a, .c = c};
         all.ldc = ldc;
-        all.accumulate = accumulate;
+        all.accumulate = accumulate && c;
+        all.after = after;
         all.turned = true;
         all.sam = tb ? ldb : 1;
         all.sak = tb ? 1 : ldb;
@@ -405,9 +448,10 @@ void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
     /* what is packed for a part is packed again for its neighbours: parts are long where B is,
      * and wide where A is */
     bool far = all.sbn != 1 || all.sbk * (int64_t)sizeof(REAL) % GEMM_FAR == 0;
-    all.row_parts = gemm_parts(m, all.sak == 1 || far ? GEMM_MOST_ROWS : GEMM_MC);
+    bool long_parts = c && (all.sak == 1 || far);
+    all.row_parts = gemm_parts(m, long_parts ? GEMM_MOST_ROWS : GEMM_MC);
     bool wide = all.sak != 1 || all.row_parts * gemm_parts(n, GEMM_NC) >= 8;
-    int64_t most = wide ? GEMM_NC : GEMM_NC / 2;
+    int64_t most = wide && (c || !all.turned) ? GEMM_NC : GEMM_NC / 2;
     if (all.sak == 1 && all.row_parts * gemm_parts(n, most) < GEMM_FEW_PARTS) {
         /* nothing is packed twice: narrow enough for some threads */
         int64_t columns = gemm_parts(GEMM_PART_WORK, gemm_parts(m, all.row_parts) * k);
@@ -416,9 +460,8 @@ void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
     all.width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     all.column_parts = gemm_parts(n, all.width);
     int64_t parts = all.row_parts * all.column_parts;
-    double cost = gemm_cost / (double)lanes;
-    nnd_parallel(pool, GEMM(run), &all, parts,
-                 (double)m * (double)n * (double)k * cost / (double)parts);
+    double cost = (double)k * gemm_cost / (double)lanes + (after ? after->cost : 0);
+    nnd_parallel(pool, GEMM(run), &all, parts, (double)m * (double)n * cost / (double)parts);
 }
 
 #undef GEMM_EACH

@@ -493,16 +493,32 @@ void nnd_parallel(NndPool *pool, NndTask *task, const void *data, int64_t n, dou
 
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */
 
+enum { NND_BLOCK_ROWS = 128, NND_BLOCK_COLUMNS = 256 };
+
+/* Does something with rows row .. row_end - 1, columns column .. column_end - 1 of a product as soon
+ * as they are whole, while they are in the cache: block is where the first of them lies. */
+typedef void NndBlockTask(const void *data, int64_t row, int64_t row_end, int64_t column,
+                          int64_t column_end, void *block);
+
+/* What comes after a product, block by block: every element is in one block. */
+typedef struct NndAfter {
+    NndBlockTask *run;
+    const void *data;
+    double cost; /* nanoseconds that an element takes, about */
+} NndAfter;
+
 /* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], added to C if accumulate. ta: A is stored [k, m];
  * tb: B is stored [n, k]. lda, ldb, ldc: elements from one stored row to the next. k = 0 gives
  * zeros (or C as it was). The work is split by the shape alone: results do not depend on the
  * number of threads of the pool. isa: that the kernels may use. With -DNND_BLAS by cblas_sgemm,
- * cblas_dgemm. */
+ * cblas_dgemm. after: NULL, or called for blocks that cover C; neither A nor B may lie in what it
+ * writes. c NULL: the product exists in blocks only, each of at most NND_BLOCK_ROWS rows at
+ * distances of NND_BLOCK_COLUMNS elements; ldc and accumulate do not count then. */
 void nnd_gemm(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const float *a,
               int64_t lda, const float *b, int64_t ldb, float *c, int64_t ldc, bool accumulate,
-              NndIsa isa);
+              NndIsa isa, const NndAfter *after);
 void nnd_gemm_f64(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k, const double *a,
                   int64_t lda, const double *b, int64_t ldb, double *c, int64_t ldc,
-                  bool accumulate, NndIsa isa);
+                  bool accumulate, NndIsa isa, const NndAfter *after);
 
 #endif

@@ -98,10 +98,10 @@ static void product(const Case *p, const Operands *o, bool blas)
         cblas_sgemm(101, ta, tb, p->m, p->n, p->k, 1, o->a, lda, o->b, ldb, 0, o->c, p->n);
     else if (o->f64)
         nnd_gemm_f64(NULL, p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false,
-                     o->isa);
+                     o->isa, NULL);
     else
         nnd_gemm(NULL, p->ta, p->tb, p->m, p->n, p->k, o->a, lda, o->b, ldb, o->c, p->n, false,
-                 o->isa);
+                 o->isa, NULL);
 }
 
 static void measure(Case *p, const Operands *o, int which)
