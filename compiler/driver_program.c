@@ -69,14 +69,22 @@ static void only_check(Driver *driver, const AstFile *file)
     if (near) diag_hint(driver->context, "did you mean `%s`?", near);
 }
 
-/* Every `# expect:` line names a report. */
+/* Every `# expect:` line names a report, alone or with its block, or block and phase. */
 static void expects_check(Driver *driver, const Program *program)
 {
     VEC(const char *) names = {0};
     for (int i = 0; i < program->trains.len; i++) {
         const Stream *report = program->trains.data[i]->report;
-        for (int k = 0; report && k < report->finish->outputs.len; k++)
-            vec_push(driver->arena, &names, report->finish->outputs.data[k].name);
+        const char *train = program->trains.data[i]->name;
+        int block = (int)strcspn(train, ".");
+        for (int k = 0; report && k < report->finish->outputs.len; k++) {
+            const char *name = report->finish->outputs.data[k].name;
+            vec_push(driver->arena, &names, name);
+            vec_push(driver->arena, &names, arena_printf(driver->arena, "%s.%s", train, name));
+            if (train[block])
+                vec_push(driver->arena, &names,
+                         arena_printf(driver->arena, "%.*s.%s", block, train, name));
+        }
     }
     for (int i = 0; i < program->expects.len; i++) {
         const Expect *expect = &program->expects.data[i];

@@ -335,16 +335,28 @@ static void expects_read(Elab *e, const Source *source)
     for (const char *line = source->text; line; line = strchr(line, '\n')) {
         if (*line == '\n') line++;
         number++;
-        char report[64], relation[3];
+        char report[128], relation[3];
         double value;
-        int columns = 0;
-        if (sscanf(line, "# expect: %63[A-Za-z0-9_] %2[<>=] %lf%n", report, relation, &value,
-                   &columns) < 3)
+        int columns = 0, found;
+        if (strncmp(line, "# expect:", 9)) continue;
+        found = sscanf(line, "# expect: %127[A-Za-z0-9_.] %2[<>=] %lf%n", report, relation, &value,
+                       &columns);
+        Span span = {source->index, number, 1, number, 1 + columns, 0};
+        bool known = found == 3 && relation[1] == '=';
+        if (known && strchr("\r\n", line[columns])) {
+            Expect x = {.report = name_of(e->context, report),
+                        .relation = name_of(e->context, relation),
+                        .value = value,
+                        .span = span};
+            vec_push(e->arena, &e->program->expects, x);
             continue;
-        Expect x = {.report = name_of(e->context, report),
-                    .relation = name_of(e->context, relation), .value = value};
-        x.span = (Span){source->index, number, 1, number, 1 + columns, 0};
-        vec_push(e->arena, &e->program->expects, x);
+        }
+        span.end_col = 1 + (int)strcspn(line, "\r\n");
+        diag_error(e->context, span, "what is expected cannot be read");
+        diag_hint(
+            e->context,
+            "like `# expect: accuracy >= 0.95`, with >=, <= or ==; `digits.accuracy` is that of "
+            "the train block `digits`");
     }
 }
 

@@ -112,6 +112,18 @@ static bool reported_later(const NndSession *session, const NndTrainInfo *train,
     return false;
 }
 
+/* Whether this block's report of that name is meant: `accuracy`, `digits.accuracy`,
+ * `digits.tune.accuracy` for a phase. */
+static bool expect_meant(const NndExpectInfo *expect, const NndTrainInfo *train, const char *name)
+{
+    const char *last = strrchr(expect->report, '.');
+    if (last == NULL) return strcmp(expect->report, name) == 0;
+    size_t length = (size_t)(last - expect->report);
+    bool block = length == strlen(train->name) || length == strcspn(train->name, ".");
+    return block && strncmp(expect->report, train->name, length) == 0 &&
+           strcmp(last + 1, name) == 0;
+}
+
 int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndArray *arrays)
 {
     int failed = 0;
@@ -119,8 +131,10 @@ int nnd_expects_check(NndSession *session, const NndTrainInfo *train, const NndA
     for (int i = 0; i < session->program->expect_count; i++) {
         const NndExpectInfo *expect = &session->program->expects[i];
         for (int k = 0; k < train->report_count; k++) {
-            if (strcmp(expect->report, train->report->finish->outputs[k].name) != 0) continue;
-            if (reported_later(session, train, expect->report)) continue;
+            const char *name = train->report->finish->outputs[k].name;
+            if (!expect_meant(expect, train, name)) continue;
+            bool phase = strchr(expect->report, '.') != strrchr(expect->report, '.');
+            if (!phase && reported_later(session, train, name)) continue;
             double value = nnd_array_value(&arrays[k], 0);
             bool good = strcmp(expect->relation, ">=") == 0   ? value >= expect->value
                         : strcmp(expect->relation, "<=") == 0 ? value <= expect->value

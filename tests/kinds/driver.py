@@ -164,6 +164,21 @@ def test_train_expect_failed():
     return must(common.nndc("train", "m.nnd", cwd=work), 1, "error <= 0", "FAILED")
 
 
+def test_train_expect_block():
+    """`block.name` is about that block alone, `block.phase.name` about one phase."""
+    expects = "".join(f"# expect: {line}\n" for line in
+                      ("one.end <= 0", "two.end >= 0", "both.first.end <= 0", "both.end >= 0"))
+    blocks = "".join("train %s {\n    steps: 1\n    minimize M()^2 using sgd(0.1)\n    report end = %s\n}\n" % pair
+                     for pair in (("one", "-1.0"), ("two", "1.0")))
+    phases = "".join(f"    phase {name} {{ report end = {value} }}\n" for name, value in
+                     (("first", "-2.0"), ("second", "2.0")))
+    work = program(expects + "model M() -> real {\n    param a = 1\n    return a\n}\n" + blocks +
+                   "train both {\n    steps: 1\n    minimize M()^2 using sgd(0.1)\n" + phases + "}\n")
+    result = common.nndc("train", "m.nnd", cwd=work)
+    problem = must(result, 0, "both.first.end <= 0: -2 ok", "both.end >= 0: 2 ok")
+    return problem or (result.text() if result.out.count(" ok") != 4 else None)
+
+
 def test_train_json():
     result = common.nndc("train", "m.nnd", "--json", "--quiet", cwd=program())
     return None if "error" in json.loads(result.out)["line"] else result.text()
