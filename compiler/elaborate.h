@@ -355,6 +355,8 @@ int eval_results(Elab *e, Frame *f, const AstExpr *x, Value *out, int max);
 /* A compile-time int; false and an error that begins with `what` otherwise. */
 bool eval_int(Elab *e, Frame *f, const AstExpr *x, const char *what, int64_t *out);
 Value eval_member(Elab *e, Frame *f, const AstExpr *x);
+/* The present value of the parameter that is meant, Net.dense1.w; or NULL. */
+const Node *member_parameter(Elab *e, Frame *f, const AstExpr *x);
 /* M.w[3], the parameter that round 3 of a loop declared; false if x is nothing like that. */
 bool eval_round_member(Elab *e, Frame *f, const AstExpr *x, Value *out);
 /* The source of an expression in quotes; "this" if it is long. */

@@ -212,6 +212,19 @@ static void members_declare(Elab *e, Frame *f, const AstExpr *x)
     if (model) model_declare(e, model);
 }
 
+static Persistent *member_persistent(Elab *e, Frame *f, const AstExpr *x, const char *path)
+{
+    members_declare(e, f, x);
+    return map_get(&e->persistents, name_of(e->context, path));
+}
+
+const Node *member_parameter(Elab *e, Frame *f, const AstExpr *x)
+{
+    const char *path = member_path(e, f, x);
+    Persistent *p = path ? member_persistent(e, f, x, path) : NULL;
+    return p && p->kind == PERSIST_PARAM ? persistent_current(e, p) : NULL;
+}
+
 Value eval_member(Elab *e, Frame *f, const AstExpr *x)
 {
     if (x->member.base->kind == AST_NAME) {
@@ -226,8 +239,7 @@ Value eval_member(Elab *e, Frame *f, const AstExpr *x)
             diag_error(e->context, x->span, "this has no members");
         return value_error();
     }
-    members_declare(e, f, x);
-    Persistent *p = map_get(&e->persistents, name_of(e->context, path));
+    Persistent *p = member_persistent(e, f, x, path);
     if (p) return value_of_node(e, persistent_current(e, p));
     if (diag_errors(e->context) > errors) return value_error();
     diag_error(e->context, x->span, "there is no parameter `%s`", path);

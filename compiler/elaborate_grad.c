@@ -1,4 +1,4 @@
-/* elaborate_grad.c -- grad(y, x): the derivative of a scalar by a name in scope.
+/* elaborate_grad.c -- grad(y, x): the derivative of a scalar by a name in scope, or by a parameter.
  *
  * The name's value was tagged when it was bound (elaborate_stmt.c): a node of its own over all context axes of
  * that place. y may depend on more context axes (indices since, instances): for each of them it is taken
@@ -101,48 +101,65 @@ static bool grad_forward(Elab *e, const Local *x, const Node *y, uint64_t hidden
     return autodiff_forward(e->g, y, x->tag, aligned, out) && *out;
 }
 
+/* What the derivative is by: the name's tag, or a parameter, Net.dense1.w. Reports if it is neither. */
+static bool grad_by(Elab *e, Frame *f, const AstExpr *by, Local *out)
+{
+    Value x = eval_expr(e, f, by);
+    if (x.kind == VALUE_ERROR) return false;
+    if (by->kind == AST_MEMBER) {
+        *out = (Local){.tag = member_parameter(e, f, by)};
+        if (!out->tag)
+            diag_error(e->context, by->span, "grad differentiates by a parameter or a name of this body; this is %s",
+                       value_describe(e, &x));
+        return out->tag;
+    }
+    Local *local = local_find(f, by->name);
+    if (local && local->tag) {
+        *out = *local;
+        return true;
+    }
+    diag_error(e->context, by->span, "grad differentiates by a real name of this body; `%s` is %s",
+               by->name, value_describe(e, &x));
+    return false;
+}
+
 Value eval_grad(Elab *e, Frame *f, const AstExpr *call, const AstArgs *args)
 {
-    if (args->len != 2 || args->data[0].name || args->data[1].name ||
-        args->data[1].value->kind != AST_NAME) {
-        diag_error(e->context, call->span, "grad takes a scalar and a name: grad(y, x)");
+    const AstExpr *by = args->len == 2 ? args->data[1].value : NULL;
+    if (!by || args->data[0].name || args->data[1].name ||
+        (by->kind != AST_NAME && by->kind != AST_MEMBER)) {
+        diag_error(e->context, call->span,
+                   "grad takes a scalar and a name or a parameter: grad(y, x), grad(loss, Net.dense1.w)");
         return value_error();
     }
-    const AstExpr *by = args->data[1].value;
     Value y = eval_expr(e, f, args->data[0].value);
     if (y.kind == VALUE_ERROR || !value_tensor(e, &y, args->data[0].value->span))
         return value_error();
-    Value x = eval_expr(e, f, by);
-    if (x.kind == VALUE_ERROR) return x;
-    Local *local = local_find(f, by->name);
+    Local local;
+    if (!grad_by(e, f, by, &local)) return value_error();
     if (y.rank) {
         diag_error(e->context, args->data[0].value->span,
                    "grad differentiates a scalar; this is %s", value_describe(e, &y));
         diag_hint(e->context, "take one element, or the sum: grad(sum(y), x)");
         return value_error();
     }
-    if (!local || !local->tag) {
-        diag_error(e->context, by->span, "grad differentiates by a real name of this body; `%s` is %s",
-                   by->name, value_describe(e, &x));
-        return value_error();
-    }
     uint64_t hidden;
     const Node *node = value_node(e, &y, &hidden, call->span);
-    uint64_t extra_axes = hidden & ~local->tag_hidden;
-    Value many = axes_product(e, local->tag_hidden & ~hidden, call->span);
+    uint64_t extra_axes = hidden & ~local.tag_hidden;
+    Value many = axes_product(e, local.tag_hidden & ~hidden, call->span);
     const Node *out = NULL;
-    if (grad_forward(e, local, node, hidden, &out)) return value_of_hidden(e, out, hidden);
-    if (many.kind == VALUE_ERROR || !grad_fits(e, node, extra_axes, local->tag, call->span))
+    if (grad_forward(e, &local, node, hidden, &out)) return value_of_hidden(e, out, hidden);
+    if (many.kind == VALUE_ERROR || !grad_fits(e, node, extra_axes, local.tag, call->span))
         return value_error();
     if (node->type == TYPE_REAL) {
         int extra;
         const Node *seed = seed_node(e, node, hidden, extra_axes, many.scalar, &extra);
-        autodiff(e->g, node, seed, extra, &local->tag, 1, &out);
+        autodiff(e->g, node, seed, extra, &local.tag, 1, &out);
     }
     if (!out) {
         diag_warning(e->context, call->span, "%s does not depend on `%s`: its derivative is zero",
-                     expr_text(e, args->data[0].value), by->name);
-        return grad_zero(e, local->tag, local->tag_hidden);
+                     expr_text(e, args->data[0].value), expr_text(e, by));
+        return grad_zero(e, local.tag, local.tag_hidden);
     }
-    return grad_value(e, out, extra_axes, local->tag_hidden);
+    return grad_value(e, out, extra_axes, local.tag_hidden);
 }
