@@ -61,9 +61,27 @@ static void print_begin(Out *out, const CKernel *k, const Tile *t)
     out_close(out, "}");
 }
 
+/* Four columns' sums at once: most of their steps serve all of them. */
+static void print_four_sums(Out *out, const CKernel *k, const Tile *t)
+{
+    const char *four = k->f64 ? "D4" : "F4";
+    out_line(out, "const %s sums = SUM4(%s, acc[i], acc2[i], acc3[i], acc4[i]);", four,
+             vector_type(k, t, 0));
+    out_line(out, "if (c_column == 1)");
+    out_line(out, "    STORE(%s, c + i * c_row, LOAD(%s, c + i * c_row) + sums);", four, four);
+    out_line(out, "else");
+    out_line(out, "    for (long j = 0; j < 4; j++)");
+    out_line(out, "        c[i * c_row + j * c_column] += sums[j];");
+}
+
 static void print_end(Out *out, const CKernel *k, const Tile *t)
 {
     rows_open(out, t);
+    if (t->dot && t->n_columns == 4) {
+        print_four_sums(out, k, t);
+        out_close(out, "}");
+        return;
+    }
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
         if (t->dot)
