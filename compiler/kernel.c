@@ -195,6 +195,10 @@ static void tile_scalars(Tile *t, void (*visit)(void *data, const Scalar **scala
 {
     visit(data, &t->a);
     visit(data, &t->b);
+    for (int i = 0; i < t->n_more; i++) {
+        visit(data, &t->more[i].a);
+        visit(data, &t->more[i].b);
+    }
     for (int k = 0; k < t->c->rank; k++)
         visit(data, &t->c_subs[k]);
     for (int i = 0; i < t->n_sums; i++) {

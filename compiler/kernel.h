@@ -92,6 +92,11 @@ typedef struct TileSum {
     int64_t most;
 } TileSum;
 
+/* One product of a tile's sum. */
+typedef struct TileTerm {
+    const Scalar *a, *b; /* loads */
+} TileTerm;
+
 /* A block of rows x lanes of a sum of products: c(row, lane) = sum of a(row) * b(lane). The variables
  * row, lane and those summed over are bound by the tile itself; the places of all three are affine
  * in them. */
@@ -108,6 +113,8 @@ typedef struct Tile {
     bool resume; /* begins with what C holds */
     bool dot;    /* a and b have unit stride in the only variable summed over, of whole vectors; at
                     the end the lanes' sums are added to C */
+    TileTerm *more; /* of dots: products that are added, with the strides of the first */
+    int n_more;
 } Tile;
 
 struct Stmt {
@@ -281,8 +288,8 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 
 /* --- dots.c ----------------------------------------------------------------------------------- */
 
-/* Adds target[subs] += node, if it is a sum of products along contiguous elements of both factors;
- * subs[k] is in terms of the node's iterators. */
+/* Adds target[subs] += node, if it is a sum of products along contiguous elements of both factors, or of
+ * such sums that fit into one tile; subs[k] is in terms of the node's iterators. */
 bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
                    const Scalar *const *subs, Block *body);
 

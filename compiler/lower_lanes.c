@@ -381,31 +381,64 @@ static const Scalar *sink_term(Build *b, const Scalar *body, const Scalar *lane)
     return scalar_op(g, OP_SELECT, (const Scalar *[]){inside, body, zero}, body->span);
 }
 
+/* sums[chunk] += the sum over all lanes of a term, as whatever loops. */
+static void term_add(Build *b, Block *block, const Node *formula, const Node *sums)
+{
+    block = array_loops(b, block, formula->shape, formula->rank, formula->span);
+    const Scalar *value = formula->kind == NODE_COMP && formula->reduce == REDUCE_SUM
+                              ? lower_reduction(b->l, block, formula)
+                              : scalar_load_at(b->l->g, formula, 0);
+    sum_store(b, block, sums, value, true);
+}
+
+typedef struct SinkAdd {
+    Build *b;
+    Block *block;
+    const Node *sink, *sums;
+    Extent iters[MAX_ITERS];
+    const Scalar *subs[MAX_RANK + 1]; /* of the sums */
+    const Scalar *guard;
+} SinkAdd;
+
+/* The sum of these terms by register tiles, if they suit it; else returns the formula. */
+static const Node *products_add(SinkAdd *s, const Scalar *body)
+{
+    Build *b = s->b;
+    const Node *formula = graph_comp(b->l->g, REDUCE_SUM, s->sink->rank, s->sink->n_iters, s->iters,
+                                     body, s->guard, s->sink->span);
+    b->kernel->n_vars = FIRST_FREE; /* of one set of tiles after the other */
+    bool tiles = contract_dots(b->l, b->kernel, formula, s->sums, s->subs, s->block);
+    return tiles ? NULL : formula;
+}
+
+/* Adds what of a sum of terms are products; returns the others, or NULL. */
+static const Scalar *terms_add(SinkAdd *s, const Scalar *body)
+{
+    if (body->kind != SCALAR_OP || body->op != OP_ADD) return products_add(s, body) ? body : NULL;
+    const Scalar *x = terms_add(s, body->args[0]), *y = terms_add(s, body->args[1]);
+    return x && y ? scalar_op2(s->b->l->g, OP_ADD, x, y) : x ? x : y;
+}
+
 /* sums[chunk] += sum over the lanes, the lanes innermost. */
 static void sink_add(Build *b, Block *block, const Node *sink, const Node *sums)
 {
     Graph *g = b->l->g;
+    SinkAdd s = {.b = b, .block = block, .sink = sink, .sums = sums};
     int q = lanes_sink_iter(b->group, sink), last = sink->n_iters - 1;
     const Scalar *map[MAX_ITERS] = {0}, *guard_map[MAX_ITERS] = {0};
-    Extent iters[MAX_ITERS];
     for (int i = 0; i < sink->n_iters; i++) {
         if (i > q) map[i] = guard_map[i] = scalar_iter(g, i - 1);
-        iters[i > q ? i - 1 : i] = sink->iters[i];
+        s.iters[i > q ? i - 1 : i] = sink->iters[i];
     }
-    iters[last] = extent_fixed(b->group->lanes);
+    s.iters[last] = extent_fixed(b->group->lanes);
     const Scalar *lane = scalar_iter(g, last);
     const Scalar *body = sink_term(b, body_of(b, sink->body, q, map, lane), lane);
-    const Scalar *guard = body_of(b, sink->guard, q, guard_map, lane);
-    const Node *formula =
-        graph_comp(g, REDUCE_SUM, sink->rank, sink->n_iters, iters, body, guard, sink->span);
-    const Scalar *subs[MAX_RANK + 1];
-    sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, subs);
-    if (contract_dots(b->l, b->kernel, formula, sums, subs, block)) return;
-    block = array_loops(b, block, sink->shape, sink->rank, sink->span);
-    const Scalar *value = formula->kind == NODE_COMP && formula->reduce == REDUCE_SUM
-                              ? lower_reduction(b->l, block, formula)
-                              : scalar_load_at(g, formula, 0);
-    sum_store(b, block, sums, value, true);
+    s.guard = body_of(b, sink->guard, q, guard_map, lane);
+    sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, s.subs);
+    const Node *formula = products_add(&s, body);
+    const Scalar *rest = formula ? terms_add(&s, body) : NULL;
+    if (rest && rest != body) formula = products_add(&s, rest);
+    if (rest) term_add(b, block, formula, sums);
 }
 
 static void sinks_add(Build *b)
@@ -417,7 +450,6 @@ static void sinks_add(Build *b)
         copies_add(b, sinks->data[i], lanes_sink_iter(b->group, sinks->data[i]));
     Block sums = {0};
     for (int i = 0; i < sinks->len; i++) {
-        b->kernel->n_vars = FIRST_FREE;
         sink_add(b, part_add(b, &sums), sinks->data[i], b->sums.data[i]);
     }
     const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
