@@ -293,6 +293,11 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
                    const Scalar *const *subs, Block *body);
 
+/* --- tails.c ---------------------------------------------------------------------------------- */
+
+/* Last vectors that overlap, for the loops of a block that they serve. */
+void tails_add(Lowered *l, Block *block);
+
 /* --- cost.c ----------------------------------------------------------------------------------- */
 
 enum { COST_POWERS = 3 };
