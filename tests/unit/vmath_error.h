@@ -36,7 +36,7 @@ static const struct {
     double limit;
 } vmath_functions[] = {
     {"exp", vmath_all_expf, exp, 1.0},       {"log", vmath_all_logf, log, 0.9},
-    {"tanh", vmath_all_tanhf, tanh, 1.5},    {"sigmoid", vmath_all_sigmoid, vmath_sigmoid, 2.5},
+    {"tanh", vmath_all_tanhf, tanh, 2.5},    {"sigmoid", vmath_all_sigmoid, vmath_sigmoid, 2.5},
     {"log1p", vmath_all_log1pf, log1p, 0.6}, {"expm1", vmath_all_expm1f, expm1, 0.6},
     {"sin", vmath_all_sinf, sin, 0.6},       {"cos", vmath_all_cosf, cos, 0.6},
     {"tan", vmath_all_tanf, tan, 0.6},       {"erf", vmath_all_erff, erf, 0.6},
