@@ -79,6 +79,10 @@ NND_VECTOR(D2, double, 2)
 #define KEEP_D8  NND_FREE
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi" /* how functions of other files would pass vectors */
+#endif
+
 /* The sum of all lanes, by halves; SUM4: of four vectors, which share the last steps. */
 #define NND_SUM(T, type, HALF, FOUR)                                                               \
     static inline __attribute__((unused)) HALF HALVES_##T(T v)                                     \
