@@ -2,7 +2,8 @@
  *
  * Where a loop with functions fills no whole vectors, its last vector begins before the one before
  * ends, and computes some elements again: what compilers make of the rest, one function after the
- * other, takes longer. */
+ * other, takes longer. It comes first: who then reads the vectors from the first on finds each as
+ * it was stored, and need not wait until two stores are in the cache. */
 #include "kernel.h"
 
 enum { TAIL_MOST = 32 /* vectors of a loop from which on the last one does not matter */ };
@@ -50,9 +51,9 @@ void tails_add(Lowered *l, Block *block)
     Block out = {0};
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
-        block_add(l, &out, s);
         if (s->kind != STMT_LOOP || !tail_pays(l, s)) {
             tails_add(l, &s->body);
+            block_add(l, &out, s);
             continue;
         }
         int64_t width = target_lanes(l), n = s->extent.max;
@@ -61,6 +62,7 @@ void tails_add(Lowered *l, Block *block)
         last->body = s->body;
         s->extent = extent_fixed(n - n % width);
         block_add(l, &out, last);
+        block_add(l, &out, s);
     }
     *block = out;
 }
