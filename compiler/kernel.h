@@ -227,6 +227,8 @@ int kernels_loop_end(const Lowered *l, int begin);
 double loops_trips(const LoopSet *inner, const LoopSet *outer);
 /* Calls visit for every statement of a block, outer ones first. */
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
+/* Whether a value takes a function of `var` that is more than an instruction: exp, tanh, ... */
+bool scalar_has_function(const Scalar *a, int var);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */
 void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
 /* Of a statement and of what is in it. */

@@ -11,14 +11,12 @@ enum { TAIL_MOST = 32 /* vectors of a loop from which on the last one does not m
 typedef struct Again {
     Lowered *l;
     Block *body;
-    bool function, harmless;
+    bool harmless;
 } Again;
 
 static void again_load(void *data, const Scalar *a)
 {
     Again *x = data;
-    if (a->kind == SCALAR_OP && op_table[a->op].result == RESULT_REAL && a->op != OP_DIV)
-        x->function = true;
     if (a->kind != SCALAR_LOAD || a->node->rank == 0) return;
     for (int i = 0; i < x->body->len; i++) {
         const Stmt *s = x->body->data[i];
@@ -36,14 +34,16 @@ static bool tail_pays(Lowered *l, Stmt *loop)
         n < width || n % width == 0 || n > TAIL_MOST * width)
         return false;
     Again x = {.l = l, .body = &loop->body, .harmless = true};
+    bool function = false;
     for (int i = 0; i < loop->body.len; i++) {
         const Stmt *s = loop->body.data[i];
         if (s->kind == STMT_LOCAL && s->target->rank == 0) continue;
         if (s->kind != STMT_STORE) return false;
         if (s->target->rank > 0 && !(s->subs[s->n_subs - 1]->iters >> loop->var & 1)) return false;
         scalar_visit(s->value, again_load, &x);
+        function = function || scalar_has_function(s->value, loop->var);
     }
-    return x.function && x.harmless;
+    return function && x.harmless;
 }
 
 void tails_add(Lowered *l, Block *block)
