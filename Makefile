@@ -119,7 +119,7 @@ test-all: all unit
 check-vmath: $(BUILD)/tests/check_vmath
 	$< $(T)
 
-$(BUILD)/tests/check_vmath: tests/check_vmath.c tests/unit/vmath_error.h rt/vmath.h
+$(BUILD)/tests/check_vmath: tests/check_vmath.c $(wildcard tests/unit/vmath*.h rt/vmath*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=c11 -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math \
 	    -march=native $(WARN) -Itests/unit -o $@ $< -pthread -lm

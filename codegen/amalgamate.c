@@ -82,6 +82,7 @@ const char *amalgamate(Arena *arena, RuntimePart part, const char *defines, cons
     for (const EmbeddedFile *file = nnd_embedded; file->path; file++)
         if (part_has(part, file->path)) add(&out, file->text, false);
     add_file(&out, "rt/vmath.h", false);
+    if (strstr(text, "#include \"vmath_f64.h\"")) add_file(&out, "rt/vmath_f64.h", false);
     add_file(&out, "rt/simd.h", false);
     add(&out, text, false);
     return str_text(&out);

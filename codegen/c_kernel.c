@@ -166,6 +166,7 @@ static void print_scope(CKernel *k, const Block *block)
 static const char *loop_begin(CKernel *k, const Stmt *s)
 {
     if (!s->lo) return "0";
+    if (s->lo->kind == SCALAR_CONST && s->lo->value >= 0) return c_index(k, s->lo).s;
     const char *name = c_name(k, "begin");
     const char *lo = c_index(k, s->lo).s;
     out_line(k->out, "const long %s = %s > 0 ? %s : 0;", name, lo, lo);

@@ -61,9 +61,27 @@ static void print_begin(Out *out, const CKernel *k, const Tile *t)
     out_close(out, "}");
 }
 
+/* Four columns' sums at once: most of their steps serve all of them. */
+static void print_four_sums(Out *out, const CKernel *k, const Tile *t)
+{
+    const char *four = k->f64 ? "D4" : "F4";
+    out_line(out, "const %s sums = SUM4(%s, acc[i], acc2[i], acc3[i], acc4[i]);", four,
+             vector_type(k, t, 0));
+    out_line(out, "if (c_column == 1)");
+    out_line(out, "    STORE(%s, c + i * c_row, LOAD(%s, c + i * c_row) + sums);", four, four);
+    out_line(out, "else");
+    out_line(out, "    for (long j = 0; j < 4; j++)");
+    out_line(out, "        c[i * c_row + j * c_column] += sums[j];");
+}
+
 static void print_end(Out *out, const CKernel *k, const Tile *t)
 {
     rows_open(out, t);
+    if (t->dot && t->n_columns == 4) {
+        print_four_sums(out, k, t);
+        out_close(out, "}");
+        return;
+    }
     for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
         if (t->dot)
@@ -104,10 +122,13 @@ static void print_add(Out *out, const CKernel *k, const Tile *t)
 static void print_sum(Out *out, const CKernel *k, const Tile *t, int loops)
 {
     if (t->dot) {
+        out_line(out, "for (long t = 0; t < terms; t++)");
+        out->indent++;
         out_open(out, "for (long n = 0; n < n_1; n += %d) {", t->width[0]);
-        out_line(out, "const %s *x = a + n, *y = b + n;", real(k));
+        out_line(out, "const %s *x = a[t] + n, *y = b[t] + n;", real(k));
         print_add(out, k, t);
         out_close(out, "}");
+        out->indent--;
         return;
     }
     StrBuf x = str_new(k->arena), y = str_new(k->arena);
@@ -128,9 +149,11 @@ static void print_function(Out *out, const CKernel *k, const Tile *t, int loops,
     StrBuf numbers = str_new(k->arena);
     for (int s = 1; s <= loops && !t->dot; s++)
         str_printf(&numbers, ", long n_%d, long a_%d, long b_%d", s, s, s);
-    out_line(out, "static PART void %s(const %s *a, long a_row, const %s *b, %s%s *restrict c, long c_row%s%s)",
-             name, real(k), real(k), t->dot ? "long b_column, " : "", real(k),
-             t->dot ? ", long c_column, long n_1" : "", str_text(&numbers));
+    const char *factors = t->dot ? "*const *" : "*";
+    out_line(out, "static PART void %s(%sconst %s %sa, long a_row, const %s %sb, %s%s *restrict c, long c_row%s%s)",
+             name, t->dot ? "long terms, " : "", real(k), factors, real(k), factors,
+             t->dot ? "long b_column, " : "", real(k), t->dot ? ", long c_column, long n_1" : "",
+             str_text(&numbers));
     out_open(out, "{");
     print_begin(out, k, t);
     print_sum(out, k, t, loops);
@@ -224,6 +247,22 @@ static int count_add(CKernel *k, Count *loops, int n, Count next)
     return n;
 }
 
+/* The place of the first factor a or b; of all terms of a sum along contiguous elements. */
+static const char *factors_text(CKernel *k, const Tile *t, bool b)
+{
+    const Scalar *first = b ? t->b : t->a;
+    const char *place = first_place(k, t, first->node, first->args);
+    if (!t->dot) return place;
+    StrBuf s = str_new(k->arena);
+    str_printf(&s, "(const %s *const[]){%s", real(k), place);
+    for (int i = 0; i < t->n_more; i++) {
+        const Scalar *load = b ? t->more[i].b : t->more[i].a;
+        str_printf(&s, ", %s", first_place(k, t, load->node, load->args));
+    }
+    str_add(&s, "}");
+    return str_text(&s);
+}
+
 void c_tile(CKernel *k, const Stmt *s)
 {
     const Tile *t = s->tile;
@@ -232,9 +271,9 @@ void c_tile(CKernel *k, const Stmt *s)
     for (int i = 0; i < t->n_sums; i++)
         n = count_add(k, loops, n, count_of(k, t, &t->sums[i], s->span));
     StrBuf args = str_new(k->arena);
-    str_printf(&args, "%s, %lld, %s, ", first_place(k, t, t->a->node, t->a->args),
-               (long long)stride_of(t->a->node, t->a->args, t->row),
-               first_place(k, t, t->b->node, t->b->args));
+    if (t->dot) str_printf(&args, "%d, ", t->n_more + 1);
+    str_printf(&args, "%s, %lld, %s, ", factors_text(k, t, false),
+               (long long)stride_of(t->a->node, t->a->args, t->row), factors_text(k, t, true));
     if (t->dot)
         str_printf(&args, "%lld, ", (long long)stride_of(t->b->node, t->b->args, t->lane));
     str_printf(&args, "%s, %lld", first_place(k, t, t->c, t->c_subs),

@@ -211,7 +211,6 @@ void c_program_head(Out *out, CProgram *c)
         "",
         "#include \"nnd_rt.h\"",
         "#include \"scalar.h\"",
-        "#include \"vmath.h\"",
         "#include \"simd.h\"",
         "",
         "/* Iterations that are independent of each other (-fopenmp-simd). */",
@@ -275,6 +274,9 @@ void c_program_head(Out *out, CProgram *c)
     };
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
         out_directive(out, "%s", lines[i]);
+    bool f64 = strcmp(c->options->real, "f64") == 0;
+    out_directive(out, "#include \"vmath%s.h\"", f64 ? "_f64" : "");
+    out_blank(out);
     print_isa(out, c->options);
     print_struct(out, c);
 }

@@ -240,6 +240,29 @@ static bool loops_of_lanes_and_rows(Lowered *l, Stmt *a, Stmt *b)
     return ((lanes_a && in_b[0]) || (lanes_b && in_a[0])) && !stmts_conflict(l, a, b);
 }
 
+typedef struct Functions {
+    int var;
+    bool found;
+} Functions;
+
+static void note_function(void *data, Stmt *s)
+{
+    Functions *f = data;
+    if (s->kind == STMT_STORE && scalar_has_function(s->value, f->var)) f->found = true;
+}
+
+/* Whether the first loop is nothing but vectors of functions, and the second has loops inside, for each round of which
+ * a function would be computed alone. What comes behind rows, as the logarithm of their sum, may lead to more rows. */
+static bool functions_before_rows(const Stmt *a, const Stmt *b)
+{
+    bool in_a[2] = {false, false}, in_b[2] = {false, false};
+    Functions functions = {.var = a->var};
+    block_visit(&a->body, note_inner, in_a);
+    block_visit(&b->body, note_inner, in_b);
+    block_visit(&a->body, note_function, &functions);
+    return functions.found && !in_a[0] && !in_a[1] && in_b[0];
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
@@ -294,6 +317,7 @@ static bool kernel_join(Lowered *l, Kernel *a, Uses *a_uses, Kernel *b, const Us
         if (a->body.len != 1 || b->body.len != 1) return false;
         if (!loops_alike(a->body.data[0], b->body.data[0])) return false;
         if (!loops_mergeable(l, a->body.data[0], b->body.data[0])) return false;
+        if (functions_before_rows(a->body.data[0], b->body.data[0])) return false;
     }
     for (int i = 0; i < b->body.len; i++)
         block_join(l, &a->body, b->body.data[i]);

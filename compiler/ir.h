@@ -183,6 +183,8 @@ const Scalar *scalar_convert(Graph *g, const Scalar *a, ElemType type);
 bool scalar_is_const(const Scalar *a, double value);
 /* Replaces iterator i by map[i] (NULL: stays); simultaneous. */
 const Scalar *scalar_substitute(Graph *g, const Scalar *a, const Scalar *const *map, int n_map);
+/* a with `value` in place of `known`. */
+const Scalar *scalar_replace(Graph *g, const Scalar *a, const Scalar *known, const Scalar *value);
 /* The scalar where the truth value `known` has this value. */
 const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value);
 /* Rebuilds a bottom-up: every LOAD whose (already rebuilt) form is l becomes replace(data, l), or

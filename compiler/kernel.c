@@ -191,10 +191,35 @@ void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void
     }
 }
 
+typedef struct Function {
+    int var;
+    bool found;
+} Function;
+
+static void function_find(void *data, const Scalar *a)
+{
+    Function *f = data;
+    bool instruction = a->kind != SCALAR_OP || a->op == OP_DIV || a->op == OP_SQRT ||
+                       a->op == OP_FLOOR || a->op == OP_CEIL || a->op == OP_ROUND;
+    if (instruction || !(a->iters >> f->var & 1)) return;
+    if (op_table[a->op].result == RESULT_REAL) f->found = true;
+}
+
+bool scalar_has_function(const Scalar *a, int var)
+{
+    Function f = {.var = var};
+    scalar_visit(a, function_find, &f);
+    return f.found;
+}
+
 static void tile_scalars(Tile *t, void (*visit)(void *data, const Scalar **scalar), void *data)
 {
     visit(data, &t->a);
     visit(data, &t->b);
+    for (int i = 0; i < t->n_more; i++) {
+        visit(data, &t->more[i].a);
+        visit(data, &t->more[i].b);
+    }
     for (int k = 0; k < t->c->rank; k++)
         visit(data, &t->c_subs[k]);
     for (int i = 0; i < t->n_sums; i++) {

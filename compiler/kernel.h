@@ -92,6 +92,11 @@ typedef struct TileSum {
     int64_t most;
 } TileSum;
 
+/* One product of a tile's sum. */
+typedef struct TileTerm {
+    const Scalar *a, *b; /* loads */
+} TileTerm;
+
 /* A block of rows x lanes of a sum of products: c(row, lane) = sum of a(row) * b(lane). The variables
  * row, lane and those summed over are bound by the tile itself; the places of all three are affine
  * in them. */
@@ -108,6 +113,8 @@ typedef struct Tile {
     bool resume; /* begins with what C holds */
     bool dot;    /* a and b have unit stride in the only variable summed over, of whole vectors; at
                     the end the lanes' sums are added to C */
+    TileTerm *more; /* of dots: products that are added, with the strides of the first */
+    int n_more;
 } Tile;
 
 struct Stmt {
@@ -220,6 +227,8 @@ int kernels_loop_end(const Lowered *l, int begin);
 double loops_trips(const LoopSet *inner, const LoopSet *outer);
 /* Calls visit for every statement of a block, outer ones first. */
 void block_visit(const Block *block, void (*visit)(void *data, Stmt *stmt), void *data);
+/* Whether a value takes a function of `var` that is more than an instruction: exp, tanh, ... */
+bool scalar_has_function(const Scalar *a, int var);
 /* Calls visit for every scalar that a statement itself holds (not those in its body). */
 void stmt_scalars(Stmt *stmt, void (*visit)(void *data, const Scalar **scalar), void *data);
 /* Of a statement and of what is in it. */
@@ -281,10 +290,15 @@ bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body);
 
 /* --- dots.c ----------------------------------------------------------------------------------- */
 
-/* Adds target[subs] += node, if it is a sum of products along contiguous elements of both factors;
- * subs[k] is in terms of the node's iterators. */
+/* Adds target[subs] += node, if it is a sum of products along contiguous elements of both factors, or of
+ * such sums that fit into one tile; subs[k] is in terms of the node's iterators. */
 bool contract_dots(Lowered *l, Kernel *kernel, const Node *node, const Node *target,
                    const Scalar *const *subs, Block *body);
+
+/* --- tails.c ---------------------------------------------------------------------------------- */
+
+/* Last vectors that overlap, for the loops of a block that they serve. */
+void tails_add(Lowered *l, Block *block);
 
 /* --- cost.c ----------------------------------------------------------------------------------- */
 

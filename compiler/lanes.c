@@ -114,7 +114,7 @@ static bool load_aligned(const Look *k, const Scalar *s)
 {
     const LaneGroup *g = map_get(&k->p->plan->member_of, s->node);
     return g && g->when == k->when && extent_equal(g->examples, k->examples) &&
-           lanes_aligned(k->p->plan, g, s, k->iter);
+           lanes_aligned(s, k->iter);
 }
 
 static void look_load(void *data, const Scalar *s)
@@ -320,9 +320,8 @@ bool lanes_grouped(const LanePlan *plan, const Node *node)
     return g && g->kept;
 }
 
-bool lanes_aligned(const LanePlan *plan, const LaneGroup *group, const Scalar *load, int iter)
+bool lanes_aligned(const Scalar *load, int iter)
 {
-    if (map_get(&plan->member_of, load->node) != group) return false;
     for (int a = 1; a < load->n_args; a++)
         if (load->args[a]->iters >> iter & 1) return false;
     return load->args[0]->kind == SCALAR_ITER && load->args[0]->iter == iter;

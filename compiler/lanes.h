@@ -34,7 +34,7 @@ int lanes_stage(const LanePlan *plan, const Node *node);
 bool lanes_grouped(const LanePlan *plan, const Node *node);
 /* The iterator over the examples that a sink of this group sums over. */
 int lanes_sink_iter(const LaneGroup *group, const Node *sink);
-/* Whether the load reads a member of the group at the example of iterator iter. */
-bool lanes_aligned(const LanePlan *plan, const LaneGroup *group, const Scalar *load, int iter);
+/* Whether a load from a tensor over examples is at the example of iterator iter. */
+bool lanes_aligned(const Scalar *load, int iter);
 
 #endif

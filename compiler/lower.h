@@ -50,6 +50,6 @@ bool lower_in_slice(Lowered *l, const Node *yield, int begin);
 /* --- lower_lanes.c ---------------------------------------------------------------------------- */
 
 /* One kernel for a group, and one for each of its sinks. */
-void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group);
+void lower_lanes(Lowered *l, LaneGroup *group);
 
 #endif

@@ -3,12 +3,14 @@
  *     for chunk                       fixed number: results do not depend on threads
  *         sums[chunk] = 0
  *         for block of examples
+ *             what members read of other tensors example by example, turned around: also arrays
  *             each member:  array[features, lane] = ...
  *             each sink:    sums[chunk] += sum over lanes
  *     each sink:  sum over chunks of sums[chunk]
  *
- * The lanes behind the last example of a last block repeat that example, so that no value there can
- * do harm; sinks leave them out. */
+ * The lanes behind the last example of a last block repeat an example, so that no value there can
+ * do harm; before the sinks' turn they become zero, where that makes what is summed zero, so that
+ * sums over whole vectors serve all blocks. */
 #include "lanes.h"
 #include "lower.h"
 
@@ -17,21 +19,25 @@ enum {
     CHUNK_WORK = 100000, /* operations from which on chunks pay */
     CHUNK = 24,
     BLOCK,
-    PLACE,
-    FIRST_FREE /* variables; the nodes' iterators come before */
+    PLACE,           /* a lane, while a body is being rewritten */
+    EXAMPLE = PLACE, /* of loops over the examples of a block */
+    FIRST_FREE,      /* variables; the nodes' iterators come before */
+    MAX_COPIED = 128 /* elements per example of what is copied into an array */
 };
 
 typedef struct Build {
     Lowered *l;
-    const LanePlan *plan;
     LaneGroup *group;
     Kernel *kernel;
-    Map arrays; /* from a member to its array: a node [features.., lanes] */
+    Map arrays; /* from a member, or what is read elsewhere, to its array: a node [features..,
+                   lanes] */
+    Map is_array;
     Nodes sums; /* of the sinks: nodes [chunks, ..] */
     int64_t blocks, chunks;
-    bool whole;         /* all blocks are full */
-    const Node *reader; /* whose loads are being replaced */
-    int iter;           /* its iterator over the examples */
+    bool whole;    /* all blocks are full */
+    Block *block;  /* the body of the loop over blocks */
+    int iter;      /* over the examples, of the node whose loads are being replaced */
+    Nodes cleared; /* arrays that sinks want to be zero behind the last example */
 } Build;
 
 static const Scalar *example_at(Build *b, const Scalar *lane)
@@ -40,6 +46,11 @@ static const Scalar *example_at(Build *b, const Scalar *lane)
     const Scalar *first =
         scalar_op2(g, OP_MUL, scalar_iter(g, BLOCK), scalar_int(g, b->group->lanes));
     return scalar_op2(g, OP_ADD, first, lane);
+}
+
+static const Scalar *first_example(Build *b)
+{
+    return example_at(b, scalar_int(b->l->g, 0));
 }
 
 static const Scalar *examples_count(Build *b)
@@ -63,33 +74,7 @@ static const Node *array_of(const Build *b, const Node *member)
     return map_get(&b->arrays, member);
 }
 
-/* --- bodies ----------------------------------------------------------------------------------- */
-
-static const Scalar *load_replace(void *data, const Scalar *load)
-{
-    Build *b = data;
-    if (!lanes_aligned(b->plan, b->group, load, b->iter)) return NULL;
-    const Scalar *subs[MAX_RANK];
-    for (int k = 1; k < load->n_args; k++)
-        subs[k - 1] = load->args[k];
-    subs[load->n_args - 1] = scalar_iter(b->l->g, PLACE);
-    return scalar_load(b->l->g, array_of(b, load->node), subs, load->outside, load->span);
-}
-
-/* The body of a node with its iterators replaced; iter is the one over examples, which becomes the
- * lane. */
-static const Scalar *body_of(Build *b, const Scalar *body, int iter, const Scalar **map,
-                             const Scalar *lane)
-{
-    if (!body) return NULL;
-    b->iter = iter;
-    body = scalar_replace_loads(b->l->g, body, load_replace, b);
-    map[iter] = example_clamped(b, lane);
-    map[PLACE] = lane;
-    return scalar_substitute(b->l->g, body, map, MAX_ITERS);
-}
-
-/* --- members ---------------------------------------------------------------------------------- */
+/* --- arrays ----------------------------------------------------------------------------------- */
 
 /* The features of a member, then the lanes. */
 static void array_shape(const Build *b, const Node *member, Extent *shape)
@@ -99,6 +84,7 @@ static void array_shape(const Build *b, const Node *member, Extent *shape)
     shape[member->rank - 1] = extent_fixed(b->group->lanes);
 }
 
+/* Of a member, or of what is read elsewhere. */
 static const Node *array_new(Build *b, const Node *member)
 {
     Extent shape[MAX_RANK];
@@ -107,6 +93,7 @@ static const Node *array_new(Build *b, const Node *member)
     leaf.name = arena_strdup(b->l->arena, member->name ? member->name : "t"); /* its own */
     const Node *array = graph_leaf(b->l->g, &leaf, member->type, member->rank, shape);
     map_put(&b->arrays, member, (void *)(uintptr_t)array);
+    map_put(&b->is_array, array, b);
     const Node *base = member->kind == NODE_RESHAPE ? array_of(b, member->arg) : NULL;
     if (base)
         map_put(&b->l->buffer_of, array, buffer_get(b->l, base));
@@ -133,6 +120,134 @@ static void array_store(Build *b, Block *block, const Node *array, const Scalar 
         subs[k] = scalar_iter(b->l->g, k);
     block_add(b->l, block, stmt_store(b->l, array, subs, array->rank, value));
 }
+
+/* A new part at the end of a block: a long kernel as one text would take the C compiler long. */
+static Block *part_add(Build *b, Block *block)
+{
+    Stmt *part = stmt_part(b->l);
+    block_add(b->l, block, part);
+    return &part->body;
+}
+
+/* --- arrays and tensors ----------------------------------------------------------------------- */
+
+/* A loop over the examples of a block; receives the example, and its lane. */
+static Block *examples_loop(Build *b, Block *block, const Scalar **example, const Scalar **lane)
+{
+    Graph *g = b->l->g;
+    const Scalar *at = scalar_iter(g, EXAMPLE), *first = first_example(b);
+    Extent extent = b->whole ? extent_fixed(b->group->lanes) : b->group->examples;
+    Stmt *loop = stmt_loop(b->l, EXAMPLE, LOOP_PARALLEL, extent, NO_SPAN);
+    block_add(b->l, block, loop);
+    *example = b->whole ? example_at(b, at) : at;
+    *lane = b->whole ? at : scalar_op2(g, OP_SUB, at, first);
+    if (!b->whole) {
+        loop->lo = first;
+        loop->hi = scalar_op2(g, OP_ADD, first, scalar_int(g, b->group->lanes));
+    }
+    return &loop->body;
+}
+
+/* The lanes behind the last example := the first one's value, or 0. */
+static void rest_fill(Build *b, Block *block, const Node *array, bool zero)
+{
+    Graph *g = b->l->g;
+    int last = array->rank - 1;
+    const Scalar *subs[MAX_RANK];
+    for (int k = 0; k < last; k++)
+        subs[k] = scalar_iter(g, k);
+    subs[last] = scalar_int(g, 0);
+    const Scalar *value =
+        zero ? scalar_const(g, array->type, 0) : scalar_load(g, array, subs, NULL, NO_SPAN);
+    block = array_loops(b, block, array->shape, last, NO_SPAN);
+    Stmt *loop = stmt_loop(b->l, last, LOOP_PARALLEL, array->shape[last], NO_SPAN);
+    loop->lo = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
+    block_add(b->l, block, loop);
+    subs[last] = scalar_iter(g, last);
+    block_add(b->l, &loop->body, stmt_store(b->l, array, subs, array->rank, value));
+}
+
+/* A block of a tensor that other kernels compute, with the examples innermost. */
+static void copy_add(Build *b, const Node *node)
+{
+    if (array_of(b, node)) return;
+    Graph *g = b->l->g;
+    const Node *array = array_new(b, node);
+    block_add(b->l, b->block, stmt_local(b->l, array));
+    Block *part = part_add(b, b->block);
+    const Scalar *from[MAX_RANK], *to[MAX_RANK];
+    for (int k = 1; k < node->rank; k++)
+        from[k] = to[k - 1] = scalar_iter(g, k - 1);
+    Block *block = array_loops(b, part, array->shape, array->rank - 1, node->span);
+    block = examples_loop(b, block, &from[0], &to[array->rank - 1]);
+    const Scalar *value = scalar_load(g, node, from, NULL, node->span);
+    block_add(b->l, block, stmt_store(b->l, array, to, array->rank, value));
+    if (!b->whole) rest_fill(b, part, array, false);
+}
+
+static void copy_load(void *data, const Scalar *s)
+{
+    Build *b = data;
+    if (s->kind != SCALAR_LOAD || s->n_args < 1 || !lanes_aligned(s, b->iter)) return;
+    if (!extent_equal(s->node->shape[0], b->group->examples)) return;
+    int64_t elements = 1;
+    for (int k = 1; k < s->node->rank; k++) {
+        if (s->node->shape[k].size) return;
+        elements *= s->node->shape[k].max;
+    }
+    if (elements >= 1 && elements <= MAX_COPIED) copy_add(b, s->node);
+}
+
+/* What the node, whose iterator iter is over the examples, reads of other kernels' tensors. */
+static void copies_add(Build *b, const Node *node, int iter)
+{
+    b->iter = iter;
+    scalar_visit(node->body, copy_load, b);
+    if (node->guard) scalar_visit(node->guard, copy_load, b);
+}
+
+/* What is read elsewhere, too, is stored there, example by example. */
+static void escape_add(Build *b, Block *block, const Node *node)
+{
+    Graph *g = b->l->g;
+    const Node *array = array_of(b, node);
+    const Scalar *from[MAX_RANK], *to[MAX_RANK];
+    for (int k = 1; k < node->rank; k++)
+        to[k] = from[k - 1] = scalar_iter(g, k - 1);
+    block = array_loops(b, block, array->shape, array->rank - 1, node->span);
+    block = examples_loop(b, block, &to[0], &from[array->rank - 1]);
+    const Scalar *value = scalar_load(g, array, from, NULL, NO_SPAN);
+    block_add(b->l, block, stmt_store(b->l, node, to, node->rank, value));
+}
+
+/* --- bodies ----------------------------------------------------------------------------------- */
+
+static const Scalar *load_replace(void *data, const Scalar *load)
+{
+    Build *b = data;
+    const Node *array = array_of(b, load->node);
+    if (!array || !lanes_aligned(load, b->iter)) return NULL;
+    const Scalar *subs[MAX_RANK];
+    for (int k = 1; k < load->n_args; k++)
+        subs[k - 1] = load->args[k];
+    subs[load->n_args - 1] = scalar_iter(b->l->g, PLACE);
+    return scalar_load(b->l->g, array, subs, load->outside, load->span);
+}
+
+/* The body of a node with its iterators replaced; iter is the one over examples, which becomes the
+ * lane. */
+static const Scalar *body_of(Build *b, const Scalar *body, int iter, const Scalar **map,
+                             const Scalar *lane)
+{
+    if (!body) return NULL;
+    b->iter = iter;
+    body = scalar_replace_loads(b->l->g, body, load_replace, b);
+    map[iter] = example_clamped(b, lane);
+    map[PLACE] = lane;
+    return scalar_substitute(b->l->g, body, map, MAX_ITERS);
+}
+
+/* --- members ---------------------------------------------------------------------------------- */
 
 static void comp_add(Build *b, Block *block, const Node *node)
 {
@@ -170,16 +285,12 @@ static void piece_add(Build *b, Block *block, const Node *node, const Piece *pie
     array_shape(b, piece->part, shape);
     block = array_loops(b, block, shape, node->rank, node->span);
     const Scalar *to[MAX_RANK], *from[MAX_RANK];
-    const Scalar *lane = scalar_iter(g, node->rank - 1);
-    const Node *array = array_of(b, piece->part);
-    for (int k = 0; k < node->rank; k++) {
-        to[k] = scalar_iter(g, k);
-        from[k] = array ? to[k] : k ? scalar_iter(g, k - 1) : example_clamped(b, lane);
-    }
+    for (int k = 0; k < node->rank; k++)
+        to[k] = from[k] = scalar_iter(g, k);
     Affine at = {.constant = piece->offset};
     at.coefficient[node->axis - 1] = piece->stride;
     to[node->axis - 1] = affine_scalar(g, &at);
-    const Scalar *value = scalar_load(g, array ? array : piece->part, from, NULL, node->span);
+    const Scalar *value = scalar_load(g, array_of(b, piece->part), from, NULL, node->span);
     block_add(b->l, block, stmt_store(b->l, array_of(b, node), to, node->rank, value));
 }
 
@@ -196,37 +307,14 @@ static void pieces_add(Build *b, Block *block, const Node *node)
         piece_add(b, block, node, &node->pieces[i]);
 }
 
-/* What is read elsewhere, too, is stored there, example by example. */
-static void escape_add(Build *b, Block *block, const Node *node)
-{
-    Graph *g = b->l->g;
-    const Node *array = array_of(b, node);
-    const Scalar *subs[MAX_RANK], *example = example_at(b, scalar_iter(g, node->rank - 1));
-    block = array_loops(b, block, array->shape, array->rank, node->span);
-    if (!b->whole) {
-        Stmt *inside = stmt_if(b->l, scalar_op2(g, OP_LT, example, examples_count(b)));
-        block_add(b->l, block, inside);
-        block = &inside->body;
-    }
-    subs[0] = example;
-    for (int k = 1; k < node->rank; k++)
-        subs[k] = scalar_iter(g, k - 1);
-    block_add(b->l, block, stmt_store(b->l, node, subs, node->rank, scalar_load_at(g, array, 0)));
-}
-
-/* A new part at the end of a block: a long kernel as one text would take the C compiler long. */
-static Block *part_add(Build *b, Block *block)
-{
-    Stmt *part = stmt_part(b->l);
-    block_add(b->l, block, part);
-    return &part->body;
-}
-
-static void member_add(Build *b, Block *block, const Node *node)
+static void member_add(Build *b, const Node *node)
 {
     if (node->kind == NODE_RESHAPE && !map_get(&b->group->escapes, node)) return;
     b->kernel->n_vars = FIRST_FREE;
-    block = part_add(b, block);
+    if (node->kind == NODE_COMP) copies_add(b, node, 0);
+    for (int i = 0; node->kind == NODE_PIECES && i < node->n_pieces; i++)
+        copy_add(b, node->pieces[i].part);
+    Block *block = part_add(b, b->block);
     if (node->kind == NODE_COMP) comp_add(b, block, node);
     if (node->kind == NODE_PIECES) pieces_add(b, block, node);
     if (map_get(&b->group->escapes, node)) escape_add(b, block, node);
@@ -263,54 +351,114 @@ static const Node *sums_new(Build *b, const Node *sink)
     return sums;
 }
 
-/* sums[chunk] += sum over the first `count` lanes, the lanes innermost. */
-static void sink_add(Build *b, Block *block, const Node *sink, const Node *sums, Extent count)
+/* A load of an array that is zero, for those that shall be. */
+static const Scalar *load_zero(void *data, const Scalar *load)
+{
+    Build *b = data;
+    return map_get(&b->is_array, load->node) ? scalar_const(b->l->g, load->type, 0) : NULL;
+}
+
+static void array_clear(void *data, const Scalar *s)
+{
+    Build *b = data;
+    if (s->kind != SCALAR_LOAD || !map_get(&b->is_array, s->node)) return;
+    for (int i = 0; i < b->cleared.len; i++)
+        if (b->cleared.data[i] == s->node) return;
+    vec_push(b->l->arena, &b->cleared, s->node);
+}
+
+/* The term of a sum that lanes behind the last example do not count in. */
+static const Scalar *sink_term(Build *b, const Scalar *body, const Scalar *lane)
 {
     Graph *g = b->l->g;
-    int q = lanes_sink_iter(b->group, sink), last = sink->n_iters - 1;
-    const Scalar *map[MAX_ITERS] = {0}, *guard_map[MAX_ITERS] = {0};
-    Extent iters[MAX_ITERS];
-    for (int i = 0; i < sink->n_iters; i++) {
-        if (i > q) map[i] = guard_map[i] = scalar_iter(g, i - 1);
-        iters[i > q ? i - 1 : i] = sink->iters[i];
+    if (b->whole) return body;
+    if (scalar_is_const(scalar_replace_loads(g, body, load_zero, b), 0)) {
+        scalar_visit(body, array_clear, b);
+        return body;
     }
-    iters[last] = count;
-    const Scalar *lane = scalar_iter(g, last);
-    const Scalar *body = body_of(b, sink->body, q, map, lane);
-    const Scalar *guard = body_of(b, sink->guard, q, guard_map, lane);
-    const Node *formula =
-        graph_comp(g, REDUCE_SUM, sink->rank, sink->n_iters, iters, body, guard, sink->span);
-    const Scalar *subs[MAX_RANK + 1];
-    sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, subs);
-    if (contract_dots(b->l, b->kernel, formula, sums, subs, block)) return;
-    block = array_loops(b, block, sink->shape, sink->rank, sink->span);
+    const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
+    const Scalar *inside = scalar_op2(g, OP_LT, lane, left), *zero = scalar_real(g, 0);
+    return scalar_op(g, OP_SELECT, (const Scalar *[]){inside, body, zero}, body->span);
+}
+
+/* sums[chunk] += the sum over all lanes of a term, as whatever loops. */
+static void term_add(Build *b, Block *block, const Node *formula, const Node *sums)
+{
+    block = array_loops(b, block, formula->shape, formula->rank, formula->span);
     const Scalar *value = formula->kind == NODE_COMP && formula->reduce == REDUCE_SUM
                               ? lower_reduction(b->l, block, formula)
-                              : scalar_load_at(g, formula, 0);
+                              : scalar_load_at(b->l->g, formula, 0);
     sum_store(b, block, sums, value, true);
 }
 
-static void sinks_add(Build *b, Block *block)
+typedef struct SinkAdd {
+    Build *b;
+    Block *block;
+    const Node *sink, *sums;
+    Extent iters[MAX_ITERS];
+    const Scalar *subs[MAX_RANK + 1]; /* of the sums */
+    const Scalar *guard;
+} SinkAdd;
+
+/* The sum of these terms by register tiles, if they suit it; else returns the formula. */
+static const Node *products_add(SinkAdd *s, const Scalar *body)
+{
+    Build *b = s->b;
+    const Node *formula = graph_comp(b->l->g, REDUCE_SUM, s->sink->rank, s->sink->n_iters, s->iters,
+                                     body, s->guard, s->sink->span);
+    b->kernel->n_vars = FIRST_FREE; /* of one set of tiles after the other */
+    bool tiles = contract_dots(b->l, b->kernel, formula, s->sums, s->subs, s->block);
+    return tiles ? NULL : formula;
+}
+
+/* Adds what of a sum of terms are products; returns the others, or NULL. */
+static const Scalar *terms_add(SinkAdd *s, const Scalar *body)
+{
+    if (body->kind != SCALAR_OP || body->op != OP_ADD) return products_add(s, body) ? body : NULL;
+    const Scalar *x = terms_add(s, body->args[0]), *y = terms_add(s, body->args[1]);
+    return x && y ? scalar_op2(s->b->l->g, OP_ADD, x, y) : x ? x : y;
+}
+
+/* sums[chunk] += sum over the lanes, the lanes innermost. */
+static void sink_add(Build *b, Block *block, const Node *sink, const Node *sums)
+{
+    Graph *g = b->l->g;
+    SinkAdd s = {.b = b, .block = block, .sink = sink, .sums = sums};
+    int q = lanes_sink_iter(b->group, sink), last = sink->n_iters - 1;
+    const Scalar *map[MAX_ITERS] = {0}, *guard_map[MAX_ITERS] = {0};
+    for (int i = 0; i < sink->n_iters; i++) {
+        if (i > q) map[i] = guard_map[i] = scalar_iter(g, i - 1);
+        s.iters[i > q ? i - 1 : i] = sink->iters[i];
+    }
+    s.iters[last] = extent_fixed(b->group->lanes);
+    const Scalar *lane = scalar_iter(g, last);
+    const Scalar *body = sink_term(b, body_of(b, sink->body, q, map, lane), lane);
+    s.guard = body_of(b, sink->guard, q, guard_map, lane);
+    sum_load(b, sums, scalar_iter(g, CHUNK), sink->rank, s.subs);
+    const Node *formula = products_add(&s, body);
+    const Scalar *rest = formula ? terms_add(&s, body) : NULL;
+    if (rest && rest != body) formula = products_add(&s, rest);
+    if (rest) term_add(b, block, formula, sums);
+}
+
+static void sinks_add(Build *b)
 {
     Lowered *l = b->l;
     Graph *g = l->g;
-    const Scalar *begin = example_at(b, scalar_int(g, 0));
-    const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), begin);
-    const Scalar *full = scalar_op2(g, OP_LE, scalar_int(g, b->group->lanes), left);
-    for (int part = 0; part < (b->whole ? 1 : 2); part++) {
-        Block *into = block;
-        Extent count = extent_fixed(b->group->lanes);
-        if (!b->whole) {
-            Stmt *when = stmt_if(l, part ? scalar_op1(g, OP_NOT, full) : full);
-            block_add(l, block, when);
-            into = &when->body;
-        }
-        if (part) count.size = left;
-        for (int i = 0; i < b->group->sinks.len; i++) {
-            b->kernel->n_vars = FIRST_FREE;
-            sink_add(b, part_add(b, into), b->group->sinks.data[i], b->sums.data[i], count);
-        }
+    const Nodes *sinks = &b->group->sinks;
+    for (int i = 0; i < sinks->len; i++)
+        copies_add(b, sinks->data[i], lanes_sink_iter(b->group, sinks->data[i]));
+    Block sums = {0};
+    for (int i = 0; i < sinks->len; i++) {
+        sink_add(b, part_add(b, &sums), sinks->data[i], b->sums.data[i]);
     }
+    const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
+    Stmt *partial = stmt_if(l, scalar_op2(g, OP_LT, left, scalar_int(g, b->group->lanes)));
+    for (int i = 0; i < b->cleared.len; i++)
+        rest_fill(b, part_add(b, &partial->body), b->cleared.data[i], true);
+    if (b->cleared.len) block_add(l, b->block, partial);
+    for (int i = 0; i < sums.len; i++)
+        block_add(l, b->block, sums.data[i]);
 }
 
 /* The sums of the chunks, in order. */
@@ -398,9 +546,9 @@ static void chunk_begin(Build *b, Block *block)
     }
 }
 
-void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group)
+void lower_lanes(Lowered *l, LaneGroup *group)
 {
-    Build b = {.l = l, .plan = plan, .group = group, .arrays = map_new(l->arena)};
+    Build b = {.l = l, .group = group, .arrays = map_new(l->arena), .is_array = map_new(l->arena)};
     b.blocks = (group->examples.max + group->lanes - 1) / group->lanes;
     b.chunks = group_work(group) < CHUNK_WORK ? 1 : b.blocks < CHUNKS ? b.blocks : CHUNKS;
     b.whole = !group->examples.size && group->examples.max % group->lanes == 0;
@@ -416,9 +564,10 @@ void lower_lanes(Lowered *l, const LanePlan *plan, LaneGroup *group)
     chunk_begin(&b, &chunk->body);
     Stmt *blocks = blocks_loop(&b);
     block_add(l, &chunk->body, blocks);
+    b.block = &blocks->body;
     for (int i = 0; i < group->members.len; i++)
-        member_add(&b, &blocks->body, group->members.data[i]);
-    sinks_add(&b, &blocks->body);
+        member_add(&b, group->members.data[i]);
+    sinks_add(&b);
     k->n_vars = FIRST_FREE + 2; /* those of the tiles */
     for (int i = 0; i < group->sinks.len; i++)
         sink_finish(&b, group->sinks.data[i], b.sums.data[i]);

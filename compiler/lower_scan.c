@@ -159,7 +159,7 @@ static void lower_stages(Lowered *l, const Nodes *nodes)
             }
         for (int i = 0; i < plan->groups.len; i++)
             if (plan->groups.data[i]->kept && plan->groups.data[i]->level == stage)
-                lower_lanes(l, plan, plan->groups.data[i]);
+                lower_lanes(l, plan->groups.data[i]);
     }
 }
 

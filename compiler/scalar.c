@@ -395,14 +395,19 @@ const Scalar *scalar_replace_loads(Graph *g, const Scalar *a,
     return result;
 }
 
-const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value)
+const Scalar *scalar_replace(Graph *g, const Scalar *a, const Scalar *known, const Scalar *value)
 {
     Arena *scratch = arena_new();
     Rebuild r = {.g = g, .arena = scratch, .done = map_new(scratch), .known = known,
-                 .value = scalar_bool(g, value)};
+                 .value = value};
     const Scalar *result = rebuild(&r, a);
     arena_free(scratch);
     return result;
+}
+
+const Scalar *scalar_assume(Graph *g, const Scalar *a, const Scalar *known, bool value)
+{
+    return scalar_replace(g, a, known, scalar_bool(g, value));
 }
 
 const Scalar *scalar_inline(Graph *g, const Scalar *load)

@@ -4,17 +4,18 @@
  * loop is cut into blocks of W iterations, every local variable becomes an array of W, and the
  * iterations of a block are the innermost loop everywhere, so that `acc[lane] += x[k * n + j +
  * lane]` is vector code. A reduction along contiguous elements gets W partial results that are
- * combined in order at the end. */
+ * combined by halves at the end. */
 #include "kernel.h"
 
 #include <assert.h>
 #include <math.h>
 
 enum {
-    LANES = 64, /* of a block */
-    PARTS = 16, /* partial results of a reduction */
-    NEAR = 4,   /* largest stride of lanes where none is 1 */
-    NARROW = 4  /* a loop shorter than this has no lanes */
+    LANES = 64,   /* of a block */
+    PARTS = 16,   /* partial results of a reduction */
+    HALVINGS = 3, /* until they are two */
+    NEAR = 4,     /* largest stride of lanes where none is 1 */
+    NARROW = 4    /* a loop shorter than this has no lanes */
 };
 
 /* --- strides ---------------------------------------------------------------------------------- */
@@ -321,8 +322,17 @@ typedef struct Parts {
     Lowered *l;
     Stmt *loop;
     Lanes whole, rest;
-    Block first, body, tail, end;
+    Block first, body, tail, halves[HALVINGS], end;
 } Parts;
+
+/* a and b, of which a is so far what the store's target holds. */
+static const Scalar *parts_join(Graph *g, const Stmt *store, const Scalar *a, const Scalar *b)
+{
+    if (store->value->op == OP_ADD) return scalar_op2(g, OP_ADD, a, b);
+    const Scalar *better = store->value->args[0]->args[0];
+    bool largest = better->kind == SCALAR_LOAD && better->node == store->target;
+    return scalar_select(g, scalar_op2(g, OP_LT, largest ? a : b, largest ? b : a), b, a);
+}
 
 /* One of the loop's reductions. */
 static void part_add(Parts *p, Stmt *store)
@@ -334,18 +344,19 @@ static void part_add(Parts *p, Stmt *store)
     const Scalar *acc = scalar_load(g, store->target, NULL, NULL, NO_SPAN);
     const Node *array = local_new(l, store->target->type, PARTS, "part");
     map_put(&p->whole.arrays, store->target, (void *)(uintptr_t)array);
+    map_put(&p->rest.arrays, store->target, (void *)(uintptr_t)array);
     const Scalar *part = scalar_load(g, array, &one, NULL, NO_SPAN);
-    const Scalar *both = scalar_op2(g, OP_ADD, acc, part);
-    if (!sum) {
-        bool largest = store->value->args[0]->args[0] == acc;
-        const Scalar *better = scalar_op2(g, OP_LT, largest ? acc : part, largest ? part : acc);
-        both = scalar_select(g, better, part, acc);
-    }
     Block none = {0};
     block_add(l, &p->first, stmt_store(l, array, &one, 1, sum ? scalar_real(g, 0) : acc));
     block_add(l, &p->body, lane_clone(&p->whole, &none, store));
     block_add(l, &p->tail, lane_clone(&p->rest, &none, store));
-    block_add(l, &p->end, stmt_store(l, store->target, NULL, 0, both));
+    for (int i = 0; i < HALVINGS; i++) {
+        const Scalar *behind = scalar_op2(g, OP_ADD, one, scalar_int(g, PARTS >> (i + 1)));
+        const Scalar *other = scalar_load(g, array, &behind, NULL, NO_SPAN);
+        block_add(l, &p->halves[i],
+                  stmt_store(l, array, &one, 1, parts_join(g, store, part, other)));
+    }
+    block_add(l, &p->end, stmt_store(l, store->target, NULL, 0, parts_join(g, store, acc, part)));
 }
 
 static void part_loop(Parts *p, Block *out, LoopKind kind, int64_t extent, const Block *body)
@@ -365,7 +376,7 @@ static void parts_inside(Parts *p, Block *nest)
         stmt_loop(p->l, p->loop->var, LOOP_SEQUENTIAL, extent_fixed(extent / PARTS), p->loop->span);
     part_loop(p, &main->body, LOOP_VECTOR, PARTS, &p->body);
     block_add(p->l, &out, main);
-    part_loop(p, &out, LOOP_SEQUENTIAL, extent % PARTS, &p->tail);
+    part_loop(p, &out, LOOP_VECTOR, extent % PARTS, &p->tail);
     while (nest->data[0] != p->loop)
         nest = &nest->data[0]->body;
     *nest = out;
@@ -398,7 +409,9 @@ static void parts_apply(Lowered *l, Kernel *k, Block *block, int at, Stmt *loop)
     parts_inside(&p, &nest);
     for (int i = 0; i < nest.len; i++)
         block_add(l, &out, nest.data[i]);
-    part_loop(&p, &out, LOOP_SEQUENTIAL, PARTS, &p.end);
+    for (int i = 0; i < HALVINGS; i++)
+        part_loop(&p, &out, LOOP_VECTOR, PARTS >> (i + 1), &p.halves[i]);
+    part_loop(&p, &out, LOOP_SEQUENTIAL, PARTS >> HALVINGS, &p.end);
     for (int i = at + 1; i < block->len; i++)
         block_add(l, &out, block->data[i]);
     *block = out;
@@ -480,5 +493,6 @@ void pass_schedule(Lowered *l)
         vectors(l, k, &k->body, false);
         vectors(l, k, &k->body, true);
         units_remove(l, &k->body);
+        tails_add(l, &k->body);
     }
 }

@@ -122,10 +122,20 @@ void nnd_batch_wrapped(NndBatches *batches, int64_t first, int64_t n, int64_t *i
     }
 }
 
+/* With a known number of bytes no call is left, which would take longer than the copy. */
+static inline void gather_rows(char *to, const char *from, size_t bytes,
+                                  const int64_t *indices, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        memcpy(to + (size_t)i * bytes, from + (size_t)indices[i] * bytes, bytes);
+}
+
 void nnd_gather(void *dst, const void *src, size_t row_bytes, const int64_t *indices, int64_t n)
 {
-    char *to = dst;
-    const char *from = src;
-    for (int64_t i = 0; i < n; i++)
-        memcpy(to + (size_t)i * row_bytes, from + (size_t)indices[i] * row_bytes, row_bytes);
+    switch (row_bytes) {
+    case 1: gather_rows(dst, src, 1, indices, n); break;
+    case 4: gather_rows(dst, src, 4, indices, n); break;
+    case 8: gather_rows(dst, src, 8, indices, n); break;
+    default: gather_rows(dst, src, row_bytes, indices, n);
+    }
 }

@@ -24,6 +24,7 @@ NND_VECTOR(D2, double, 2)
 #define FMA(T, a, b, c) FMA_##T(a, b, c)
 #define KEEP(T, v)      KEEP_##T(v)
 #define SUM(T, v)       SUM_##T(v)
+#define SUM4(T, a, b, c, d) SUM4_##T(a, b, c, d)
 
 /* a * b + c, with one rounding where the instruction set has such a thing. */
 #ifdef __FMA__
@@ -78,16 +79,36 @@ NND_VECTOR(D2, double, 2)
 #define KEEP_D8  NND_FREE
 #endif
 
-/* The sum of all lanes, by halves. */
-#define NND_SUM(T, type, HALF)                                                                     \
-    static inline __attribute__((unused)) type SUM_##T(T v)                                        \
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wpsabi" /* how functions of other files would pass vectors */
+#endif
+
+/* The sum of all lanes, by halves; SUM4: of four vectors, which share the last steps. */
+#define NND_SUM(T, type, HALF, FOUR)                                                               \
+    static inline __attribute__((unused)) HALF HALVES_##T(T v)                                     \
     {                                                                                              \
         union {                                                                                    \
             T whole;                                                                               \
             HALF half[2];                                                                          \
         } a = {v};                                                                                 \
-        return SUM_##HALF(a.half[0] + a.half[1]);                                                  \
+        return a.half[0] + a.half[1];                                                              \
+    }                                                                                              \
+    static inline __attribute__((unused)) type SUM_##T(T v)                                        \
+    {                                                                                              \
+        return SUM_##HALF(HALVES_##T(v));                                                          \
+    }                                                                                              \
+    static inline __attribute__((unused)) FOUR SUM4_##T(T a, T b, T c, T d)                        \
+    {                                                                                              \
+        return SUM4_##HALF(HALVES_##T(a), HALVES_##T(b), HALVES_##T(c), HALVES_##T(d));            \
     }
+
+#ifdef __clang__
+#define NND_PICK4(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define NND_PICK4(a, b, i, j, k, l) __builtin_shuffle(a, b, (NND_I4){i, j, k, l})
+#endif
+typedef int NND_I4 __attribute__((vector_size(16)));
+
 static inline __attribute__((unused)) float SUM_F4(F4 v)
 {
     return (v[0] + v[2]) + (v[1] + v[3]);
@@ -96,9 +117,19 @@ static inline __attribute__((unused)) double SUM_D2(D2 v)
 {
     return v[0] + v[1];
 }
-NND_SUM(F8, float, F4)
-NND_SUM(D4, double, D2)
-NND_SUM(F16, float, F8)
-NND_SUM(D8, double, D4)
+static inline __attribute__((unused)) F4 SUM4_F4(F4 a, F4 b, F4 c, F4 d)
+{
+    F4 x = NND_PICK4(a, b, 0, 1, 4, 5) + NND_PICK4(a, b, 2, 3, 6, 7);
+    F4 y = NND_PICK4(c, d, 0, 1, 4, 5) + NND_PICK4(c, d, 2, 3, 6, 7);
+    return NND_PICK4(x, y, 0, 2, 4, 6) + NND_PICK4(x, y, 1, 3, 5, 7);
+}
+static inline __attribute__((unused)) D4 SUM4_D2(D2 a, D2 b, D2 c, D2 d)
+{
+    return (D4){SUM_D2(a), SUM_D2(b), SUM_D2(c), SUM_D2(d)};
+}
+NND_SUM(F8, float, F4, F4)
+NND_SUM(D4, double, D2, D4)
+NND_SUM(F16, float, F8, F4)
+NND_SUM(D8, double, D4, D4)
 
 #endif

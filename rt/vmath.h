@@ -1,15 +1,16 @@
-/* vmath.h -- exp, log, tanh, sigmoid, log1p, expm1, pow, sin, cos, tan and erf of floats without
- * branches, calls or tables, so that loops over them become vector code. With -ffp-contract=off
- * they give the same bits from every compiler, at every level of optimisation, on every machine.
- * SPDX-License-Identifier: 0BSD
+/* vmath.h -- exp, log, tanh, sigmoid, log1p, expm1, pow, sin, cos, tan, erf, sinh, cosh, asin, acos,
+ * atan and atan2 of floats without branches, calls or tables, so that loops over them become vector
+ * code. With -ffp-contract=off they give the same bits from every compiler, at every level of
+ * optimisation, on every machine. SPDX-License-Identifier: 0BSD
  *
  * S. Moshier, Cephes mathematical library (single precision): argument reduction by multiples of
- * log 2 in two parts, polynomials of least maximum error. Those that would lose too much in float
- * arithmetic compute in double. Largest errors, over all floats, in units of the last place
- * (make check-vmath): exp 0.992, log 0.834, tanh 1.330, erf 0.514, sin, log1p and expm1 0.500; over
- * every 1009th, sigmoid 2.23, cos and tan 0.50; pow 0.50 of millions of pairs. Infinities, NaN,
- * zeros and denormal numbers are as in C. Include it after math.h: expf and the others mean these
- * functions from here on. */
+ * log 2 in two parts, polynomials of least maximum error; J.-M. Muller, Elementary Functions, 3rd
+ * edition 2016. Those that would lose too much in float arithmetic compute in double. Largest errors,
+ * over all floats, in units of the last place (make check-vmath): exp 0.992, log 0.834, tanh 2.458,
+ * sigmoid 2.402, erf 0.514, sinh 2.228, cosh 1.454, asin 2.350, acos 1.116, atan 1.890, sin, cos, tan,
+ * log1p and expm1 0.500; pow 0.500 and atan2 1.989 of 2^28 pairs. Infinities, NaN, zeros and denormal
+ * numbers are as in C. Include it after math.h: expf and the others mean these functions from here
+ * on. */
 #ifndef NND_VMATH_H
 #define NND_VMATH_H
 
@@ -34,8 +35,8 @@ NND_VMATH uint32_t nnd_bits_of_float(float x)
     return bits;
 }
 
-/* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2: e^r. */
-NND_VMATH float nnd_exp_parts(float x, uint32_t *n)
+/* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2: e^r - 1. */
+NND_VMATH float nnd_expm1_parts(float x, uint32_t *n)
 {
     float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
     *n = nnd_bits_of_float(shifted) - 0x4b400000u;
@@ -47,7 +48,7 @@ NND_VMATH float nnd_exp_parts(float x, uint32_t *n)
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    return (p * r * r + r) + 1.0f;
+    return p * r * r + r;
 }
 
 /* 2^n in two factors, since n may be -150 or 128. */
@@ -55,7 +56,7 @@ NND_VMATH float nnd_expf(float x)
 {
     float t = x < -104.0f ? -104.0f : x;
     uint32_t n;
-    float e = nnd_exp_parts(t > 89.0f ? 89.0f : t, &n);
+    float e = nnd_expm1_parts(t > 89.0f ? 89.0f : t, &n) + 1.0f;
     uint32_t half = ((n + 1024u) >> 1) - 512u; /* n / 2 rounded down */
     float a = nnd_float_of_bits((half + 127u) << 23);
     float b = nnd_float_of_bits((n - half + 127u) << 23);
@@ -87,33 +88,122 @@ NND_VMATH float nnd_logf(float x)
     return x >= 0.0f ? y : NAN;
 }
 
-/* A polynomial below 0.625, 1 - 2 / (e^2x + 1) above. */
+/* The sign of `sign`, which is 0 or positive else. */
+NND_VMATH float nnd_with_sign_f32(float x, float sign)
+{
+    return nnd_float_of_bits(nnd_bits_of_float(x) | (nnd_bits_of_float(sign) & 0x80000000u));
+}
+
+/* m / (m + 2) with m = e^2|x| - 1 = 2^n (e^r - 1) + (2^n - 1): one formula for all x. */
 NND_VMATH float nnd_tanhf(float x)
 {
-    float a = fabsf(x), z = x * x;
-    float p = -5.70498872745e-3f;
-    p = p * z + 2.06390887954e-2f;
-    p = p * z - 5.37397155531e-2f;
-    p = p * z + 1.33314422036e-1f;
-    p = p * z - 3.33332819422e-1f;
-    float near = p * z * x + x;
-    uint32_t n; /* at most 29: added to the exponent */
-    float e = nnd_exp_parts(2.0f * (a > 10.0f ? 10.0f : a), &n);
-    float far = 1.0f - 2.0f / (nnd_float_of_bits(nnd_bits_of_float(e) + (n << 23)) + 1.0f);
-    far = x < 0.0f ? -far : far;
-    far = a < 0.625f ? near : far;
-    return z > 0.0f ? far : x; /* 0 with its sign, NaN */
+    float a = fabsf(x), t = a > 10.0f ? 10.0f : a;
+    uint32_t n; /* at most 29 */
+    float e = nnd_expm1_parts(t + t, &n);
+    float scale = nnd_float_of_bits((n << 23) + 0x3f800000u);
+    float m = e * scale + (scale - 1.0f), y = m / (m + 2.0f);
+    return nnd_with_sign_f32(y, x);
 }
 
 /* e^x / (1 + e^x) of -|x|, and 1 less that: nothing overflows, results below 2^-126 are right. */
 NND_VMATH float nnd_sigmoid(float x)
 {
-    float e = nnd_expf(-fabsf(x));
+    float t = -fabsf(x);
+    uint32_t n; /* -150 to 0 */
+    float e = nnd_expm1_parts(t < -104.0f ? -104.0f : t, &n) + 1.0f;
+    e = e * nnd_float_of_bits((n << 23) + (152u << 23)) * 0x1p-25f; /* rounds once */
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
-/* --- in double arithmetic inside: what a float's precision would not hold on the way
- * -------------- */
+/* (m + m / (m + 1)) / 2 with m = e^|x| - 1, of quarters, so that nothing overflows too early. */
+NND_VMATH float nnd_sinhf(float x)
+{
+    float a = fabsf(x);
+    uint32_t n; /* at most 129 */
+    float e = nnd_expm1_parts(a > 89.5f ? 89.5f : a, &n);
+    float scale = nnd_float_of_bits((n + 125u) << 23);
+    float m = e * scale + (scale - 0.25f), y = 2.0f * (m + m / (4.0f * m + 1.0f));
+    return nnd_with_sign_f32(a < 0x1p-13f ? a : y, x);
+}
+
+NND_VMATH float nnd_coshf(float x)
+{
+    float a = fabsf(x);
+    uint32_t n;
+    float e = nnd_expm1_parts(a > 89.5f ? 89.5f : a, &n);
+    float scale = nnd_float_of_bits((n + 125u) << 23), m = e * scale + scale;
+    return 2.0f * (m + 0.0625f / m);
+}
+
+/* The angle of (b, a), both >= 0, of (-b, a) where left > 0: between 0 and pi/8 as it is, up to
+ * 3 pi/8 seen from pi/4, else from pi/2. */
+NND_VMATH float nnd_anglef(float a, float b, float left)
+{
+    float middle = a > 0.41421357f * b ? 1.0f : 0.0f;
+    float steep = a > 2.4142135f * b ? 1.0f : 0.0f;
+    float num = middle > 0.0f ? a - b : a, den = middle > 0.0f ? a + b : b;
+    num = steep > 0.0f ? -b : num;
+    den = steep > 0.0f ? a : den;
+    float q = num / (den == 0.0f ? 1.0f : den), z = q * q;
+    float p = -0.0645150989f;
+    p = p * z + 0.107436053f;
+    p = p * z - 0.142639443f;
+    p = p * z + 0.199995399f;
+    p = p * z - 0.333333313f;
+    float turns = 0.25f * (middle + steep); /* of pi; only 3/4 pi rounds */
+    turns = left > 0.0f ? 1.0f - turns : turns;
+    q = left > 0.0f ? -q : q;
+    float high = turns * 3.14159274f, low = turns * -8.742278e-08f;
+    high = turns == 0.75f ? 2.3561945f : high;
+    low = turns == 0.75f ? -5.96244032e-09f : low;
+    return high + (q + (p * z * q + low));
+}
+
+NND_VMATH float nnd_atanf(float x)
+{
+    return nnd_with_sign_f32(nnd_anglef(fabsf(x), 1.0f, 0.0f), x);
+}
+
+NND_VMATH float nnd_atan2f(float y, float x)
+{
+    float a = fabsf(y), b = fabsf(x), scale = ((a > 0x1p120f) | (b > 0x1p120f)) ? 0x1p-20f : 1.0f;
+    float both = ((a == INFINITY) & (b == INFINITY)) ? 1.0f : 0.0f;
+    float left = nnd_bits_of_float(x) >> 31 ? 1.0f : 0.0f;
+    a = both > 0.0f ? 1.0f : a * scale;
+    b = both > 0.0f ? 1.0f : b * scale;
+    return nnd_with_sign_f32(nnd_anglef(a, b, left), y);
+}
+
+/* asin a for 0 <= a <= 1/2; for larger a that of sqrt((1 - a) / 2), a half of acos a. */
+NND_VMATH float nnd_arcf(float a)
+{
+    float z = a > 0.5f ? (1.0f - a) * 0.5f : a * a, s = a > 0.5f ? sqrtf(z) : a;
+    float p = 0.0336908475f;
+    p = p * z + 0.0171492379f;
+    p = p * z + 0.0311006624f;
+    p = p * z + 0.0445994027f;
+    p = p * z + 0.0750009418f;
+    p = p * z + 0.166666657f;
+    return p * z * s + s;
+}
+
+NND_VMATH float nnd_asinf(float x)
+{
+    float a = fabsf(x), arc = nnd_arcf(a);
+    float far = 1.57079637f - (2.0f * arc + 4.371139e-08f);
+    return nnd_with_sign_f32(a > 0.5f ? far : arc, x);
+}
+
+NND_VMATH float nnd_acosf(float x)
+{
+    float a = fabsf(x), arc = nnd_arcf(a);
+    float near = 1.57079637f - ((x < 0.0f ? -arc : arc) + 4.371139e-08f);
+    float far = x < 0.0f ? 3.14159274f - (2.0f * arc + 8.742278e-08f) : 2.0f * arc;
+    return a > 0.5f ? far : near;
+}
+
+/* --- in double arithmetic inside: what a float's precision would not hold on the way ------------
+ */
 
 NND_VMATH double nnd_double_of_bits(uint64_t bits)
 {
@@ -331,15 +421,21 @@ NND_VMATH float nnd_erff(float x)
     return (float)(d < -3.95 ? -1.0 : y);
 }
 
-#define expf(x)    nnd_expf(x)
-#define logf(x)    nnd_logf(x)
-#define tanhf(x)   nnd_tanhf(x)
-#define log1pf(x)  nnd_log1pf(x)
-#define expm1f(x)  nnd_expm1f(x)
-#define powf(x, y) nnd_powf(x, y)
-#define sinf(x)    nnd_sinf(x)
-#define cosf(x)    nnd_cosf(x)
-#define tanf(x)    nnd_tanf(x)
-#define erff(x)    nnd_erff(x)
+#define expf(x)      nnd_expf(x)
+#define logf(x)      nnd_logf(x)
+#define tanhf(x)     nnd_tanhf(x)
+#define log1pf(x)    nnd_log1pf(x)
+#define expm1f(x)    nnd_expm1f(x)
+#define powf(x, y)   nnd_powf(x, y)
+#define sinf(x)      nnd_sinf(x)
+#define cosf(x)      nnd_cosf(x)
+#define tanf(x)      nnd_tanf(x)
+#define erff(x)      nnd_erff(x)
+#define sinhf(x)     nnd_sinhf(x)
+#define coshf(x)     nnd_coshf(x)
+#define asinf(x)     nnd_asinf(x)
+#define acosf(x)     nnd_acosf(x)
+#define atanf(x)     nnd_atanf(x)
+#define atan2f(y, x) nnd_atan2f(y, x)
 
 #endif

@@ -20,10 +20,10 @@ BACKENDS = {
 # Instruction sets, by a few cases with register tiles, products and recurrences; every kind of tile
 # on every instruction set of this machine is in tests/unit/test_kernel_products.c.
 ISAS = {
-    "avx2": ["attention", "cnn", "lstm", "mlp", "odd_convolutions"],
-    "sse2": ["attention", "cnn", "lstm", "mlp", "odd_convolutions"],
-    "neon": ["attention", "cnn", "odd_convolutions"],
-    "neon-f64": ["cnn", "mlp"],
+    "avx2": ["attention", "cnn", "lstm", "mlp", "narrow", "odd_convolutions"],
+    "sse2": ["attention", "cnn", "lstm", "mlp", "narrow", "odd_convolutions"],
+    "neon": ["attention", "cnn", "narrow", "odd_convolutions"],
+    "neon-f64": ["cnn", "mlp", "narrow"],
 }
 for isa in ISAS:
     real = "f64" if isa.endswith("-f64") else "f32"

@@ -1480,6 +1480,23 @@ def mlp(c):
     c.expect("trained_y", net(x))
 
 
+def narrow(c):
+    x, label = c.input("x", c.normal(301, 5)), c.input("label", c.draws.integers(0, 3, 301))
+    weight = c.input("weight", np.round(c.draws.uniform(0.5, 2, 301), 3))
+    layers = [c.dense("Net.dense1", 5, 20), c.dense("Net.dense2", 20, 12), c.dense("Net.dense3", 12, 3)]
+    net = lambda x: layers[2](torch.sigmoid(layers[1](torch.tanh(layers[0](x)))))
+
+    def loss(step):
+        rows = slice(150 * (step % 3), 150 * (step % 3) + 150)
+        logits = net(x[rows])
+        losses = F.cross_entropy(logits, label[rows], reduction="none")
+        half = net(x[rows] / 2)
+        return (weight[rows] * losses).mean() + 0.1 * torch.exp(-logits.abs()).mean() + 0.1 * (half**2).mean()
+
+    c.train(6, (loss, torch.optim.SGD(c.params.values(), 0.5)))
+    c.expect("trained_y", net(x))
+
+
 def cnn(c):
     image = c.input("image", c.draws.integers(0, 256, (20, 8, 8)).astype(np.uint8))
     label = c.input("label", c.draws.integers(0, 3, 20))
@@ -1917,7 +1934,7 @@ CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_ch
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
-         mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
+         mlp, narrow, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
          second_derivatives, second_layers, fourth_derivatives, notation]
 
 

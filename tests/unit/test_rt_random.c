@@ -116,6 +116,23 @@ static void test_split(void)
     CU_ASSERT(files_says(nnd_split(3, 0, 9, tiny, 2, order, start, &error), &error, "train"));
 }
 
+static void test_gather(void)
+{
+    enum { ROWS = 5, PICKED = 4 };
+    static const int64_t indices[PICKED] = {4, 0, 0, 3};
+    static const size_t bytes[] = {1, 3, 4, 8, 12};
+    unsigned char from[ROWS * 12], to[PICKED * 12 + 1];
+    for (size_t i = 0; i < sizeof from; i++)
+        from[i] = (unsigned char)(i * 7);
+    for (int b = 0; b < 5; b++) {
+        memset(to, 255, sizeof to);
+        nnd_gather(to, from, bytes[b], indices, PICKED);
+        for (size_t i = 0; i < PICKED * bytes[b]; i++)
+            CU_ASSERT_EQUAL(to[i], from[(size_t)indices[i / bytes[b]] * bytes[b] + i % bytes[b]]);
+        CU_ASSERT_EQUAL(to[PICKED * bytes[b]], 255);
+    }
+}
+
 static void test_batches(void)
 {
     NndBatches batches;
@@ -154,15 +171,6 @@ static void test_batches(void)
     CU_ASSERT(files_says(nnd_batches_open(&batches, 0, NULL, 4, 5, 0, true, &error), &error, "0"));
     CU_ASSERT(
         files_says(nnd_batches_open(&batches, 9, NULL, 0, 5, 0, true, &error), &error, "batch"));
-}
-
-static void test_gather(void)
-{
-    const int16_t src[4][3] = {{0, 1, 2}, {10, 11, 12}, {20, 21, 22}, {30, 31, 32}};
-    const int64_t indices[] = {3, 0, 3};
-    int16_t dst[3][3];
-    nnd_gather(dst, src, sizeof src[0], indices, 3);
-    CU_ASSERT(dst[0][0] == 30 && dst[1][2] == 2 && dst[2][1] == 31);
 }
 
 static const UnitTest tests[] = {

@@ -15,6 +15,7 @@ static void test_errors(void)
         CU_ASSERT(worst <= vmath_functions[f].limit);
     }
     CU_ASSERT(vmath_worst_pow(1 << 22) <= VMATH_POW_LIMIT);
+    CU_ASSERT(vmath_worst_atan2(1 << 20) <= VMATH_ATAN2_LIMIT);
 }
 
 /* Where formulas change, and what the C standard has a word on; signs of zeros, too. */
@@ -48,6 +49,9 @@ static void test_edges(void)
             if (d > VMATH_POW_LIMIT)
                 printf("%a ^ %a = %a: %g units\n", (double)x, (double)z, (double)y, d);
             CU_ASSERT(d <= VMATH_POW_LIMIT);
+            d = vmath_distance(nnd_atan2f(x, z), atan2((double)x, (double)z));
+            if (d > VMATH_ATAN2_LIMIT) printf("atan2(%a, %a): %g units\n", (double)x, (double)z, d);
+            CU_ASSERT(d <= VMATH_ATAN2_LIMIT);
         }
     }
 }

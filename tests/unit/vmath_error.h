@@ -28,6 +28,11 @@ VMATH_FUNCTION(sinf)
 VMATH_FUNCTION(cosf)
 VMATH_FUNCTION(tanf)
 VMATH_FUNCTION(erff)
+VMATH_FUNCTION(sinhf)
+VMATH_FUNCTION(coshf)
+VMATH_FUNCTION(asinf)
+VMATH_FUNCTION(acosf)
+VMATH_FUNCTION(atanf)
 
 static const struct {
     const char *name;
@@ -36,12 +41,16 @@ static const struct {
     double limit;
 } vmath_functions[] = {
     {"exp", vmath_all_expf, exp, 1.0},       {"log", vmath_all_logf, log, 0.9},
-    {"tanh", vmath_all_tanhf, tanh, 1.5},    {"sigmoid", vmath_all_sigmoid, vmath_sigmoid, 2.5},
+    {"tanh", vmath_all_tanhf, tanh, 2.5},    {"sigmoid", vmath_all_sigmoid, vmath_sigmoid, 2.5},
     {"log1p", vmath_all_log1pf, log1p, 0.6}, {"expm1", vmath_all_expm1f, expm1, 0.6},
     {"sin", vmath_all_sinf, sin, 0.6},       {"cos", vmath_all_cosf, cos, 0.6},
     {"tan", vmath_all_tanf, tan, 0.6},       {"erf", vmath_all_erff, erf, 0.6},
+    {"sinh", vmath_all_sinhf, sinh, 2.3},    {"cosh", vmath_all_coshf, cosh, 1.5},
+    {"asin", vmath_all_asinf, asin, 2.4},    {"acos", vmath_all_acosf, acos, 1.2},
+    {"atan", vmath_all_atanf, atan, 1.9},
 };
-#define VMATH_POW_LIMIT 0.6
+#define VMATH_POW_LIMIT   0.6
+#define VMATH_ATAN2_LIMIT 2.2
 enum { VMATH_FUNCTIONS = sizeof vmath_functions / sizeof *vmath_functions };
 
 /* Distance in units of the last place of the wanted float; huge for another sign of 0. */
@@ -87,6 +96,23 @@ static inline double vmath_worst_pow(uint64_t n)
         if (i % 4 == 2) x = nnd_float_of_bits(((uint32_t)h & 0x3ffffffu) + 0x3d000000u); /* to 8 */
         if (i % 4 == 3) y = rintf(y);
         double d = vmath_distance(nnd_powf(x, y), pow((double)x, (double)y));
+        if (d > most) most = d;
+    }
+    return most;
+}
+
+/* And of atan2. */
+static inline double vmath_worst_atan2(uint64_t n)
+{
+    double most = 0;
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t h = i * UINT64_C(0x9E3779B97F4A7C15);
+        h = (h ^ (h >> 29)) * UINT64_C(0xBF58476D1CE4E5B9);
+        h ^= h >> 32;
+        float y = nnd_float_of_bits((uint32_t)h), x = nnd_float_of_bits((uint32_t)(h >> 32));
+        if (i % 2)
+            x = y * ((float)((int32_t)(h >> 40) - (1 << 23)) * 0x1p-20f); /* 8 times either way */
+        double d = vmath_distance(nnd_atan2f(y, x), atan2((double)y, (double)x));
         if (d > most) most = d;
     }
     return most;
