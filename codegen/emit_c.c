@@ -333,7 +333,7 @@ static Map tensor_names(CProgram *c, const Lowered *l)
 {
     Map names = map_new(c->arena);
     for (int i = 0; i < l->buffers.len; i++)
-        if (l->buffers.data[i]->node)
+        if (l->buffers.data[i]->node && !l->buffers.data[i]->into)
             map_put(&names, l->buffers.data[i]->node, (void *)(uintptr_t)l->buffers.data[i]->name);
     Nodes nodes = graph_reach(c->arena, l->roots, l->n_roots);
     for (int i = 0; i < nodes.len; i++) { /* views have the name of what they view */

@@ -39,6 +39,7 @@ typedef struct Buffer {
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
     int use;          /* its place in the Uses at hand */
+    struct Buffer *into; /* the one whose place it takes, and which stands for it from then on; or NULL */
 } Buffer;
 
 /* The buffers that a part of a program reads and writes, each once. */
@@ -336,6 +337,9 @@ typedef struct Lifetime {
     int64_t offset; /* out */
 } Lifetime;
 
+/* From where to where each buffer is in use, by its index; first -1: nowhere. A kernel's number stands for
+ * all steps of a loop where what it uses is needed in the next step or behind the loop. */
+Lifetime *plan_lives(Lowered *l);
 /* Gives offsets (multiples of 64) so that what lives at the same time does not overlap; returns the
  * size of the arena. Largest first, each at the lowest place that is free. */
 int64_t plan_offsets(Lifetime *tensors, int count);
