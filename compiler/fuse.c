@@ -320,7 +320,7 @@ void pass_fuse(Lowered *l)
             Kernel *old = l->kernels.data[p];
             if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
             joined = kernel_join(l, old, &uses[p], k, &own);
-            if (joined || uses_conflict(&uses[p], &own)) break;
+            if (joined || old == k->after || uses_conflict(&uses[p], &own)) break;
         }
         if (joined) continue;
         uses[kept] = own;

@@ -147,6 +147,7 @@ typedef struct Kernel {
     Name name;   /* a C identifier */
     int n_vars;  /* variables 0 .. n_vars - 1 are in use */
     const When *when; /* it runs only where this holds; of a mark: the loop */
+    const struct Kernel *after; /* it does not become part of one before this; NULL: of any */
 } Kernel;
 
 /* One entry on its way to code. */
