@@ -170,6 +170,10 @@ typedef struct Lowered {
     NameSet names;        /* of all buffers but local ones */
     int64_t arena_size;  /* bytes */
     int64_t arena_bound; /* bytes that live at the same time: no plan needs fewer */
+    int64_t arena_most;  /* bytes it should do with, if it can; 0: any */
+    bool arena_reached;
+    double cost, cost_again;   /* about how many nanoseconds it takes, and more than it would with more memory */
+    Nodes again;               /* what is computed a second time, in order */
 } Lowered;
 
 /* --- target.c: the machine ---------------------------------------------------------------------- */
@@ -301,6 +305,8 @@ typedef struct Cost {
 
 /* Of one iteration of the loop on one thread, on average. */
 Cost cost_iteration(const Lowered *l, const Stmt *loop);
+/* Of the body of a kernel. */
+Cost cost_body(const Lowered *l, const Block *body);
 /* At the largest size. */
 double cost_most(const Cost *cost);
 
@@ -326,8 +332,20 @@ typedef struct PassInfo {
 
 extern const PassInfo pass_table[PASS_COUNT];
 
-/* Runs all passes: from an entry to kernels with planned buffers. */
-Lowered *entry_compile(Program *program, Entry *entry, const Options *options);
+/* Runs all passes: from an entry to kernels with planned buffers. Work memory of `most` bytes is enough, if
+ * that can be reached by computing things again; 0: any. */
+Lowered *entry_compile(Program *program, Entry *entry, const Options *options, int64_t most);
+
+/* --- reuse.c ---------------------------------------------------------------------------------- */
+
+/* The second of two buffers of work memory can be in the place of the first from this kernel on. */
+typedef struct ReusePair {
+    Buffer *from, *to;
+} ReusePair;
+typedef VEC(ReusePair) ReusePairs;
+
+/* All of a kernel, whatever else uses them. */
+ReusePairs reuse_pairs(Lowered *l, Arena *scratch, const Kernel *kernel);
 
 /* --- plan.c ----------------------------------------------------------------------------------- */
 

@@ -290,6 +290,23 @@ static void kernel_reuse(Lowered *l, Arena *scratch, Lifetime *lives, int k)
     }
 }
 
+ReusePairs reuse_pairs(Lowered *l, Arena *scratch, const Kernel *kernel)
+{
+    ReusePairs pairs = {0};
+    Stmt all = kernel_stmt(kernel);
+    Uses uses = stmt_uses(l, &all);
+    Accesses accesses = accesses_of(l, scratch, kernel);
+    for (int i = 0; i < uses.len; i++)
+        for (int k = 0; k < uses.len; k++) {
+            ReusePair pair = {uses.data[i].buffer, uses.data[k].buffer};
+            bool large = is_large(l, pair.from, BUFFER_ARENA) && is_large(l, pair.to, BUFFER_ARENA);
+            bool alike = pair.from->type == pair.to->type && pair.from->elements == pair.to->elements;
+            if (i != k && uses.data[k].written && large && alike && fits(l, &accesses, pair.from, pair.to))
+                vec_push(scratch, &pairs, pair);
+        }
+    return pairs;
+}
+
 void pass_reuse(Lowered *l)
 {
     Arena *scratch = arena_new();
