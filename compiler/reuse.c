@@ -16,6 +16,7 @@ enum { LINE = 64, DEEPEST = MAX_ITERS };
 typedef struct Access {
     const Node *node;
     const Stmt *stmt;
+    const Stmt *product; /* that the statement follows block by block, in its body; or NULL */
     int order; /* of the statement in the kernel */
     bool reads, writes;
     bool known; /* else it may be anywhere */
@@ -33,14 +34,16 @@ typedef struct Walk {
     Accesses *found;
     int order, depth;
     const Stmt *loops[DEEPEST];
-    const Stmt *stmt;
+    const Stmt *stmt, *product;
 } Walk;
 
 /* --- accesses --------------------------------------------------------------------------------------------- */
 
 static Access *access_add(Walk *w, const Node *node, bool reads, bool writes)
 {
-    Access a = {.node = node, .stmt = w->stmt, .order = w->order, .reads = reads, .writes = writes, .width = 1};
+    Access a = {.node = node, .stmt = w->stmt, .product = w->product, .order = w->order, .width = 1};
+    a.reads = reads;
+    a.writes = writes;
     a.depth = w->depth;
     a.loops = arena_copy(w->scratch, w->loops, sizeof *w->loops * (size_t)w->depth);
     vec_push(w->scratch, w->found, a);
@@ -106,31 +109,30 @@ static void access_gemm(Walk *w, const Gemm *g)
     access_matrix(w, g->c, g->c_at, m, g->ldc, n, true);
 }
 
-/* A tile's own variables are loops, too: rows, and lanes. */
-static void tile_loops(Walk *w, const Tile *t)
+/* The variables that a tile binds itself are loops, too. */
+static void tile_loop(Walk *w, int var, Extent extent)
 {
-    Stmt *row = NEW(w->scratch, Stmt), *lane = NEW(w->scratch, Stmt);
-    int lanes = t->lanes > t->n_columns ? t->lanes : t->n_columns;
-    *row = (Stmt){.kind = STMT_LOOP, .var = t->row, .extent = extent_fixed(t->rows), .step = 1};
-    *lane = (Stmt){.kind = STMT_LOOP, .var = t->lane, .extent = extent_fixed(lanes), .step = 1};
-    w->loops[w->depth++] = row;
-    w->loops[w->depth++] = lane;
+    Stmt *loop = NEW(w->scratch, Stmt);
+    *loop = (Stmt){.kind = STMT_LOOP, .var = var, .extent = extent, .step = 1};
+    w->loops[w->depth++] = loop;
 }
 
-static void access_tile(Walk *w, const Stmt *s)
+static void access_tile(Walk *w, const Tile *t)
 {
-    const Tile *t = s->tile;
-    int first = w->found->len;
-    tile_loops(w, t);
-    if (s->kind == STMT_TILE_ADD) {
-        scalar_visit(t->a, access_load, w);
-        scalar_visit(t->b, access_load, w);
-        for (int i = first; t->dot && i < w->found->len; i++)
-            w->found->data[i].width = t->width[0];
-    } else if (s->kind == STMT_TILE_END || t->resume) {
-        access_subs(w, t->c, t->c_subs, t->dot, s->kind == STMT_TILE_END);
+    int first = w->found->len, depth = w->depth;
+    tile_loop(w, t->row, extent_fixed(t->rows));
+    tile_loop(w, t->lane, extent_fixed(t->lanes > t->n_columns ? t->lanes : t->n_columns));
+    for (int i = 0; i < t->n_sums; i++) {
+        if (t->sums[i].lo) scalar_visit(t->sums[i].lo, access_load, w);
+        if (t->sums[i].extent.size) scalar_visit(t->sums[i].extent.size, access_load, w);
+        tile_loop(w, t->sums[i].var, t->sums[i].extent);
     }
-    w->depth -= 2;
+    scalar_visit(t->a, access_load, w);
+    scalar_visit(t->b, access_load, w);
+    for (int i = first; t->dot && i < w->found->len; i++)
+        w->found->data[i].width = t->width[0];
+    access_subs(w, t->c, t->c_subs, t->resume || t->dot, true);
+    w->depth = depth;
 }
 
 static void walk_block(Walk *w, const Block *block)
@@ -140,13 +142,16 @@ static void walk_block(Walk *w, const Block *block)
         w->stmt = s;
         w->order++;
         if (s->tile)
-            access_tile(w, s);
+            access_tile(w, s->tile);
         else
             stmt_scalars(s, access_scalar, w);
         if (s->gemm) access_gemm(w, s->gemm);
         if (s->kind == STMT_STORE) access_subs(w, s->target, s->subs, false, true);
+        const Stmt *product = w->product;
         if (s->kind == STMT_LOOP) w->loops[w->depth++] = s;
+        if (s->gemm) w->product = s;
         walk_block(w, &s->body);
+        w->product = product;
         if (s->kind == STMT_LOOP) w->depth--;
     }
 }
@@ -217,6 +222,9 @@ static bool before(const Access *a, const Access *b)
     }
     if (n < 0) return false;
     if (a->stmt == b->stmt && a->stmt->kind == STMT_STORE && !a->writes) return true;
+    bool blocks = b->product && (a->stmt == b->product || a->product == b->product);
+    bool element = a->depth == common && b->depth == common; /* the same, which is in one block */
+    if (blocks && !(a->product && element)) return lo > 0 || hi < 0;
     return a->order < b->order || lo > 0 || hi < 0;
 }
 
