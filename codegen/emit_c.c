@@ -82,6 +82,13 @@ static void members_of_entry(CProgram *c, const Lowered *l)
                    e->outputs.data[k].node, false);
 }
 
+static void arena_measure(CProgram *c)
+{
+    c->arena_size = 0;
+    for (int i = 0; i < c->entries.len; i++)
+        if (c->entries.data[i]->arena_size > c->arena_size) c->arena_size = c->entries.data[i]->arena_size;
+}
+
 CProgram *c_program_new(Program *program, const Options *options, Entry *const *entries, int count)
 {
     Arena *arena = graph_arena(program->graph);
@@ -105,12 +112,31 @@ CProgram *c_program_new(Program *program, const Options *options, Entry *const *
     }
     for (int i = 0; i < count; i++) {
         if (!entries[i]) continue;
-        Lowered *l = entry_compile(program, entries[i], options);
+        Lowered *l = entry_compile(program, entries[i], options, 0);
         vec_push(arena, &c->entries, l);
         members_of_entry(c, l);
-        if (l->arena_size > c->arena_size) c->arena_size = l->arena_size;
     }
+    arena_measure(c);
     return c;
+}
+
+void c_program_fit(CProgram *c, int64_t most)
+{
+    for (int i = 0; i < c->entries.len; i++) {
+        const Lowered *l = c->entries.data[i];
+        if (l->arena_size > most) c->entries.data[i] = entry_compile(c->program, l->entry, c->options, most);
+    }
+    arena_measure(c);
+}
+
+int c_program_entries(const CProgram *c)
+{
+    return c->entries.len;
+}
+
+const Lowered *c_program_lowered(const CProgram *c, int number)
+{
+    return c->entries.data[number];
 }
 
 const Lowered *c_program_largest(const CProgram *c)
@@ -335,7 +361,7 @@ static Map tensor_names(CProgram *c, const Lowered *l)
 {
     Map names = map_new(c->arena);
     for (int i = 0; i < l->buffers.len; i++)
-        if (l->buffers.data[i]->node)
+        if (l->buffers.data[i]->node && !l->buffers.data[i]->into)
             map_put(&names, l->buffers.data[i]->node, (void *)(uintptr_t)l->buffers.data[i]->name);
     Nodes nodes = graph_reach(c->arena, l->roots, l->n_roots);
     for (int i = 0; i < nodes.len; i++) { /* views have the name of what they view */

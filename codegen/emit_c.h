@@ -15,6 +15,11 @@ typedef struct CProgram CProgram;
 
 /* Compiles the entries (to kernels); NULL entries are skipped. */
 CProgram *c_program_new(Program *program, const Options *options, Entry *const *entries, int count);
+/* Compiles those entries again that need more work memory, so that they do with so much if they can. */
+void c_program_fit(CProgram *c, int64_t most);
+/* The entries as they are compiled. */
+int c_program_entries(const CProgram *c);
+const Lowered *c_program_lowered(const CProgram *c, int number);
 /* The entry with the most work memory, which all entries share; NULL: there is no entry. */
 const Lowered *c_program_largest(const CProgram *c);
 /* Bytes of the arrays in the struct without work memory: what is kept, and outputs. */

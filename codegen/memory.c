@@ -46,17 +46,20 @@ static int64_t batch_most(const NndProgram *described)
     return most;
 }
 
-Memory memory_of(const NndProgram *described, const CProgram *c)
+static void kept_add(NndMemory *m, const NndTensorInfo *tensor)
 {
-    Memory m = {.batch = batch_most(described)};
+    int64_t *part = tensor->kept == NND_PARAM ? &m->parameters : tensor->kept == NND_OPTIMIZER ? &m->optimizers : &m->states;
+    *part += tensor_bytes(tensor);
+}
+
+NndMemory memory_of(const NndProgram *described, const CProgram *c)
+{
+    NndMemory m = {.batch = batch_most(described)};
     const Lowered *largest = c_program_largest(c);
-    int64_t kept = 0;
-    for (int i = 0; i < described->tensor_count; i++) {
-        m.kept[described->tensors[i].kept] += tensor_bytes(&described->tensors[i]);
-        kept += tensor_bytes(&described->tensors[i]);
-    }
+    for (int i = 0; i < described->tensor_count; i++)
+        kept_add(&m, &described->tensors[i]);
+    m.results = c_program_arrays(c) - m.parameters - m.optimizers - m.states;
     if (largest) m.work = largest->arena_size;
-    m.results = c_program_arrays(c) - kept;
     for (int i = 0; i < described->file_count; i++)
         m.data += file_bytes(&described->files[i]);
     for (int i = 0; described->load && i < described->load->output_count; i++)
@@ -64,45 +67,48 @@ Memory memory_of(const NndProgram *described, const CProgram *c)
     return m;
 }
 
-int64_t memory_total(const Memory *memory)
-{
-    int64_t total = memory->work + memory->results + memory->batch + memory->data;
-    for (int i = 0; i <= NND_SCRATCH; i++)
-        total += memory->kept[i];
-    return total;
-}
-
 static const char *bytes_text(Arena *arena, int64_t bytes)
 {
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    double number = (double)bytes;
-    int unit = 0;
-    for (; number >= 1024 && unit < 4; unit++)
-        number /= 1024;
-    return arena_printf(arena, unit ? "%.1f %s" : "%.0f %s", number, units[unit]);
+    char text[40];
+    return arena_strdup(arena, nnd_bytes_text(text, sizeof text, bytes));
 }
 
-const char *memory_text(Arena *arena, const Memory *memory)
+static const char *memory_text(Arena *arena, const NndMemory *memory)
 {
-    const struct {
-        const char *name;
-        int64_t bytes;
-    } parts[] = {
-        {"parameters", memory->kept[NND_PARAM]},
-        {"states", memory->kept[NND_STATE] + memory->kept[NND_FIT] + memory->kept[NND_SCRATCH]},
-        {"optimizers", memory->kept[NND_OPTIMIZER]},
-        {"work", memory->work},
-        {"results", memory->results},
-        {"batch", memory->batch},
-        {"data", memory->data},
-    };
+    char text[300];
+    nnd_memory_text(text, sizeof text, memory);
+    return arena_strdup(arena, text);
+}
+
+/* " (m.nnd:3)": the line of the user's that a tensor comes from, or "". */
+static const char *place_text(Program *program, const Node *node)
+{
+    const char *function;
+    Span span = span_users(program->context, node->span, &function);
+    if (!span.line) return "";
+    return arena_printf(context_arena(program->context), " (%s)", span_place(program->context, span));
+}
+
+/* --- computed again ------------------------------------------------------------------------------- */
+
+const char *memory_again(Program *program, const CProgram *c)
+{
+    enum { SHOWN = 8 };
+    Arena *arena = context_arena(program->context);
     StrBuf out = str_new(arena);
-    str_add(&out, bytes_text(arena, memory_total(memory)));
-    for (size_t i = 0, shown = 0; i < sizeof parts / sizeof *parts; i++)
-        if (parts[i].bytes)
-            str_printf(&out, "%s %s %s", shown++ ? "," : ":", parts[i].name,
-                       bytes_text(arena, parts[i].bytes));
-    return str_text(&out);
+    for (int i = 0; i < c_program_entries(c); i++) {
+        const Lowered *l = c_program_lowered(c, i);
+        if (!l->again.len) continue;
+        str_printf(&out, "%s%s computes %d tensors a second time, which takes about %.0f %% longer:",
+                   out.len ? "; " : "", l->entry->name, l->again.len, 100 * l->cost_again / l->cost);
+        for (int k = 0; k < l->again.len && k < SHOWN; k++) {
+            const Node *node = l->again.data[k];
+            const Buffer *b = buffer_get(l, node);
+            str_printf(&out, "%s %s%s", k ? "," : "", b ? b->name : "a tensor", place_text(program, node));
+        }
+        if (l->again.len > SHOWN) str_add(&out, ", ...");
+    }
+    return out.len ? str_text(&out) : NULL;
 }
 
 /* --- too much ----------------------------------------------------------------------------------- */
@@ -132,12 +138,8 @@ static void blame_work(Program *program, const Lowered *l, BlamedList *list)
     for (int i = 0; l && i < l->buffers.len; i++) {
         const Buffer *b = l->buffers.data[i];
         if (b->kind != BUFFER_ARENA || b->offset < 0 || !b->peak) continue;
-        const char *function;
-        Span span = span_users(program->context, b->node->span, &function);
-        const char *place = span.line ? span_place(program->context, span) : NULL;
         blame(arena, list, buffer_bytes(l, b),
-              arena_printf(arena, "%s in %s%s%s%s", b->name, l->entry->name, place ? " (" : "",
-                           place ? place : "", place ? ")" : ""));
+              arena_printf(arena, "%s in %s%s", b->name, l->entry->name, place_text(program, b->node)));
     }
 }
 
@@ -148,13 +150,20 @@ static bool is_step(const NndProgram *described, const Lowered *l)
     return false;
 }
 
+void memory_fit(const NndProgram *described, CProgram *c, int64_t most)
+{
+    NndMemory memory = memory_of(described, c);
+    int64_t others = nnd_memory_total(&memory) - memory.work;
+    if (nnd_memory_total(&memory) > most) c_program_fit(c, most > others ? most - others : 1);
+}
+
 void memory_check(Program *program, const NndProgram *described, const CProgram *c, int64_t most)
 {
     enum { SHOWN = 5 };
     Arena *arena = context_arena(program->context);
-    Memory memory = memory_of(described, c);
+    NndMemory memory = memory_of(described, c);
     BlamedList list = {0};
-    if (memory_total(&memory) <= most) return;
+    if (nnd_memory_total(&memory) <= most) return;
     blame_work(program, c_program_largest(c), &list);
     for (int i = 0; i < described->tensor_count; i++)
         blame(arena, &list, tensor_bytes(&described->tensors[i]), described->tensors[i].name);
@@ -167,10 +176,11 @@ void memory_check(Program *program, const NndProgram *described, const CProgram 
     StrBuf largest = str_new(arena);
     for (int i = 0; i < list.len && i < SHOWN; i++)
         str_printf(&largest, "%s%s %s", i ? ", " : "", bytes_text(arena, list.data[i].bytes), list.data[i].text);
-    diag_error(program->context, NO_SPAN, "%s takes more memory than --max-memory allows, %s: it takes %s",
-               program->path, bytes_text(arena, most), memory_text(arena, &memory));
+    diag_error(program->context, NO_SPAN,
+               "%s takes more memory than --max-memory allows, %s: the least that it can do with is %s", program->path,
+               bytes_text(arena, most), memory_text(arena, &memory));
     diag_hint(program->context, "the largest tensors are %s%s", str_text(&largest),
-              is_step(described, c_program_largest(c)) && memory.work > memory_total(&memory) / 2
+              is_step(described, c_program_largest(c)) && memory.work > nnd_memory_total(&memory) / 2
                   ? "; a smaller `batch` makes work memory smaller"
                   : "");
 }

@@ -437,6 +437,10 @@ static void print_program(Trainer *t)
     out_line(&t->out, ".real = %s,", type_text(d->real));
     out_line(&t->out, ".isa = ISA,");
     out_line(&t->out, ".model_size = sizeof(struct Model),");
+    NndMemory m = memory_of(d, t->c);
+    out_line(&t->out, ".memory = {%lld, %lld, %lld, %lld, %lld, %lld, %lld},", (long long)m.parameters,
+             (long long)m.states, (long long)m.optimizers, (long long)m.work, (long long)m.results,
+             (long long)m.batch, (long long)m.data);
     print_member(t, "tensors", d->tensor_count);
     out_line(&t->out, ".tensor_count = %d,", d->tensor_count);
     print_member(t, "files", d->file_count);
@@ -460,7 +464,7 @@ static void print_program(Trainer *t)
 
 static void print_summary(Trainer *t)
 {
-    const Program *program = t->program;
+    Program *program = t->program;
     StrBuf models = str_new(t->arena);
     out_comment(&t->out, arena_printf(t->arena,
                                       "Written by nndc from %s. Edit the program, not this file. "
@@ -471,8 +475,13 @@ static void print_summary(Trainer *t)
                    i ? ", " : "Models: ", program->models.data[i]->name,
                    (long long)program->models.data[i]->n_parameters);
     if (program->models.len) out_comment(&t->out, str_text(&models));
-    Memory memory = memory_of(t->described, t->c);
-    out_comment(&t->out, arena_printf(t->arena, "Memory: %s", memory_text(t->arena, &memory)));
+    char text[300];
+    NndMemory memory = memory_of(t->described, t->c);
+    nnd_memory_text(text, sizeof text, &memory);
+    t->program->memory = arena_strdup(t->arena, text);
+    t->program->again = memory_again(t->program, t->c);
+    out_comment(&t->out, arena_printf(t->arena, "Memory: %s", text));
+    if (t->program->again) out_comment(&t->out, arena_printf(t->arena, "To fit, %s", t->program->again));
     for (int i = 0; i < READER_LIBRARIES; i++) {
         const ReaderLibrary *library = &reader_libraries[i];
         if (!reader_library_used(library, t->described)) continue;
@@ -509,7 +518,10 @@ const char *program_text(Program *program, const NndProgram *described, const Op
     Entries entries = program_entries(program);
     Trainer t = {.program = program, .described = described, .options = options, .arena = arena};
     t.c = c_program_new(program, options, entries.data, entries.len);
-    if (options->max_memory) memory_check(program, described, t.c, options->max_memory);
+    if (options->max_memory) {
+        memory_fit(described, t.c, options->max_memory);
+        memory_check(program, described, t.c, options->max_memory);
+    }
     t.out = out_new(arena);
     print_summary(&t);
     c_program_head(&t.out, t.c);

@@ -146,6 +146,12 @@ Cost cost_iteration(const Lowered *l, const Stmt *loop)
     return cost_block(&c, &loop->body);
 }
 
+Cost cost_body(const Lowered *l, const Block *body)
+{
+    Costs c = {.l = l};
+    return cost_block(&c, body);
+}
+
 double cost_most(const Cost *cost)
 {
     double sum = 0, scale = 1;

@@ -56,6 +56,7 @@ static void kernel_print(Driver *driver, Out *out, Lowered *l, const Kernel *ker
 static void after_print(Driver *driver, Program *program, Entry *entry)
 {
     Lowered *l = entry_lower(program, entry, &driver->options);
+    l->arena_most = driver->options.max_memory;
     for (int i = 0; i < PASS_COUNT; i++) {
         if (driver->options.optimize >= pass_table[i].level) pass_table[i].run(l);
         if (!strcmp(pass_table[i].name, driver->options.after)) break;

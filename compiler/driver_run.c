@@ -129,6 +129,13 @@ static bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+/* How much memory what was made takes. */
+static void memory_print(const Program *program)
+{
+    if (program->memory) printf("memory: %s\n", program->memory);
+    if (program->again) printf("to fit, %s\n", program->again);
+}
+
 /* eval and predict: the program is made in a folder that is removed afterwards. */
 static int run_temporary(Driver *driver, Program *program, const DescribeOptions *describe)
 {
@@ -156,6 +163,7 @@ static int run_training(Driver *driver, Program *program, const DescribeOptions 
         if (made) rmdir(folder);
         return STATUS_WRONG;
     }
+    if (program->again && !driver->options.quiet && !driver->options.json) printf("to fit, %s\n", program->again);
     Words words = trainer_words(driver, executable);
     fflush(NULL);
     execv(words.data[0], (char **)(uintptr_t)words.data);
@@ -266,6 +274,7 @@ static int build_library(Driver *driver, Program *program)
         return STATUS_WRONG;
     if (!driver->options.quiet)
         printf(source_only ? "%s, %s\n" : "%s, %s, %s, %s\n", header, source, archive, shared);
+    if (!driver->options.quiet) memory_print(program);
     return STATUS_DONE;
 }
 
@@ -286,5 +295,6 @@ int command_build(Driver *driver)
     bool good = trainer_make(driver, program, &describe, source, source_only ? NULL : stem);
     if (good && !driver->options.quiet)
         printf("%s%s%s\n", source, source_only ? "" : ", ", source_only ? "" : stem);
+    if (good && !driver->options.quiet) memory_print(program);
     return good ? STATUS_DONE : STATUS_WRONG;
 }

@@ -14,6 +14,8 @@
 enum {
     MAX_FUSED = 24,   /* nodes in one kernel */
     MAX_LOCAL = 1024, /* elements of a local array */
+    MAX_STACK = 256 << 10, /* bytes of those local arrays of a kernel that are larger */
+    BEHIND = 16,      /* elements that vectors may read behind a large local array */
     MAX_SEARCH = 64   /* kernels to look back */
 };
 
@@ -342,7 +344,7 @@ void pass_fuse(Lowered *l)
             Kernel *old = l->kernels.data[p];
             if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
             joined = kernel_join(l, old, &uses[p], k, &own);
-            if (joined || uses_conflict(&uses[p], &own)) break;
+            if (joined || old == k->after || uses_conflict(&uses[p], &own)) break;
         }
         if (joined) continue;
         uses[kept] = own;
@@ -486,7 +488,8 @@ static void find_outside_stmt(void *data, Stmt *s)
     stmt_scalars(s, find_outside_scalar, data);
 }
 
-static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
+/* `left`: bytes that the kernel has left for large local arrays. */
+static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b, int64_t *left)
 {
     Home home = home_find(l, &kernel->body, b);
     Contract c = {
@@ -509,8 +512,10 @@ static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
         if (!c.drop[k]) n *= b->node->shape[k].max;
     }
     bool worth = dropped > 0 || (b->node->rank == 0 && !has_parallel_loop(kernel));
-    if (!c.fits || !worth || outside.found || n > MAX_LOCAL || n < 1) return;
-    c.local = local_new(l, b->type, n, b->name);
+    int64_t stack = n > MAX_LOCAL ? n * type_bytes(b->type, l->options) : 0;
+    if (!c.fits || !worth || outside.found || n < 1 || stack > *left) return;
+    *left -= stack;
+    c.local = local_new(l, b->type, stack ? n + BEHIND : n, b->name);
     for (int i = 0; i < home.block->len; i++) {
         replace_stmt(&c, home.block->data[i]);
         block_visit(&home.block->data[i]->body, replace_stmt, &c);
@@ -528,7 +533,9 @@ void pass_contract(Lowered *l)
 {
     int n = l->buffers.len;
     int *users = NEW_ARRAY(l->arena, int, n + 1), *user = NEW_ARRAY(l->arena, int, n + 1);
+    int64_t *left = NEW_ARRAY(l->arena, int64_t, l->kernels.len + 1);
     for (int k = 0; k < l->kernels.len; k++) {
+        left[k] = MAX_STACK;
         Stmt all = kernel_stmt(l->kernels.data[k]);
         Uses uses = stmt_uses(l, &all);
         for (int i = 0; i < uses.len; i++) {
@@ -538,5 +545,5 @@ void pass_contract(Lowered *l)
         }
     }
     for (int i = 0; i < n; i++)
-        if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i]);
+        if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i], &left[user[i]]);
 }

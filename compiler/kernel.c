@@ -148,12 +148,14 @@ const Node *local_new(Lowered *l, ElemType type, int64_t n, const char *name)
 
 Buffer *buffer_get(const Lowered *l, const Node *node)
 {
-    while (node->kind == NODE_RESHAPE || node->kind == NODE_TAG) {
-        Buffer *own = map_get(&l->buffer_of, node);
-        if (own) return own;
+    Buffer *b = map_get(&l->buffer_of, node);
+    while (!b && (node->kind == NODE_RESHAPE || node->kind == NODE_TAG)) {
         node = node->arg;
+        b = map_get(&l->buffer_of, node);
     }
-    return map_get(&l->buffer_of, node);
+    while (b && b->into)
+        b = b->into;
+    return b;
 }
 
 Stmt kernel_stmt(const Kernel *k)

@@ -39,6 +39,7 @@ typedef struct Buffer {
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
     int use;          /* its place in the Uses at hand */
+    struct Buffer *into; /* the one whose place it takes, and which stands for it from then on; or NULL */
 } Buffer;
 
 /* The buffers that a part of a program reads and writes, each once. */
@@ -153,6 +154,7 @@ typedef struct Kernel {
     Name name;   /* a C identifier */
     int n_vars;  /* variables 0 .. n_vars - 1 are in use */
     const When *when; /* it runs only where this holds; of a mark: the loop */
+    const struct Kernel *after; /* it does not become part of one before this; NULL: of any */
 } Kernel;
 
 /* One entry on its way to code. */
@@ -175,6 +177,10 @@ typedef struct Lowered {
     NameSet names;        /* of all buffers but local ones */
     int64_t arena_size;  /* bytes */
     int64_t arena_bound; /* bytes that live at the same time: no plan needs fewer */
+    int64_t arena_most;  /* bytes it should do with, if it can; 0: any */
+    bool arena_reached;
+    double cost, cost_again;   /* about how many nanoseconds it takes, and more than it would with more memory */
+    Nodes again;               /* what is computed a second time, in order */
 } Lowered;
 
 /* --- target.c: the machine ---------------------------------------------------------------------- */
@@ -313,6 +319,8 @@ typedef struct Cost {
 
 /* Of one iteration of the loop on one thread, on average. */
 Cost cost_iteration(const Lowered *l, const Stmt *loop);
+/* Of the body of a kernel. */
+Cost cost_body(const Lowered *l, const Block *body);
 /* At the largest size. */
 double cost_most(const Cost *cost);
 
@@ -338,8 +346,20 @@ typedef struct PassInfo {
 
 extern const PassInfo pass_table[PASS_COUNT];
 
-/* Runs all passes: from an entry to kernels with planned buffers. */
-Lowered *entry_compile(Program *program, Entry *entry, const Options *options);
+/* Runs all passes: from an entry to kernels with planned buffers. Work memory of `most` bytes is enough, if
+ * that can be reached by computing things again; 0: any. */
+Lowered *entry_compile(Program *program, Entry *entry, const Options *options, int64_t most);
+
+/* --- reuse.c ---------------------------------------------------------------------------------- */
+
+/* The second of two buffers of work memory can be in the place of the first from this kernel on. */
+typedef struct ReusePair {
+    Buffer *from, *to;
+} ReusePair;
+typedef VEC(ReusePair) ReusePairs;
+
+/* All of a kernel, whatever else uses them. */
+ReusePairs reuse_pairs(Lowered *l, Arena *scratch, const Kernel *kernel);
 
 /* --- plan.c ----------------------------------------------------------------------------------- */
 
@@ -350,6 +370,9 @@ typedef struct Lifetime {
     int64_t offset; /* out */
 } Lifetime;
 
+/* From where to where each buffer is in use, by its index; first -1: nowhere. A kernel's number stands for
+ * all steps of a loop where what it uses is needed in the next step or behind the loop. */
+Lifetime *plan_lives(Lowered *l);
 /* Gives offsets (multiples of 64) so that what lives at the same time does not overlap; returns the
  * size of the arena. Largest first, each at the lowest place that is free. */
 int64_t plan_offsets(Lifetime *tensors, int count);

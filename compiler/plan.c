@@ -133,12 +133,11 @@ static void lives_around(const Lowered *l, Lifetime *lives, int begin)
     }
 }
 
-void pass_plan(Lowered *l)
+Lifetime *plan_lives(Lowered *l)
 {
-    int n = l->buffers.len, count = 0;
-    Lifetime *lives = NEW_ARRAY(l->arena, Lifetime, n + 1);
-    for (int i = 0; i < n; i++)
-        lives[i].first = -1;
+    Lifetime *lives = NEW_ARRAY(l->arena, Lifetime, l->buffers.len + 1);
+    for (int i = 0; i < l->buffers.len; i++)
+        lives[i].first = lives[i].last = -1;
     for (int k = 0; k < l->kernels.len; k++) {
         Stmt all = kernel_stmt(l->kernels.data[k]);
         Uses uses = stmt_uses(l, &all);
@@ -146,6 +145,13 @@ void pass_plan(Lowered *l)
     }
     for (int k = 0; k < l->kernels.len; k++)
         if (l->kernels.data[k]->kind == KERNEL_BEGIN) lives_around(l, lives, k);
+    return lives;
+}
+
+void pass_plan(Lowered *l)
+{
+    int n = l->buffers.len, count = 0;
+    Lifetime *lives = plan_lives(l);
     Lifetime *planned = NEW_ARRAY(l->arena, Lifetime, n + 1);
     for (int i = 0; i < n; i++) {
         Buffer *b = l->buffers.data[i];

@@ -178,6 +178,8 @@ typedef struct Program {
     VEC(Expect) expects;
     Entry *init;           /* updates: the initial value of every parameter and state */
     Entry *load;           /* outputs: every Field.whole that is an expression of files, not a plain file */
+    /* Said when it has become code (codegen/memory.h): what it takes, and what is computed again to fit; or NULL. */
+    const char *memory, *again;
 } Program;
 
 /* --- elaborate.c: from syntax to program ------------------------------------------------------------------------ */

@@ -291,21 +291,10 @@ static char *file_text(const char *path)
 
 /* ---- the file ---- */
 
-/* MiB that the process has had at once; Linux counts KiB, others bytes. */
-static double html_memory(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-#ifdef __linux__
-    return (double)usage.ru_maxrss / 1024.0;
-#else
-    return (double)usage.ru_maxrss / 1048576.0;
-#endif
-}
-
 static void html_settings(NndFile *file, const NndSession *session, const NndTrainInfo *train,
                           int64_t steps, double seconds)
 {
+    char peak[40], planned[300];
     int64_t parameters = 0;
     for (int i = 0; i < session->program->tensor_count; i++)
         if (session->program->tensors[i].kept == NND_PARAM)
@@ -320,8 +309,13 @@ static void html_settings(NndFile *file, const NndSession *session, const NndTra
         file,
         "<tr><th>steps done</th><td>%lld</td></tr>"
         "<tr><th>threads</th><td>%d</td></tr><tr><th>time</th><td>%.3g s</td></tr>"
-        "<tr><th>memory at most</th><td>%.1f MiB</td></tr></table>\n",
-        (long long)steps, nnd_pool_threads(session->pool), seconds, html_memory());
+        "<tr><th>memory at most</th><td>%s</td></tr>",
+        (long long)steps, nnd_pool_threads(session->pool), seconds,
+        nnd_bytes_text(peak, sizeof peak, nnd_memory_peak()));
+    nnd_memory_text(planned, sizeof planned, &session->program->memory);
+    if (nnd_memory_total(&session->program->memory) > 0)
+        nnd_file_print(file, "<tr><th>planned</th><td>%s</td></tr>", planned);
+    nnd_file_print(file, "</table>\n");
 }
 
 int nnd_html_write(NndSession *session, const NndTrainInfo *train, const char *folder,

@@ -156,6 +156,15 @@ typedef struct NndExpectInfo {
     double value;
 } NndExpectInfo;
 
+/* Bytes that a program takes, as they are planned. */
+typedef struct NndMemory {
+    int64_t parameters, states, optimizers;
+    int64_t work;    /* of the entry that needs most: all entries share it */
+    int64_t results; /* the outputs of all entries */
+    int64_t batch;   /* examples gathered for the entry that takes most */
+    int64_t data;    /* files, and fields that are computed */
+} NndMemory;
+
 typedef struct NndProgram {
     const char *name;   /* model: what run folders are called by */
     const char *source; /* model.nnd */
@@ -164,6 +173,7 @@ typedef struct NndProgram {
     NndType real;       /* NND_REAL or NND_F64 */
     NndIsa isa;         /* that the machine must have */
     size_t model_size;  /* bytes; 0: the runtime allocates each tensor */
+    NndMemory memory;   /* zeros: there is no plan */
     const NndTensorInfo *tensors;
     int tensor_count;
     const NndFileInfo *files;
@@ -338,6 +348,19 @@ int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char
 const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArray *array);
 /* Whether a report has a leading axis of examples. */
 bool nnd_report_many(const NndTrainInfo *train, int report);
+
+/* ---- memory.c: how much memory a program takes -------------------------------------------------- */
+
+int64_t nnd_memory_total(const NndMemory *memory);
+/* "58.3 MiB" */
+const char *nnd_bytes_text(char *text, size_t size, int64_t bytes);
+/* "58.3 MiB: parameters 2.6 MiB, ..., data 52.5 MiB"; 300 bytes are enough. */
+void nnd_memory_text(char *text, size_t size, const NndMemory *memory);
+/* Bytes that this process has had at once so far. */
+int64_t nnd_memory_peak(void);
+/* What was planned, and what was the most: a line, an object. */
+void nnd_memory_print(const NndMemory *memory, FILE *out);
+void nnd_memory_json(const NndMemory *memory, FILE *out);
 
 /* ---- html.c: a training in one file
  * --------------------------------------------------------------- */

@@ -509,7 +509,13 @@ static int train_blocks(NndSession *session, const char *const *paths, const Log
         status = train_block(&training, names, i == from ? state : NULL, first, &failed_expects);
         first = false;
     }
-    if (session->options.json && !first) printf("}\n");
+    if (session->options.json && !first) {
+        printf(", \"memory bytes\": "); /* no train block is called so */
+        nnd_memory_json(&session->program->memory, stdout);
+        printf("}\n");
+    } else if (!session->options.quiet && !status) {
+        nnd_memory_print(&session->program->memory, stdout);
+    }
     return !status && failed_expects > 0 ? 1 : status;
 }
 
