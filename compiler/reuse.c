@@ -221,10 +221,10 @@ static bool before(const Access *a, const Access *b)
         around += digits[i].most;
     }
     if (n < 0) return false;
-    if (a->stmt == b->stmt && a->stmt->kind == STMT_STORE && !a->writes) return true;
+    bool once = a->depth == common && b->depth == common; /* not in two loops, whose body it is */
+    if (a->stmt == b->stmt && once && a->stmt->kind == STMT_STORE && !a->writes) return true;
     bool blocks = b->product && (a->stmt == b->product || a->product == b->product);
-    bool element = a->depth == common && b->depth == common; /* the same, which is in one block */
-    if (blocks && !(a->product && element)) return lo > 0 || hi < 0;
+    if (blocks && !(a->product && once)) /* the same element is in one block */ return lo > 0 || hi < 0;
     return a->order < b->order || lo > 0 || hi < 0;
 }
 
