@@ -353,11 +353,11 @@ static int group_products(const LaneGroup *group)
     return products;
 }
 
-/* Where the features fill vectors, kernels of their own have whole vectors along them and need not
+/* Where many features fill vectors, kernels of their own have whole vectors along them and need not
  * turn the sums over the examples around. */
 static bool fills_vectors(int64_t features)
 {
-    return features % VECTOR == 0 || features > 2 * VECTOR;
+    return features % VECTOR == 0 && features >= 4 * VECTOR;
 }
 
 /* Whether most of the work of the products is along axes that do not fill vectors. */
