@@ -21,7 +21,6 @@ enum {
     MAX_OUTSIDE = 32,     /* elements per example of what a reduction reads from elsewhere */
     MAX_SUMS = 128 * 128, /* elements of a sink */
     MAX_LANES = 128,      /* examples of a block */
-    MIN_LANES = 16,
     VECTOR = 16,            /* reals */
     MAX_BYTES = 768 * 1024, /* of all arrays of a block */
     MAX_ITERATORS = 20
@@ -333,10 +332,10 @@ bool lanes_aligned(const Scalar *load, int iter)
 static int64_t lanes_choose(int64_t examples, int64_t bytes)
 {
     int64_t most = MAX_LANES;
-    while (most > MIN_LANES && bytes * most > MAX_BYTES)
+    while (most > LANES_STEP && bytes * most > MAX_BYTES)
         most /= 2;
     int64_t blocks = (examples + most - 1) / most, lanes = (examples + blocks - 1) / blocks;
-    return (lanes + MIN_LANES - 1) / MIN_LANES * MIN_LANES;
+    return (lanes + LANES_STEP - 1) / LANES_STEP * LANES_STEP;
 }
 
 /* Sums over features. */
@@ -354,11 +353,11 @@ static int group_products(const LaneGroup *group)
     return products;
 }
 
-/* Where the features fill vectors, kernels of their own have whole vectors along them and need not
+/* Where many features fill vectors, kernels of their own have whole vectors along them and need not
  * turn the sums over the examples around. */
 static bool fills_vectors(int64_t features)
 {
-    return features % VECTOR == 0 || features > 2 * VECTOR;
+    return features % VECTOR == 0 && features >= 4 * VECTOR;
 }
 
 /* Whether most of the work of the products is along axes that do not fill vectors. */

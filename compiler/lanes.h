@@ -5,6 +5,8 @@
 
 #include "kernel.h"
 
+enum { LANES_STEP = 16 }; /* the examples of a block are a multiple of it */
+
 /* Nodes over the same examples, from narrow layers, that one kernel computes block of examples by
  * block: members have the examples as their first axis and live in small arrays, examples
  * innermost; sinks are sums over the examples. */

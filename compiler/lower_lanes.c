@@ -148,7 +148,7 @@ static Block *examples_loop(Build *b, Block *block, const Scalar **example, cons
     return &loop->body;
 }
 
-/* The lanes behind the last example := the first one's value, or 0. */
+/* The lanes behind the last example := the first one's value, or 0; in whole vectors. */
 static void rest_fill(Build *b, Block *block, const Node *array, bool zero)
 {
     Graph *g = b->l->g;
@@ -159,12 +159,19 @@ static void rest_fill(Build *b, Block *block, const Node *array, bool zero)
     subs[last] = scalar_int(g, 0);
     const Scalar *value =
         zero ? scalar_const(g, array->type, 0) : scalar_load(g, array, subs, NULL, NO_SPAN);
+    const Scalar *width = scalar_int(g, LANES_STEP), *first = scalar_iter(g, EXAMPLE);
+    const Scalar *left = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
+    subs[last] = scalar_op2(g, OP_ADD, scalar_op2(g, OP_MUL, first, width), scalar_iter(g, last));
+    const Scalar *old = scalar_load(g, array, subs, NULL, NO_SPAN);
+    value = scalar_select(g, scalar_op2(g, OP_LT, subs[last], left), old, value);
     block = array_loops(b, block, array->shape, last, NO_SPAN);
-    Stmt *loop = stmt_loop(b->l, last, LOOP_PARALLEL, array->shape[last], NO_SPAN);
-    loop->lo = scalar_op2(g, OP_SUB, examples_count(b), first_example(b));
+    Extent vectors = extent_fixed(b->group->lanes / LANES_STEP);
+    Stmt *loop = stmt_loop(b->l, EXAMPLE, LOOP_SEQUENTIAL, vectors, NO_SPAN);
+    loop->lo = scalar_op2(g, OP_IDIV, left, width);
     block_add(b->l, block, loop);
-    subs[last] = scalar_iter(g, last);
-    block_add(b->l, &loop->body, stmt_store(b->l, array, subs, array->rank, value));
+    Stmt *lanes = stmt_loop(b->l, last, LOOP_PARALLEL, extent_fixed(LANES_STEP), NO_SPAN);
+    block_add(b->l, &loop->body, lanes);
+    block_add(b->l, &lanes->body, stmt_store(b->l, array, subs, array->rank, value));
 }
 
 /* A block of a tensor that other kernels compute, with the examples innermost. */
