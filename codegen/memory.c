@@ -48,7 +48,9 @@ static int64_t batch_most(const NndProgram *described)
 
 static void kept_add(NndMemory *m, const NndTensorInfo *tensor)
 {
-    int64_t *part = tensor->kept == NND_PARAM ? &m->parameters : tensor->kept == NND_OPTIMIZER ? &m->optimizers : &m->states;
+    int64_t *part = &m->states;
+    if (tensor->kept == NND_PARAM) part = &m->parameters;
+    if (tensor->kept == NND_OPTIMIZER) part = &m->optimizers;
     *part += tensor_bytes(tensor);
 }
 
@@ -179,7 +181,8 @@ void memory_check(Program *program, const NndProgram *described, const CProgram 
     diag_error(program->context, NO_SPAN,
                "%s takes more memory than --max-memory allows, %s: the least that it can do with is %s", program->path,
                bytes_text(arena, most), memory_text(arena, &memory));
-    diag_hint(program->context, "the largest tensors are %s%s", str_text(&largest),
+    diag_hint(program->context, "--max-memory %lldK is the least; the largest tensors are %s%s",
+              (long long)(nnd_memory_total(&memory) + 1023) / 1024, str_text(&largest),
               is_step(described, c_program_largest(c)) && memory.work > nnd_memory_total(&memory) / 2
                   ? "; a smaller `batch` makes work memory smaller"
                   : "");

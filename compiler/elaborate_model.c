@@ -2,7 +2,17 @@
  * `training` false. Sizes that the signature leaves open are those of the model's first call. */
 #include "elaborate.h"
 
-enum { MODEL_BATCH = 256 };
+enum { LEAST_BATCH = 64, MOST_BATCH = 256 };
+
+/* How many examples a model is run on at once: as many as a step of the training has, so that it needs no more
+ * memory than that, if they are neither too few to be fast nor more than it takes. */
+static int64_t model_batch(const Elab *e)
+{
+    int64_t most = e->program->trains.len ? LEAST_BATCH : MOST_BATCH;
+    for (int i = 0; i < e->program->trains.len; i++)
+        if (e->program->trains.data[i]->batch > most) most = e->program->trains.data[i]->batch;
+    return most < MOST_BATCH ? most : MOST_BATCH;
+}
 
 /* An input of the entry that holds the sizes of a bounded axis. */
 typedef struct SizeInput {
@@ -99,7 +109,7 @@ static void input_add(Inputs *in, const Node *leaf)
 static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *entry, CallArg *args)
 {
     Inputs in = {.e = e, .m = m, .scope = scope, .entry = entry,
-                 .batch = elab_batch(e, MODEL_BATCH)};
+                 .batch = elab_batch(e, model_batch(e))};
     for (int i = 0; i < m->item->params.len; i++) {
         const AstParam *p = &m->item->params.data[i];
         args[i] = (CallArg){p->name.name, p->name.span, value_error()};
@@ -133,7 +143,7 @@ static Value result_padded(Elab *e, const Value *result, Span span)
 {
     Value v = value_settle(e, result, NULL, span), out = v;
     bool bounded = false;
-    const Scalar *batch = elab_batch(e, MODEL_BATCH).size;
+    const Scalar *batch = elab_batch(e, model_batch(e)).size;
     for (int k = 0; k < v.rank; k++)
         if (v.shape[k].size && v.shape[k].size != batch) {
             out.shape[k] = extent_fixed(v.shape[k].max);
@@ -154,7 +164,7 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     entry->name = name_of(e->context, name);
     CallArg *args = NEW_ARRAY(e->arena, CallArg, m->item->params.len + 1);
     if (!model_inputs(e, m, function->scope, entry, args)) return;
-    entry->batch = entry->inputs.len ? MODEL_BATCH : 0;
+    entry->batch = entry->inputs.len ? model_batch(e) : 0;
     e->session = session_new(e, false);
     e->session->chunks = true;
     Frame *f = frame_new(e, FRAME_CONST, function->scope);

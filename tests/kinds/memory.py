@@ -134,12 +134,12 @@ model Net(image: [8, 8]) -> [10] {
 
 
 def least(work):
-    """MiB of the whole program, and the least."""
+    """KiB of the whole program, and the least that is said to do."""
     result = common.nndc("build", "m.nnd", "-o", "least.c", "--max-memory", "1", cwd=work)
-    found = re.search(r"do with is ([0-9.]+) MiB", result.err)
+    found = re.search(r"--max-memory ([0-9]+)K is the least", result.err)
     result = common.nndc("build", "m.nnd", "-o", "whole.c", cwd=work)
     whole = re.search(r"memory: ([0-9.]+) MiB: ", result.out)
-    return float(whole[1]), float(found[1])
+    return float(whole[1]) * 1024, int(found[1])
 
 
 def recomputed(name, share):
@@ -147,8 +147,8 @@ def recomputed(name, share):
     work = program(DEEP[name])
     most, few = least(work)
     if few > share * most:
-        return f"{most} MiB become {few}, not {share * most}"
-    result = common.nndc("train", "m.nnd", "--max-memory", f"{few + 0.1}M", "-o", "few", cwd=work)
+        return f"{most} KiB become {few}, not {share * most}"
+    result = common.nndc("train", "m.nnd", "--max-memory", f"{few}K", "-o", "few", cwd=work)
     problem = must(result, 0, "to fit, step_net computes ... tensors a second time, which takes about ... % longer: ...(m.nnd:")
     problem = problem or must(common.nndc("train", "m.nnd", "-o", "most", "--threads", "1", cwd=work))
     if problem:
