@@ -83,7 +83,7 @@ static Block *split_loop(Dots *d, Block *block, int iter, const Parts *s, const 
 
 static bool dots_choose(Dots *d, const Node *node)
 {
-    if (!contraction_of(&d->x, node) || node->n_iters != node->rank + 1) return false;
+    if (!contraction_of(d->l->g, &d->x, node) || node->n_iters != node->rank + 1) return false;
     d->last = node->rank;
     Extent along = node->iters[d->last];
     if (along.size || along.max % target_lanes(d->l) != 0) return false;

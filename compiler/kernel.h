@@ -256,6 +256,7 @@ typedef struct Operand {
     const Scalar *load; /* NULL: the result */
     int64_t stride[MAX_ITERS];
     int64_t offset;
+    const Scalar *base; /* added to the offset: what the steps of loops around decide; or NULL */
 } Operand;
 
 /* out[P] = sum[R] a * b, each iterator of one of the classes. */
@@ -267,7 +268,7 @@ typedef struct Contraction {
 } Contraction;
 
 /* Whether the node is such a sum, of reals, with affine subscripts inside their tensors. */
-bool contraction_of(Contraction *x, const Node *node);
+bool contraction_of(Graph *g, Contraction *x, const Node *node);
 /* Makes a b and b a, and M N. */
 void contraction_swap(Contraction *x);
 /* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body.

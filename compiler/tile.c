@@ -298,7 +298,7 @@ static void chunks_add(Tiling *t, Block *block)
 
 static bool tiling_choose(Tiling *t, const Node *node)
 {
-    if (!contraction_of(&t->x, node) || node->rank < 1) return false;
+    if (!contraction_of(t->l->g, &t->x, node) || node->rank < 1) return false;
     t->lane = node->rank - 1;
     if (t->x.class[t->lane] == CLASS_M) contraction_swap(&t->x);
     if (t->x.class[t->lane] != CLASS_N || node->iters[t->lane].size) return false;
