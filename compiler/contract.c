@@ -9,7 +9,10 @@
 
 #include <assert.h>
 
-enum { MIN_WORK = 4096 }; /* multiplications below which plain loops are as good */
+enum {
+    MIN_WORK = 4096, /* multiplications below which plain loops are as good */
+    MUCH_LARGER = 8  /* times: reading decides, not writing */
+};
 
 /* One axis of the matrix product: a group of iterators. */
 typedef struct Axis {
@@ -51,6 +54,17 @@ static bool operand_of(Graph *g, const Scalar *load, const Extent *iters, int n_
     return true;
 }
 
+/* The strides of the result. */
+static void result_of(Contraction *x)
+{
+    int64_t stride = 1;
+    x->c.node = x->node;
+    for (int i = x->node->rank - 1; i >= 0; i--) {
+        x->c.stride[i] = stride;
+        stride *= x->node->iters[i].max;
+    }
+}
+
 bool contraction_of(Graph *g, Contraction *x, const Node *node)
 {
     *x = (Contraction){.node = node};
@@ -59,12 +73,7 @@ bool contraction_of(Graph *g, Contraction *x, const Node *node)
     if (body->kind != SCALAR_OP || body->op != OP_MUL || body->type != TYPE_REAL) return false;
     if (!operand_of(g, body->args[0], node->iters, node->n_iters, &x->a)) return false;
     if (!operand_of(g, body->args[1], node->iters, node->n_iters, &x->b)) return false;
-    int64_t stride = 1;
-    x->c.node = node;
-    for (int i = node->rank - 1; i >= 0; i--) {
-        x->c.stride[i] = stride;
-        stride *= node->iters[i].max;
-    }
+    result_of(x);
     for (int i = 0; i < node->n_iters; i++) {
         if (node->iters[i].size && node->iters[i].size->iters) return false;
         x->class[i] =
@@ -72,6 +81,21 @@ bool contraction_of(Graph *g, Contraction *x, const Node *node)
         bool known = x->class[i] == CLASS_M || x->class[i] == CLASS_N ||
                      x->class[i] == CLASS_BATCH || (i >= node->rank && x->class[i] == CLASS_K);
         if (!known) return false;
+    }
+    return true;
+}
+
+bool contraction_of_ones(Graph *g, Contraction *x, const Node *node)
+{
+    *x = (Contraction){.node = node};
+    if (node->kind != NODE_COMP || node->reduce != REDUCE_SUM || node->guard) return false;
+    if (!operand_of(g, node->body, node->iters, node->n_iters, &x->b)) return false;
+    x->a = (Operand){.node = x->b.node, .load = scalar_real(g, 1)};
+    result_of(x);
+    for (int i = 0; i < node->n_iters; i++) {
+        if ((node->iters[i].size && node->iters[i].size->iters) || !x->b.stride[i]) return false;
+        x->class[i] = i < node->rank ? CLASS_N : CLASS_K;
+        if (i >= node->rank) x->a.stride[i] = x->b.stride[i];
     }
     return true;
 }
@@ -144,7 +168,8 @@ static bool axes_choose(Contraction *x, Axis *m, Axis *n, Axis *k)
     if (lane < 0 || x->class[lane] == CLASS_BATCH) return false;
     if (x->class[lane] == CLASS_M) contraction_swap(x);
     *n = axis_grow(x, lane);
-    int row = innermost(x, CLASS_M, &x->c);
+    bool in_a = node_max_elements(x->a.node) > MUCH_LARGER * node_max_elements(x->node);
+    int row = innermost(x, CLASS_M, in_a ? &x->a : &x->c); /* rows side by side in what is larger */
     if (row < 0) return false;
     *m = axis_grow(x, row);
     int sum = -1;

@@ -269,6 +269,8 @@ typedef struct Contraction {
 
 /* Whether the node is such a sum, of reals, with affine subscripts inside their tensors. */
 bool contraction_of(Graph *g, Contraction *x, const Node *node);
+/* Whether it is such a sum of one factor: the other is 1. */
+bool contraction_of_ones(Graph *g, Contraction *x, const Node *node);
 /* Makes a b and b a, and M N. */
 void contraction_swap(Contraction *x);
 /* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body.
