@@ -212,6 +212,8 @@ static inline bool buffer_is_number(const Buffer *b)
 {
     return b->kind == BUFFER_RUN || b->kind == BUFFER_TIME;
 }
+/* The matrix product that is all that a kernel does, maybe in loops; or NULL. */
+Gemm *kernel_product(const Kernel *k);
 /* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */

@@ -18,14 +18,6 @@ typedef struct Sums {
     bool any;
 } Sums;
 
-static Gemm *product_of(const Kernel *k)
-{
-    const Block *block = &k->body;
-    while (block->len == 1 && block->data[0]->kind == STMT_LOOP)
-        block = &block->data[0]->body;
-    return block->len == 1 && block->data[0]->kind == STMT_GEMM ? block->data[0]->gemm : NULL;
-}
-
 static Product *result_of(const Sums *s, const Node *node)
 {
     const Buffer *b = buffer_get(s->l, node);
@@ -131,7 +123,7 @@ static void products_find(Sums *s)
     for (int i = 0; i < s->l->kernels.len; i++) {
         const Kernel *k = s->l->kernels.data[i];
         place += k->kind != KERNEL_WORK;
-        Gemm *gemm = product_of(k);
+        Gemm *gemm = kernel_product(k);
         if (!gemm) continue;
         const Buffer *b = buffer_get(s->l, gemm->c);
         if (b->kind == BUFFER_ARENA && !gemm->accumulate)
@@ -153,7 +145,7 @@ void pass_sums(Lowered *l)
     products_find(&s);
     visit_all(&s, note_stmt);
     for (int i = 0; i < l->kernels.len; i++) {
-        const Gemm *gemm = product_of(l->kernels.data[i]);
+        const Gemm *gemm = kernel_product(l->kernels.data[i]);
         Product *p = gemm ? result_of(&s, gemm->c) : NULL;
         if (p && p->gemm == gemm) join(&s, p);
     }
