@@ -183,6 +183,18 @@ static const char *first_place(CKernel *k, const Tile *t, const Node *node, cons
     return arena_printf(k->arena, "&%s", c_place(k, node, at).s);
 }
 
+/* The place of the first factor, which may be a number. */
+static const char *first_factor(CKernel *k, const Tile *t)
+{
+    if (t->a->kind == SCALAR_LOAD) return first_place(k, t, t->a->node, t->a->args);
+    return arena_printf(k->arena, "(const %s[]){%s}", real(k), c_value(k, t->a).s);
+}
+
+static int64_t factor_stride(const Tile *t, int var)
+{
+    return t->a->kind == SCALAR_LOAD ? stride_of(t->a->node, t->a->args, var) : 0;
+}
+
 /* A loop of a call: how often it runs, and how far the factors move. */
 typedef struct Count {
     int64_t fixed; /* that often, or -1: as the text says */
@@ -193,7 +205,7 @@ typedef struct Count {
 static Count count_of(CKernel *k, const Tile *t, const TileSum *sum, Span span)
 {
     Count count = {.fixed = -1,
-                 .a = stride_of(t->a->node, t->a->args, sum->var),
+                 .a = factor_stride(t, sum->var),
                  .b = stride_of(t->b->node, t->b->args, sum->var)};
     if (!sum->extent.size && (!sum->lo || sum->extent.max % sum->most == 0))
         count.fixed = sum->lo ? sum->most : sum->extent.max;
@@ -232,8 +244,8 @@ void c_tile(CKernel *k, const Stmt *s)
     for (int i = 0; i < t->n_sums; i++)
         n = count_add(k, loops, n, count_of(k, t, &t->sums[i], s->span));
     StrBuf args = str_new(k->arena);
-    str_printf(&args, "%s, %lld, %s, ", first_place(k, t, t->a->node, t->a->args),
-               (long long)stride_of(t->a->node, t->a->args, t->row),
+    str_printf(&args, "%s, %lld, %s, ", first_factor(k, t),
+               (long long)factor_stride(t, t->row),
                first_place(k, t, t->b->node, t->b->args));
     if (t->dot)
         str_printf(&args, "%lld, ", (long long)stride_of(t->b->node, t->b->args, t->lane));

@@ -175,18 +175,9 @@ static bool contiguous(const Access *a, int var)
     return last && last->iters >> var & 1;
 }
 
-static void note_begin(void *data, Stmt *s)
-{
-    if (s->kind == STMT_TILE_BEGIN) *(bool *)data = true;
-}
-
-/* Whether both have whole register tiles in them, and read from one tensor. */
+/* Whether loops of register tiles read from one tensor. */
 static bool tiles_alike(Lowered *l, Stmt *a, Stmt *b)
 {
-    bool in_a = false, in_b = false;
-    block_visit(&a->body, note_begin, &in_a);
-    block_visit(&b->body, note_begin, &in_b);
-    if (!in_a || !in_b) return false;
     Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
     for (int i = 0; i < x.len; i++)
         for (int k = 0; k < y.len; k++)
@@ -201,10 +192,10 @@ static bool reductions_alike(Lowered *l, Stmt *a, Stmt *b)
         b->loop != LOOP_SEQUENTIAL || a->var != b->var || !extent_equal(a->extent, b->extent) ||
         a->lo != b->lo || a->hi != b->hi || stmts_conflict(l, a, b))
         return false;
-    bool tiles = false, common = false; /* registers hold one tile at a time */
-    block_visit(&a->body, note_tile, &tiles);
-    block_visit(&b->body, note_tile, &tiles);
-    if (tiles) return tiles_alike(l, a, b);
+    bool tiles_a = false, tiles_b = false, common = false;
+    block_visit(&a->body, note_tile, &tiles_a);
+    block_visit(&b->body, note_tile, &tiles_b);
+    if (tiles_a || tiles_b) return tiles_a && tiles_b && tiles_alike(l, a, b);
     if (a->lo || a->hi) return false;
     bool a_if = false, b_if = false; /* the one can be vector code, the other not */
     block_visit(&a->body, note_if, &a_if);
