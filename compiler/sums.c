@@ -87,8 +87,47 @@ static void note_stmt(void *data, Stmt *stmt)
     if (p && p->gemm != stmt->gemm) note_other(s, stmt->gemm->c);
 }
 
+/* The innermost bodies of two kernels that are equal loops around a product; or false. */
+static bool loops_equal(const Kernel *a, const Kernel *b, Block *body_a, Block **body_b)
+{
+    const Block *x = &a->body;
+    Block *y = (Block *)&b->body;
+    if (x->data[0]->kind != STMT_LOOP) return false;
+    for (; x->data[0]->kind == STMT_LOOP; x = &x->data[0]->body, y = &y->data[0]->body) {
+        const Stmt *p = x->data[0], *q = y->data[0];
+        if (q->kind != STMT_LOOP || p->var != q->var || p->loop != q->loop || p->lo || p->hi || q->lo || q->hi ||
+            !extent_equal(p->extent, q->extent))
+            return false;
+    }
+    *body_a = *x;
+    *body_b = y;
+    return y->data[0]->kind == STMT_GEMM;
+}
+
+/* Puts the first product into the loops of the second, where the same part of the result is at hand. */
+static void merge(Sums *s, const Product *first, const Product *second, bool *gone)
+{
+    Lowered *l = s->l;
+    Block one, *both;
+    Kernel *a = l->kernels.data[first->at], *b = l->kernels.data[second->at];
+    if (first->gemm->c_at != second->gemm->c_at || !loops_equal(a, b, &one, &both)) return;
+    Stmt all = kernel_stmt(a);
+    const Uses own = stmt_uses(l, &all);
+    for (int i = first->at + 1; i < second->at; i++) {
+        Stmt between = kernel_stmt(l->kernels.data[i]);
+        const Uses uses = stmt_uses(l, &between);
+        if (uses_conflict(&own, &uses)) return;
+    }
+    block_add(l, both, both->data[0]);
+    both->data[0] = one.data[0];
+    for (int i = 0; i < a->nodes.len; i++)
+        vec_push(l->arena, &b->nodes, a->nodes.data[i]);
+    if (a->n_vars > b->n_vars) b->n_vars = a->n_vars;
+    gone[first->at] = true;
+}
+
 /* Makes the product part of its partner, which comes before it. */
-static void join(Sums *s, Product *second)
+static void join(Sums *s, Product *second, bool *gone)
 {
     Product *first = second->partner ? result_of(s, second->partner) : NULL;
     if (!first || first->at > second->at || first->other || second->other || first->partner != second->gemm->c) return;
@@ -97,6 +136,7 @@ static void join(Sums *s, Product *second)
     second->gemm->accumulate = scalar_bool(s->l->g, true);
     second->joined = s->any = true;
     first->other = true;
+    merge(s, first, second, gone);
 }
 
 static const Scalar *joined_load(void *data, const Scalar *load)
@@ -142,12 +182,17 @@ static void visit_all(Sums *s, void (*visit)(void *data, Stmt *stmt))
 void pass_sums(Lowered *l)
 {
     Sums s = {.l = l, .products = NEW_ARRAY(l->arena, Product, l->buffers.len + 1)};
+    bool *gone = NEW_ARRAY(l->arena, bool, l->kernels.len + 1);
+    int kept = 0;
     products_find(&s);
     visit_all(&s, note_stmt);
     for (int i = 0; i < l->kernels.len; i++) {
         const Gemm *gemm = kernel_product(l->kernels.data[i]);
         Product *p = gemm ? result_of(&s, gemm->c) : NULL;
-        if (p && p->gemm == gemm) join(&s, p);
+        if (p && p->gemm == gemm) join(&s, p, gone);
     }
     if (s.any) visit_all(&s, joined_stmt);
+    for (int i = 0; i < l->kernels.len; i++)
+        if (!gone[i]) l->kernels.data[kept++] = l->kernels.data[i];
+    l->kernels.len = kept;
 }
