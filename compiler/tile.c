@@ -299,7 +299,8 @@ static void chunks_add(Tiling *t, Block *block)
     buffer_new(t->l, BUFFER_ARENA, t->parts, name);
     block = loop_add(t, block, t->chunk, LOOP_PARALLEL, extent_fixed(CHUNKS));
     zero_add(t, block, 0);
-    int64_t most = extent_of(t, t->split) / CHUNKS; /* each has a block at least */
+    bool fixed = !node->iters[t->split].size;
+    int64_t most = fixed ? extent_of(t, t->split) / CHUNKS : 1; /* each has a block at least */
     if (t->block > most) t->block = most;
     int var = t->kernel->n_vars++;
     *(t->block > 1 ? &t->block_var : &t->step) = var;
