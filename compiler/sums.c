@@ -88,10 +88,9 @@ static void note_stmt(void *data, Stmt *stmt)
 }
 
 /* The innermost bodies of two kernels that are equal loops around a product; or false. */
-static bool loops_equal(const Kernel *a, const Kernel *b, Block *body_a, Block **body_b)
+static bool loops_equal(Kernel *a, Kernel *b, Block **body_a, Block **body_b)
 {
-    const Block *x = &a->body;
-    Block *y = (Block *)&b->body;
+    Block *x = &a->body, *y = &b->body;
     if (x->data[0]->kind != STMT_LOOP) return false;
     for (; x->data[0]->kind == STMT_LOOP; x = &x->data[0]->body, y = &y->data[0]->body) {
         const Stmt *p = x->data[0], *q = y->data[0];
@@ -99,7 +98,7 @@ static bool loops_equal(const Kernel *a, const Kernel *b, Block *body_a, Block *
             !extent_equal(p->extent, q->extent))
             return false;
     }
-    *body_a = *x;
+    *body_a = x;
     *body_b = y;
     return y->data[0]->kind == STMT_GEMM;
 }
@@ -108,7 +107,7 @@ static bool loops_equal(const Kernel *a, const Kernel *b, Block *body_a, Block *
 static void merge(Sums *s, const Product *first, const Product *second, bool *gone)
 {
     Lowered *l = s->l;
-    Block one, *both;
+    Block *one, *both;
     Kernel *a = l->kernels.data[first->at], *b = l->kernels.data[second->at];
     if (first->gemm->c_at != second->gemm->c_at || !loops_equal(a, b, &one, &both)) return;
     Stmt all = kernel_stmt(a);
@@ -119,7 +118,7 @@ static void merge(Sums *s, const Product *first, const Product *second, bool *go
         if (uses_conflict(&own, &uses)) return;
     }
     block_add(l, both, both->data[0]);
-    both->data[0] = one.data[0];
+    both->data[0] = one->data[0];
     for (int i = 0; i < a->nodes.len; i++)
         vec_push(l->arena, &b->nodes, a->nodes.data[i]);
     if (a->n_vars > b->n_vars) b->n_vars = a->n_vars;
