@@ -106,6 +106,13 @@ $(BUILD)/tests/test_rt_gemm_blas: tests/unit/test_rt_gemm.c $(BUILD)/libnnd_rt_b
 	$(CC) $(CPPFLAGS) $(CFLAGS) -Itests/unit -MMD -MP -o $@ $< $(BUILD)/libnnd_rt_blas.a \
 	    $(LDFLAGS) -lcunit -lopenblas $(LDLIBS)
 
+# Vector mathematics, too: as every machine has it and with what this one has.
+UNIT += $(BUILD)/tests/test_vmath_native
+$(BUILD)/tests/test_vmath_native: tests/unit/test_vmath.c rt/vmath.h
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -march=native -ffp-contract=off -Itests/unit -DNND_ROOT='"$(CURDIR)"' \
+	    -MMD -MP -o $@ $< $(LDFLAGS) -lcunit $(LDLIBS)
+
 unit: $(UNIT)
 
 # Programs that the tests compile use the same compiler and sanitizers.

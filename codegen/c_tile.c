@@ -206,6 +206,18 @@ static const char *first_place(CKernel *k, const Tile *t, const Node *node, cons
     return arena_printf(k->arena, "&%s", c_place(k, node, at).s);
 }
 
+/* The place of the first factor, which may be a number. */
+static const char *first_factor(CKernel *k, const Tile *t)
+{
+    if (t->a->kind == SCALAR_LOAD) return first_place(k, t, t->a->node, t->a->args);
+    return arena_printf(k->arena, "(const %s[]){%s}", real(k), c_value(k, t->a).s);
+}
+
+static int64_t factor_stride(const Tile *t, int var)
+{
+    return t->a->kind == SCALAR_LOAD ? stride_of(t->a->node, t->a->args, var) : 0;
+}
+
 /* A loop of a call: how often it runs, and how far the factors move. */
 typedef struct Count {
     int64_t fixed; /* that often, or -1: as the text says */
@@ -216,7 +228,7 @@ typedef struct Count {
 static Count count_of(CKernel *k, const Tile *t, const TileSum *sum, Span span)
 {
     Count count = {.fixed = -1,
-                 .a = stride_of(t->a->node, t->a->args, sum->var),
+                 .a = factor_stride(t, sum->var),
                  .b = stride_of(t->b->node, t->b->args, sum->var)};
     if (!sum->extent.size && (!sum->lo || sum->extent.max % sum->most == 0))
         count.fixed = sum->lo ? sum->most : sum->extent.max;
@@ -250,8 +262,7 @@ static int count_add(CKernel *k, Count *loops, int n, Count next)
 /* The place of the first factor a or b; of all terms of a sum along contiguous elements. */
 static const char *factors_text(CKernel *k, const Tile *t, bool b)
 {
-    const Scalar *first = b ? t->b : t->a;
-    const char *place = first_place(k, t, first->node, first->args);
+    const char *place = b ? first_place(k, t, t->b->node, t->b->args) : first_factor(k, t);
     if (!t->dot) return place;
     StrBuf s = str_new(k->arena);
     str_printf(&s, "(const %s *const[]){%s", real(k), place);
@@ -273,7 +284,7 @@ void c_tile(CKernel *k, const Stmt *s)
     StrBuf args = str_new(k->arena);
     if (t->dot) str_printf(&args, "%d, ", t->n_more + 1);
     str_printf(&args, "%s, %lld, %s, ", factors_text(k, t, false),
-               (long long)stride_of(t->a->node, t->a->args, t->row), factors_text(k, t, true));
+               (long long)factor_stride(t, t->row), factors_text(k, t, true));
     if (t->dot)
         str_printf(&args, "%lld, ", (long long)stride_of(t->b->node, t->b->args, t->lane));
     str_printf(&args, "%s, %lld", first_place(k, t, t->c, t->c_subs),

@@ -9,7 +9,10 @@
 
 #include <assert.h>
 
-enum { MIN_WORK = 4096 }; /* multiplications below which plain loops are as good */
+enum {
+    MIN_WORK = 4096, /* multiplications below which plain loops are as good */
+    MUCH_LARGER = 8  /* times: reading decides, not writing */
+};
 
 /* One axis of the matrix product: a group of iterators. */
 typedef struct Axis {
@@ -19,17 +22,30 @@ typedef struct Axis {
     int64_t max;
 } Axis;
 
+/* Whether a subscript is the same at every point, and no constant: the number of a step. */
+static bool is_base(const Scalar *sub)
+{
+    return !sub->iters && sub->kind != SCALAR_CONST && sub->type == TYPE_INT;
+}
+
 /* The load's address as strides of the iterators; false if it is not affine or may be out of
  * bounds. */
-static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Operand *out)
+static bool operand_of(Graph *g, const Scalar *load, const Extent *iters, int n_iters, Operand *out)
 {
     *out = (Operand){.node = load->node, .load = load};
     if (load->kind != SCALAR_LOAD || load->outside || load->type != TYPE_REAL) return false;
     if (load->iters >> n_iters) return false; /* depends on a loop around */
     int64_t stride = 1;
     for (int k = load->n_args - 1; k >= 0; k--) {
-        Affine a;
-        if (!affine_of(load->args[k], &a) || !load_is_safe(load, k, iters, n_iters)) return false;
+        Affine a = {0};
+        if (!load_is_safe(load, k, iters, n_iters)) return false;
+        if (is_base(load->args[k])) {
+            if (node_max_elements(load->node) > INT32_MAX) return false;
+            const Scalar *at = scalar_op2(g, OP_MUL, load->args[k], scalar_int(g, stride));
+            out->base = out->base ? scalar_op2(g, OP_ADD, out->base, at) : at;
+        } else if (!affine_of(load->args[k], &a)) {
+            return false;
+        }
         out->offset += a.constant * stride;
         for (int i = 0; i < n_iters; i++)
             out->stride[i] += a.coefficient[i] * stride;
@@ -38,20 +54,26 @@ static bool operand_of(const Scalar *load, const Extent *iters, int n_iters, Ope
     return true;
 }
 
-bool contraction_of(Contraction *x, const Node *node)
+/* The strides of the result. */
+static void result_of(Contraction *x)
+{
+    int64_t stride = 1;
+    x->c.node = x->node;
+    for (int i = x->node->rank - 1; i >= 0; i--) {
+        x->c.stride[i] = stride;
+        stride *= x->node->iters[i].max;
+    }
+}
+
+bool contraction_of(Graph *g, Contraction *x, const Node *node)
 {
     *x = (Contraction){.node = node};
     const Scalar *body = node->body;
     if (node->kind != NODE_COMP || node->reduce != REDUCE_SUM || node->guard) return false;
     if (body->kind != SCALAR_OP || body->op != OP_MUL || body->type != TYPE_REAL) return false;
-    if (!operand_of(body->args[0], node->iters, node->n_iters, &x->a)) return false;
-    if (!operand_of(body->args[1], node->iters, node->n_iters, &x->b)) return false;
-    int64_t stride = 1;
-    x->c.node = node;
-    for (int i = node->rank - 1; i >= 0; i--) {
-        x->c.stride[i] = stride;
-        stride *= node->iters[i].max;
-    }
+    if (!operand_of(g, body->args[0], node->iters, node->n_iters, &x->a)) return false;
+    if (!operand_of(g, body->args[1], node->iters, node->n_iters, &x->b)) return false;
+    result_of(x);
     for (int i = 0; i < node->n_iters; i++) {
         if (node->iters[i].size && node->iters[i].size->iters) return false;
         x->class[i] =
@@ -59,6 +81,21 @@ bool contraction_of(Contraction *x, const Node *node)
         bool known = x->class[i] == CLASS_M || x->class[i] == CLASS_N ||
                      x->class[i] == CLASS_BATCH || (i >= node->rank && x->class[i] == CLASS_K);
         if (!known) return false;
+    }
+    return true;
+}
+
+bool contraction_of_ones(Graph *g, Contraction *x, const Node *node)
+{
+    *x = (Contraction){.node = node};
+    if (node->kind != NODE_COMP || node->reduce != REDUCE_SUM || node->guard) return false;
+    if (!operand_of(g, node->body, node->iters, node->n_iters, &x->b)) return false;
+    x->a = (Operand){.node = x->b.node, .load = scalar_real(g, 1)};
+    result_of(x);
+    for (int i = 0; i < node->n_iters; i++) {
+        if ((node->iters[i].size && node->iters[i].size->iters) || !x->b.stride[i]) return false;
+        x->class[i] = i < node->rank ? CLASS_N : CLASS_K;
+        if (i >= node->rank) x->a.stride[i] = x->b.stride[i];
     }
     return true;
 }
@@ -131,7 +168,8 @@ static bool axes_choose(Contraction *x, Axis *m, Axis *n, Axis *k)
     if (lane < 0 || x->class[lane] == CLASS_BATCH) return false;
     if (x->class[lane] == CLASS_M) contraction_swap(x);
     *n = axis_grow(x, lane);
-    int row = innermost(x, CLASS_M, &x->c);
+    bool in_a = node_max_elements(x->a.node) > MUCH_LARGER * node_max_elements(x->node);
+    int row = innermost(x, CLASS_M, in_a ? &x->a : &x->c); /* rows side by side in what is larger */
     if (row < 0) return false;
     *m = axis_grow(x, row);
     int sum = -1;
@@ -168,7 +206,8 @@ static const Scalar *address(Lowered *l, const Contraction *x, const Operand *o)
     Affine at = {.constant = o->offset};
     for (int i = 0; i < x->node->n_iters; i++)
         if (!x->used[i]) at.coefficient[i] = o->stride[i];
-    return affine_scalar(l->g, &at);
+    const Scalar *offset = affine_scalar(l->g, &at);
+    return o->base ? scalar_op2(l->g, OP_ADD, o->base, offset) : offset;
 }
 
 bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
@@ -176,7 +215,7 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
     Contraction x;
     Axis m, n, k;
     Gemm gemm = {0};
-    if (!contraction_of(&x, node)) return false;
+    if (!contraction_of(l->g, &x, node)) return false;
     if (!axes_choose(&x, &m, &n, &k) || !gemm_strides(&m, &n, &k, &gemm)) return false;
     if (m.max * n.max * k.max < MIN_WORK || m.max < 2 || n.max < 2) return false;
     gemm.m = axis_extent(l, &m);

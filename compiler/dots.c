@@ -98,7 +98,7 @@ static bool terms_find(Dots *d, const Scalar *body)
     if (d->n_terms == MAX_TERMS) return false;
     const Node *node = d->node;
     Contraction *x = &d->x[d->n_terms++];
-    return contraction_of(x, graph_comp(d->l->g, REDUCE_SUM, node->rank, node->n_iters, node->iters,
+    return contraction_of(d->l->g, x, graph_comp(d->l->g, REDUCE_SUM, node->rank, node->n_iters, node->iters,
                                         body, NULL, node->span)) &&
            x->a.stride[d->last] == 1 && x->b.stride[d->last] == 1;
 }

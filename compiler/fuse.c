@@ -177,17 +177,28 @@ static bool contiguous(const Access *a, int var)
     return last && last->iters >> var & 1;
 }
 
+/* Whether loops of register tiles read from one tensor. */
+static bool tiles_alike(Lowered *l, Stmt *a, Stmt *b)
+{
+    Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
+    for (int i = 0; i < x.len; i++)
+        for (int k = 0; k < y.len; k++)
+            if (x.data[i].node == y.data[k].node && x.data[i].node->rank > 0) return true;
+    return false;
+}
+
 /* Two reductions over the same iterators that read an element in common. */
 static bool reductions_alike(Lowered *l, Stmt *a, Stmt *b)
 {
     if (a->kind != STMT_LOOP || b->kind != STMT_LOOP || a->loop != LOOP_SEQUENTIAL ||
         b->loop != LOOP_SEQUENTIAL || a->var != b->var || !extent_equal(a->extent, b->extent) ||
-        a->lo || a->hi || b->lo || b->hi || stmts_conflict(l, a, b))
+        a->lo != b->lo || a->hi != b->hi || stmts_conflict(l, a, b))
         return false;
-    bool tiles = false, common = false; /* registers hold one tile at a time */
-    block_visit(&a->body, note_tile, &tiles);
-    block_visit(&b->body, note_tile, &tiles);
-    if (tiles) return false;
+    bool tiles_a = false, tiles_b = false, common = false;
+    block_visit(&a->body, note_tile, &tiles_a);
+    block_visit(&b->body, note_tile, &tiles_b);
+    if (tiles_a || tiles_b) return tiles_a && tiles_b && tiles_alike(l, a, b);
+    if (a->lo || a->hi) return false;
     bool a_if = false, b_if = false; /* the one can be vector code, the other not */
     block_visit(&a->body, note_if, &a_if);
     block_visit(&b->body, note_if, &b_if);

@@ -2,9 +2,15 @@
  *
  * A reduction that depends on a loop's step but on none of its carries (x[t, n] * w[n, u] summed over n) is
  * lifted (lift.c): one product over all steps in place of one for each. The body reads the step's part. What
- * is yielded by time alone needs no loop either. What only some steps need stays in the body. */
+ * is yielded by time alone needs no loop either. What only some steps need stays in the body; so does a
+ * product that is large in each step, whose result is then read from the cache. */
 #include "kernel.h"
 #include "simplify.h"
+
+enum {
+    ENOUGH_ROWS = 32,      /* that use each element of a factor */
+    RESIDENT = 256 * 1024 /* elements of a result that stay in the cache until they are read */
+};
 
 typedef struct Hoist {
     Graph *g;
@@ -110,11 +116,38 @@ static bool is_sized(const Node *node)
     return false;
 }
 
+static double points_of(const Node *node)
+{
+    double points = 1;
+    for (int i = 0; i < node->n_iters; i++)
+        points *= (double)node->iters[i].max;
+    return points;
+}
+
+/* Whether a step alone is work enough, and its result is better read at once than kept for all of them: a sum of
+ * products with a factor that is the same at every step and used for many rows in each. */
+static bool suffices(const Node *node, const Loop *loop)
+{
+    const Scalar *body = node->body;
+    if (node->kind != NODE_COMP || node->reduce != REDUCE_SUM || body->kind != SCALAR_OP ||
+        body->op != OP_MUL || body->type != TYPE_REAL)
+        return false;
+    for (int f = 0; f < 2; f++) {
+        const Scalar *same = body->args[f], *other = body->args[1 - f];
+        if (same->kind != SCALAR_LOAD || other->kind != SCALAR_LOAD || other->outside) return false;
+        if (loops_have(same->free, loop) || !loops_have(other->free, loop)) continue;
+        return points_of(node) >= ENOUGH_ROWS * (double)node_max_elements(same->node) &&
+               (double)node_max_elements(node) * (double)loop->extent.max > RESIDENT;
+    }
+    return false;
+}
+
 /* The node for all steps of a loop, if it depends on it by time alone; else NULL. */
 static const Node *lifted_out_of(Hoist *h, const Node *node, const Loop *loop)
 {
     h->loop = loop;
     if (!loops_have(node->free, loop) || loops_have(carried_by(h, node), loop)) return NULL;
+    if (suffices(node, loop)) return NULL;
     return can_lift(h, node) && !is_sized(node) ? steps_of(h, node) : NULL;
 }
 

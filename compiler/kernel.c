@@ -158,6 +158,14 @@ Buffer *buffer_get(const Lowered *l, const Node *node)
     return b;
 }
 
+Gemm *kernel_product(const Kernel *k)
+{
+    const Block *block = &k->body;
+    while (block->len == 1 && block->data[0]->kind == STMT_LOOP)
+        block = &block->data[0]->body;
+    return block->len == 1 && block->data[0]->kind == STMT_GEMM ? block->data[0]->gemm : NULL;
+}
+
 Stmt kernel_stmt(const Kernel *k)
 {
     Stmt s = {.kind = STMT_IF, .body = k->body, .cond = k->when->reads};

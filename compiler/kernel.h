@@ -225,6 +225,8 @@ static inline bool buffer_is_number(const Buffer *b)
 {
     return b->kind == BUFFER_RUN || b->kind == BUFFER_TIME;
 }
+/* The matrix product that is all that a kernel does, maybe in loops; or NULL. */
+Gemm *kernel_product(const Kernel *k);
 /* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */
@@ -271,6 +273,7 @@ typedef struct Operand {
     const Scalar *load; /* NULL: the result */
     int64_t stride[MAX_ITERS];
     int64_t offset;
+    const Scalar *base; /* added to the offset: what the steps of loops around decide; or NULL */
 } Operand;
 
 /* out[P] = sum[R] a * b, each iterator of one of the classes. */
@@ -282,7 +285,9 @@ typedef struct Contraction {
 } Contraction;
 
 /* Whether the node is such a sum, of reals, with affine subscripts inside their tensors. */
-bool contraction_of(Contraction *x, const Node *node);
+bool contraction_of(Graph *g, Contraction *x, const Node *node);
+/* Whether it is such a sum of one factor: the other is 1. */
+bool contraction_of_ones(Graph *g, Contraction *x, const Node *node);
 /* Makes a b and b a, and M N. */
 void contraction_swap(Contraction *x);
 /* Adds the node as loops around a matrix product, if it is one; else leaves nothing of use in body.

@@ -227,6 +227,10 @@ static const Scalar *logic_identity(Graph *g, Op op, const Scalar *const *args)
         return a == b && a->type != TYPE_REAL ? scalar_bool(g, false) : NULL;
     case OP_SELECT:
         if (a->kind == SCALAR_CONST) return a->value != 0 ? b : args[2];
+        if (b->kind == SCALAR_OP && b->op == OP_SELECT && b->args[0] == a)
+            return scalar_select(g, a, b->args[1], args[2]);
+        if (args[2]->kind == SCALAR_OP && args[2]->op == OP_SELECT && args[2]->args[0] == a)
+            return scalar_select(g, a, b, args[2]->args[2]);
         return b == args[2] ? b : NULL;
     case OP_TO_REAL:
     case OP_TO_INT:

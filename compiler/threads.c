@@ -12,6 +12,9 @@ enum {
     THREAD_COST = 5000, /* nanoseconds from which on threads pay (rt/pool.c) */
     CHUNK_COST = 20000, /* ... and chunks */
     CHUNKS = 16,
+    FEW = 8,      /* iterations, each a product, that may be too few for the threads there are */
+    ENOUGH = 6,   /* ... and that are enough after all */
+    COLUMNS = 64, /* of a product that is not cut further */
     MAX_SUMS = 256 /* elements of a result that each chunk keeps */
 };
 
@@ -22,14 +25,65 @@ static double loop_cost(const Lowered *l, const Stmt *loop)
     return cost_most(&one) * (double)loop->extent.max;
 }
 
+/* --- products ---------------------------------------------------------------------------------- */
+
+/* Columns of the result of all products that are the body of the loop; 0: there are others. */
+static int64_t products_columns(const Stmt *loop)
+{
+    int64_t columns = 0;
+    if (loop->extent.size || loop->extent.max >= FEW) return 0;
+    for (int i = 0; i < loop->body.len; i++) {
+        const Gemm *gemm = loop->body.data[i]->kind == STMT_GEMM ? loop->body.data[i]->gemm : NULL;
+        if (!gemm || gemm->n.size || (columns && gemm->n.max != columns)) return 0;
+        columns = gemm->n.max;
+    }
+    return columns;
+}
+
+static const Scalar *offset_substitute(Graph *g, const Scalar *at, const Scalar *const *map, const Scalar *more)
+{
+    return scalar_op2(g, OP_ADD, scalar_substitute(g, at, map, MAX_ITERS), more);
+}
+
+/* A few large products in a loop are cut along their columns: `cuts` times as many iterations. */
+static void products_cut(Lowered *l, Stmt *loop, int64_t cuts)
+{
+    Graph *g = l->g;
+    const Scalar *var = scalar_iter(g, loop->var), *by = scalar_int(g, cuts);
+    const Scalar *part = scalar_op2(g, OP_MOD, var, by), *map[MAX_ITERS] = {0};
+    map[loop->var] = scalar_op2(g, OP_IDIV, var, by);
+    loop->extent.max *= cuts;
+    for (int i = 0; i < loop->body.len; i++) {
+        Gemm *gemm = loop->body.data[i]->gemm;
+        gemm->n.max /= cuts;
+        const Scalar *column = scalar_op2(g, OP_MUL, part, scalar_int(g, gemm->n.max));
+        const Scalar *row = scalar_op2(g, OP_MUL, column, scalar_int(g, gemm->tb ? gemm->ldb : 1));
+        gemm->a_at = scalar_substitute(g, gemm->a_at, map, MAX_ITERS);
+        gemm->b_at = offset_substitute(g, gemm->b_at, map, row);
+        gemm->c_at = offset_substitute(g, gemm->c_at, map, column);
+        if (gemm->accumulate) gemm->accumulate = scalar_substitute(g, gemm->accumulate, map, MAX_ITERS);
+    }
+}
+
+/* Makes a loop of products long enough to be divided; false where the products themselves are better divided. */
+static bool products_divide(Lowered *l, Stmt *loop)
+{
+    int64_t columns = products_columns(loop), cuts = 1;
+    if (columns == 0) return true;
+    while (loop->extent.max * cuts < FEW && columns % (2 * cuts * COLUMNS) == 0)
+        cuts *= 2;
+    if (loop->extent.max * cuts < ENOUGH) return false;
+    if (cuts > 1) products_cut(l, loop, cuts);
+    return true;
+}
+
 static void threads(Lowered *l, Block *block)
 {
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
         if (s->kind != STMT_LOOP || s->lo || s->hi || s->step != 1) continue;
-        bool product = s->body.len == 1 && s->body.data[0]->kind == STMT_GEMM && s->extent.max < 8;
-        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && !product &&
-            loop_cost(l, s) >= THREAD_COST)
+        if (s->loop == LOOP_PARALLEL && s->extent.max > 1 && loop_cost(l, s) >= THREAD_COST &&
+            products_divide(l, s))
             s->loop = LOOP_THREADS;
     }
 }

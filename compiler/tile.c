@@ -7,7 +7,8 @@
  * and b have unit stride, rows along another axis that only a and the result have (neighbouring
  * pixels, or input channels). Rows are split evenly, so that there are at most two sizes of tile.
  * Where the sum is long and the result small (the gradient of a convolution's weights), the sum is
- * cut into chunks, always as many, that add up into tensors of their own, which are added in order.
+ * cut into chunks, always as many, that add up into tensors of their own, which are added in order. So is a sum
+ * over what a scan yields (the gradient of a bias): a product with 1, while its operand is in the cache for others.
  * See van Zee and van de Geijn 2015, BLIS: a framework for rapidly instantiating BLAS
  * functionality. */
 #include "kernel.h"
@@ -20,7 +21,8 @@ enum {
     RESIDENT = 512 * 1024,    /* bytes of operands that stay in the cache over a whole reduction */
     RESIDENT_OUT = 64 * 1024, /* elements of a result that stay there */
     DEPTH = 128,              /* terms between two visits of a result's tile that hide them */
-    CHUNKS = 8
+    CHUNKS = 8,
+    CHUNK_VARS = 12 /* variables of the loops over chunks and in a chunk: the same in all kernels, which may merge */
 };
 
 typedef struct Tiling {
@@ -32,6 +34,7 @@ typedef struct Tiling {
     int64_t block;        /* so many of its values at once; 1: one */
     int block_var;        /* that counts blocks of it, or -1 */
     int chunk;            /* the variable that counts parts of the split iterator, or -1 */
+    int step;             /* the split iterator's in a chunk, or -1 */
     const Node *parts;    /* [CHUNKS, axes of the result]: the sums of the chunks */
     int order[MAX_ITERS]; /* the other reducing iterators, outermost first */
     int n_order;
@@ -137,6 +140,7 @@ static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
     const Scalar *map[MAX_ITERS] = {0};
     if (t->row >= 0) map[t->row] = row_at;
     map[t->lane] = lane_at;
+    if (t->step >= 0) map[t->split] = scalar_iter(l->g, t->step);
     tile->a = scalar_substitute(l->g, t->x.a.load, map, MAX_ITERS);
     tile->b = scalar_substitute(l->g, t->x.b.load, map, MAX_ITERS);
     tile->c = t->parts ? t->parts : node;
@@ -235,11 +239,23 @@ static bool chunks_pay(const Tiling *t)
     return t->row == 0 || t->lane == 0 || (!node->iters[0].size && extent_of(t, 0) < CHUNKS);
 }
 
-/* extent * chunk / CHUNKS */
+/* How many blocks of the split iterator there are. */
+static Extent blocks_of(const Tiling *t)
+{
+    Graph *g = t->l->g;
+    Extent all = t->x.node->iters[t->split];
+    Extent blocks = extent_fixed((all.max + t->block - 1) / t->block);
+    if (!all.size || t->block == 1) return t->block == 1 ? all : blocks;
+    blocks.size = scalar_op2(g, OP_IDIV, scalar_op2(g, OP_ADD, all.size, scalar_int(g, t->block - 1)),
+                             scalar_int(g, t->block));
+    return blocks;
+}
+
+/* blocks * chunk / CHUNKS */
 static const Scalar *chunk_bound(const Tiling *t, int more)
 {
     Graph *g = t->l->g;
-    Extent extent = t->x.node->iters[t->split];
+    Extent extent = blocks_of(t);
     const Scalar *size = extent.size ? extent.size : scalar_int(g, extent.max);
     const Scalar *at = scalar_op2(g, OP_ADD, scalar_iter(g, t->chunk), scalar_int(g, more));
     return scalar_op2(g, OP_IDIV, scalar_op2(g, OP_MUL, size, at), scalar_int(g, CHUNKS));
@@ -277,12 +293,18 @@ static void chunks_add(Tiling *t, Block *block)
     for (int k = 0; k < node->rank; k++)
         shape[k + 1] = node->shape[k];
     Leaf leaf = {.kind = LEAF_INPUT, .name = name};
+    if (t->kernel->n_vars < CHUNK_VARS) t->kernel->n_vars = CHUNK_VARS;
     t->chunk = t->kernel->n_vars++;
     t->parts = graph_leaf(t->l->g, &leaf, node->type, node->rank + 1, shape);
     buffer_new(t->l, BUFFER_ARENA, t->parts, name);
     block = loop_add(t, block, t->chunk, LOOP_PARALLEL, extent_fixed(CHUNKS));
     zero_add(t, block, 0);
-    Stmt *loop = stmt_loop(t->l, t->split, LOOP_SEQUENTIAL, node->iters[t->split], node->span);
+    bool fixed = !node->iters[t->split].size;
+    int64_t most = fixed ? extent_of(t, t->split) / CHUNKS : 1; /* each has a block at least */
+    if (t->block > most) t->block = most;
+    int var = t->kernel->n_vars++;
+    *(t->block > 1 ? &t->block_var : &t->step) = var;
+    Stmt *loop = stmt_loop(t->l, var, LOOP_SEQUENTIAL, blocks_of(t), node->span);
     loop->lo = chunk_bound(t, 0);
     loop->hi = chunk_bound(t, 1);
     block_add(t->l, block, loop);
@@ -298,7 +320,9 @@ static void chunks_add(Tiling *t, Block *block)
 
 static bool tiling_choose(Tiling *t, const Node *node)
 {
-    if (!contraction_of(&t->x, node) || node->rank < 1) return false;
+    bool ones = !contraction_of(t->l->g, &t->x, node);
+    if (ones && !contraction_of_ones(t->l->g, &t->x, node)) return false;
+    if (node->rank < 1 || (ones && t->x.b.node->kind != NODE_YIELD)) return false;
     t->lane = node->rank - 1;
     if (t->x.class[t->lane] == CLASS_M) contraction_swap(&t->x);
     if (t->x.class[t->lane] != CLASS_N || node->iters[t->lane].size) return false;
@@ -313,24 +337,12 @@ static bool tiling_choose(Tiling *t, const Node *node)
     t->row = row_choose(t);
     order_choose(t);
     split_choose(t);
-    return true;
-}
-
-/* How many blocks of the split iterator there are. */
-static Extent blocks_of(const Tiling *t)
-{
-    Graph *g = t->l->g;
-    Extent all = t->x.node->iters[t->split];
-    Extent blocks = extent_fixed((all.max + t->block - 1) / t->block);
-    if (!all.size || t->block == 1) return t->block == 1 ? all : blocks;
-    blocks.size = scalar_op2(g, OP_IDIV, scalar_op2(g, OP_ADD, all.size, scalar_int(g, t->block - 1)),
-                             scalar_int(g, t->block));
-    return blocks;
+    return !ones || chunks_pay(t); /* a part of what adds up products with the same steps */
 }
 
 bool contract_tiles(Lowered *l, Kernel *kernel, const Node *node, Block *body)
 {
-    Tiling t = {.l = l, .kernel = kernel, .block = 1, .block_var = -1, .chunk = -1};
+    Tiling t = {.l = l, .kernel = kernel, .block = 1, .block_var = -1, .chunk = -1, .step = -1};
     if (kernel->n_vars > MAX_ITERS - 6) return false;
     if (!tiling_choose(&t, node)) return false;
     if (chunks_pay(&t)) {

@@ -1,7 +1,8 @@
 /* vmath.h -- exp, log, tanh, sigmoid, log1p, expm1, pow, sin, cos, tan, erf, sinh, cosh, asin, acos,
  * atan and atan2 of floats without branches, calls or tables, so that loops over them become vector
  * code. With -ffp-contract=off they give the same bits from every compiler, at every level of
- * optimisation, on every machine. SPDX-License-Identifier: 0BSD
+ * optimisation, on every machine that has fused multiply-add; on others exp, log, tanh, sigmoid, sinh
+ * and cosh may differ in the last bit. SPDX-License-Identifier: 0BSD
  *
  * S. Moshier, Cephes mathematical library (single precision): argument reduction by multiples of
  * log 2 in two parts, polynomials of least maximum error; J.-M. Muller, Elementary Functions, 3rd
@@ -17,6 +18,15 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+
+/* x y + z, rounded once where the machine can; and 1 + r + p r^2 with the least error. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__FP_FAST_FMAF)
+#define NND_FMA(x, y, z)  __builtin_fmaf(x, y, z)
+#define NND_EXP_END(p, r) NND_FMA(NND_FMA(p, r, 1.0f), r, 1.0f)
+#else
+#define NND_FMA(x, y, z)  ((x) * (y) + (z))
+#define NND_EXP_END(p, r) (((p) * (r) * (r) + (r)) + 1.0f)
+#endif
 
 /* A call that is left in a loop keeps it from being vector code. */
 #define NND_VMATH static inline __attribute__((always_inline))
@@ -35,32 +45,52 @@ NND_VMATH uint32_t nnd_bits_of_float(float x)
     return bits;
 }
 
-/* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2: e^r - 1. */
-NND_VMATH float nnd_expm1_parts(float x, uint32_t *n)
+/* e^x = 2^n e^r with n whole, modulo 2^32 as everything on it, and |r| <= log(2) / 2; p so that
+ * e^r = 1 + r + p r^2. */
+NND_VMATH float nnd_exp_parts(float x, uint32_t *n, float *r)
 {
-    float shifted = x * 1.44269504f + 12582912.0f; /* 1.5 * 2^23: rounds to a whole number */
+    float shifted = NND_FMA(x, 1.44269504f, 12582912.0f); /* 1.5 * 2^23: rounds to a whole number */
     *n = nnd_bits_of_float(shifted) - 0x4b400000u;
     float whole = shifted - 12582912.0f;
-    float r = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    *r = NND_FMA(whole, 2.12194440e-4f, NND_FMA(whole, -0.693359375f, x));
     float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    return p * r * r + r;
+    p = NND_FMA(p, *r, 1.3981999507e-3f);
+    p = NND_FMA(p, *r, 8.3334519073e-3f);
+    p = NND_FMA(p, *r, 4.1665795894e-2f);
+    p = NND_FMA(p, *r, 1.6666665459e-1f);
+    return NND_FMA(p, *r, 5.0000001201e-1f);
 }
 
-/* 2^n in two factors, since n may be -150 or 128. */
+/* e^r */
+NND_VMATH float nnd_exp_rest(float x, uint32_t *n)
+{
+    float r, p = nnd_exp_parts(x, n, &r);
+    return NND_EXP_END(p, r);
+}
+
+/* e^r - 1 */
+NND_VMATH float nnd_expm1_rest(float x, uint32_t *n)
+{
+    float r, p = nnd_exp_parts(x, n, &r);
+    return NND_FMA(p * r, r, r);
+}
+
+/* 2^n in two factors, since n may be -150 or 128: 2^(n + 64) and 2^-64, or 2^(n - 64) and 2^64. */
 NND_VMATH float nnd_expf(float x)
 {
-    float t = x < -104.0f ? -104.0f : x;
     uint32_t n;
-    float e = nnd_expm1_parts(t > 89.0f ? 89.0f : t, &n) + 1.0f;
-    uint32_t half = ((n + 1024u) >> 1) - 512u; /* n / 2 rounded down */
-    float a = nnd_float_of_bits((half + 127u) << 23);
-    float b = nnd_float_of_bits((n - half + 127u) << 23);
-    return e * a * b;
+    float e = nnd_exp_rest(x < -104.0f ? -104.0f : x, &n);
+    float a = nnd_float_of_bits((n + (x < 0.0f ? 191u : 63u)) << 23);
+    float y = e * a * (x < 0.0f ? 0x1p-64f : 0x1p64f);
+    return x > 89.0f ? INFINITY : y;
+}
+
+/* e^x for x <= 0. */
+NND_VMATH float nnd_exp_down(float x)
+{
+    uint32_t n;
+    float e = nnd_exp_rest(x < -104.0f ? -104.0f : x, &n);
+    return e * nnd_float_of_bits((n + 191u) << 23) * 0x1p-64f;
 }
 
 /* log x = e log 2 + log m with m in [sqrt(1/2), sqrt(2)). */
@@ -73,16 +103,16 @@ NND_VMATH float nnd_logf(float x)
     float f = nnd_float_of_bits((i & 0x7fffffu) + 0x3f3504f3u) - 1.0f;
     float z = f * f;
     float p = 7.0376836292e-2f;
-    p = p * f - 1.1514610310e-1f;
-    p = p * f + 1.1676998740e-1f;
-    p = p * f - 1.2420140846e-1f;
-    p = p * f + 1.4249322787e-1f;
-    p = p * f - 1.6668057665e-1f;
-    p = p * f + 2.0000714765e-1f;
-    p = p * f - 2.4999993993e-1f;
-    p = p * f + 3.3333331174e-1f;
-    float y = f * z * p + e * -2.12194440e-4f - 0.5f * z;
-    y = (f + y) + e * 0.693359375f;
+    p = NND_FMA(p, f, -1.1514610310e-1f);
+    p = NND_FMA(p, f, 1.1676998740e-1f);
+    p = NND_FMA(p, f, -1.2420140846e-1f);
+    p = NND_FMA(p, f, 1.4249322787e-1f);
+    p = NND_FMA(p, f, -1.6668057665e-1f);
+    p = NND_FMA(p, f, 2.0000714765e-1f);
+    p = NND_FMA(p, f, -2.4999993993e-1f);
+    p = NND_FMA(p, f, 3.3333331174e-1f);
+    float y = NND_FMA(f * z, p, NND_FMA(e, -2.12194440e-4f, -0.5f * z));
+    y = NND_FMA(e, 0.693359375f, f + y);
     y = x > 3.4028234e38f ? x : y; /* inf */
     y = x == 0.0f ? -INFINITY : y;
     return x >= 0.0f ? y : NAN;
@@ -99,7 +129,7 @@ NND_VMATH float nnd_tanhf(float x)
 {
     float a = fabsf(x), t = a > 10.0f ? 10.0f : a;
     uint32_t n; /* at most 29 */
-    float e = nnd_expm1_parts(t + t, &n);
+    float e = nnd_expm1_rest(t + t, &n);
     float scale = nnd_float_of_bits((n << 23) + 0x3f800000u);
     float m = e * scale + (scale - 1.0f), y = m / (m + 2.0f);
     return nnd_with_sign_f32(y, x);
@@ -108,10 +138,7 @@ NND_VMATH float nnd_tanhf(float x)
 /* e^x / (1 + e^x) of -|x|, and 1 less that: nothing overflows, results below 2^-126 are right. */
 NND_VMATH float nnd_sigmoid(float x)
 {
-    float t = -fabsf(x);
-    uint32_t n; /* -150 to 0 */
-    float e = nnd_expm1_parts(t < -104.0f ? -104.0f : t, &n) + 1.0f;
-    e = e * nnd_float_of_bits((n << 23) + (152u << 23)) * 0x1p-25f; /* rounds once */
+    float e = nnd_exp_down(-fabsf(x));
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
@@ -120,7 +147,7 @@ NND_VMATH float nnd_sinhf(float x)
 {
     float a = fabsf(x);
     uint32_t n; /* at most 129 */
-    float e = nnd_expm1_parts(a > 89.5f ? 89.5f : a, &n);
+    float e = nnd_expm1_rest(a > 89.5f ? 89.5f : a, &n);
     float scale = nnd_float_of_bits((n + 125u) << 23);
     float m = e * scale + (scale - 0.25f), y = 2.0f * (m + m / (4.0f * m + 1.0f));
     return nnd_with_sign_f32(a < 0x1p-13f ? a : y, x);
@@ -130,7 +157,7 @@ NND_VMATH float nnd_coshf(float x)
 {
     float a = fabsf(x);
     uint32_t n;
-    float e = nnd_expm1_parts(a > 89.5f ? 89.5f : a, &n);
+    float e = nnd_expm1_rest(a > 89.5f ? 89.5f : a, &n);
     float scale = nnd_float_of_bits((n + 125u) << 23), m = e * scale + scale;
     return 2.0f * (m + 0.0625f / m);
 }

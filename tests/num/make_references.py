@@ -694,8 +694,8 @@ def recurrent_weights(c, path, gates, n, units=3):
             b.flatten(), other)
 
 
-def recurrent_run(kind, x, cells, inputs=2, **options):
-    module = kind(inputs, 3, batch_first=True, **options)
+def recurrent_run(kind, x, cells, inputs=2, units=3, **options):
+    module = kind(inputs, units, batch_first=True, **options)
     names = [name for name, _ in module.named_parameters()]
     given = dict(zip(names, [w for cell in cells for w in cell]))
     return torch.func.functional_call(module, given, (x,))[0]
@@ -726,6 +726,18 @@ def recurrent(c):
         "Backwards": x.flip(1),
     }
     finish(c, results)
+
+
+def recurrent_rows(c):
+    x, r = c.input("x", c.normal(45, 83, 5)), c.input("r", c.normal(45, 25))
+    first, second = recurrent_weights(c, "Net.lstm1", 4, 5, 25), recurrent_weights(c, "Net.gru1", 3, 25, 25)
+
+    def net(x):
+        y = recurrent_run(torch.nn.LSTM, x, [first], 5, 25)
+        return recurrent_run(torch.nn.GRU, y, [second], 25, 25)[:, -1]
+
+    c.expect("y", net(x))
+    c.train(1, (lambda step: (net(x) * r).sum(1).mean(), torch.optim.SGD(c.params.values(), 1.0)))
 
 
 def recurrent_bounded(c):
@@ -1930,7 +1942,8 @@ def notation(c):
 
 CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_channels, odd_convolutions, convolutions,
          pooling, poolings, normalizations,
-         batch_norm, attention, bounded, recurrent, recurrent_bounded, graphs, flows, dropout, standardize, fits,
+         batch_norm, attention, bounded, recurrent, recurrent_rows, recurrent_bounded, graphs, flows, dropout,
+         standardize, fits,
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
