@@ -90,11 +90,12 @@ static void print_add(Out *out, const CKernel *k, const Tile *t)
     if (t->dot)
         out_line(out, "const %s factor = LOAD(%s, x + i * a_row);", vector_type(k, t, 0),
                  vector_type(k, t, 0));
-    else
+    else if (!t->both)
         out_line(out, "const %s factor = x[i * a_row];", real(k));
-    for (int c = 0; c < t->n_columns; c++) {
+    for (int c = 0, lane = 0; c < t->n_columns; lane += t->width[c++]) {
         const char *acc = numbered(k, "acc", c), *type = vector_type(k, t, c);
         const char *factor = t->dot ? "factor" : arena_printf(k->arena, "SPLAT(%s, factor)", type);
+        if (t->both) factor = arena_printf(k->arena, "LOAD(%s, x + i * a_row + %d)", type, lane);
         out_line(out, "%s[i] = FMA(%s, %s, %s, %s[i]);", acc, type, factor, numbered(k, "b_vector", c), acc);
     }
     out_close(out, "}");
@@ -143,8 +144,9 @@ static void print_function(Out *out, const CKernel *k, const Tile *t, int loops,
 static const char *function_of(CKernel *k, const Tile *t, int loops)
 {
     const char *more = loops > LEAST_LOOPS ? arena_printf(k->arena, "_%d", loops) : "";
-    const char *name = arena_printf(k->arena, "%s_%dx%d%s%s", t->dot ? "dots" : "tile", t->rows,
-                                    t->lanes, t->resume && !t->dot ? "_add" : "", more);
+    const char *kind = t->dot ? "dots" : t->both ? "lanes" : "tile";
+    const char *name = arena_printf(k->arena, "%s_%dx%d%s%s", kind, t->rows, t->lanes,
+                                    t->resume && !t->dot ? "_add" : "", more);
     if (!k->parts) return name;
     Name key = name_of(k->l->program->context, name);
     if (map_get(&k->parts->tiles, key)) return name;
