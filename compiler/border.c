@@ -6,6 +6,9 @@
  * shape, or by a matrix product as contiguous rows, stays. */
 #include "kernel.h"
 
+/* How many times larger the outer one may be: it is read in place of the inner one, with gaps. */
+static const double MOST = 1.3;
+
 typedef struct Border {
     const Node *inner, *outer;
     int64_t first[MAX_RANK]; /* of the inner one, along each axis of the outer one */
@@ -88,7 +91,8 @@ static bool store_copies(const Lowered *l, const Chain *c, Border *b)
         if (!axis_copied(l, b, c, k)) return false;
         bordered = bordered || axis_bordered(b, k);
     }
-    return bordered;
+    double more = (double)node_max_elements(b->outer) / (double)node_max_elements(b->inner);
+    return bordered && more <= MOST;
 }
 
 static void copies_find(Borders *b, const Block *block)
