@@ -9,6 +9,7 @@
 #   make check-vmath  errors of exp, sin, ... over all floats (minutes)
 #   make bench      step times of tests/bench; make bench PEERS=torch,... BENCH=DIR: beside other tools
 #   make bench-gemm matrix products: shares of the machine's limit; ISA=avx2 REAL=f64 T="64x64x64:nt"
+#   make bench-conv the same of convolutions, forward and back; T="conv2d:28x28x32:64:3:1:1"
 #   make demo       train examples/mnist_mlp and print its test accuracy
 BUILD   ?= build
 CC      ?= gcc
@@ -150,6 +151,9 @@ $(BUILD)/bench_gemm: tests/bench/gemm.c $(BUILD)/libnnd_rt.a
 bench-gemm: $(BUILD)/bench_gemm
 	$(BUILD)/bench_gemm $(ISA) $(ROUNDS) $(REAL) $(T)
 
+bench-conv: all
+	tests/bench/conv --build $(BUILD) --isa $(ISA) $(T)
+
 demo: all
 	$(BUILD)/nndc train examples/mnist_mlp/model.nnd
 
@@ -164,5 +168,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references check-vmath bench bench-gemm demo deps deps-all clean
+.PHONY: all unit test test-all references check-vmath bench bench-gemm bench-conv demo deps deps-all clean
 .SECONDARY:

@@ -1,9 +1,10 @@
-/* factor.c -- sums of products without what they need not multiply by at every point.
+/* factor.c -- sums without what they need not multiply by at every point.
  *
  * A factor or divisor that does not depend on what is summed over comes out of the sum:
- * sum[k] a[i, k] * b[k, j] / c is (sum[k] a[i, k] * b[k, j]) / c. What is left is a product of two
- * loads, as matrix products and register tiles want it; what came out is elementwise work, which
- * moves on into what reads it. Rounding changes as much as by the order of a sum. */
+ * sum[k] a[i, k] * b[k, j] / c is (sum[k] a[i, k] * b[k, j]) / c. What is left may be a product of two
+ * loads, as matrix products and register tiles want it, or a sum that is wanted elsewhere, too (the
+ * derivatives of a normalisation are a few sums with different factors); what came out is elementwise
+ * work, which moves on into what reads it. Rounding changes as much as by the order of a sum. */
 #include "kernel.h"
 
 typedef struct Factors {
@@ -27,6 +28,10 @@ static const Scalar *factors_take(Factors *f, const Scalar *a)
 {
     bool product = a->kind == SCALAR_OP && a->op == OP_MUL;
     bool quotient = a->kind == SCALAR_OP && a->op == OP_DIV;
+    if (a->kind == SCALAR_OP && a->op == OP_NEG && summed(f, a)) {
+        f->times = times(f->g, f->times, scalar_real(f->g, -1));
+        return factors_take(f, a->args[0]);
+    }
     if (!summed(f, a)) {
         f->times = times(f->g, f->times, a);
         return NULL;
@@ -42,11 +47,16 @@ static const Scalar *factors_take(Factors *f, const Scalar *a)
     return a;
 }
 
-/* Over no point at all the sum is 0, whatever the factors; they must not make a NaN of it. */
+/* Over no point at all the sum is 0, whatever the factors; they must not make a NaN of it. A batch has an
+ * example. */
 static bool sum_has_points(const Node *node)
 {
-    for (int i = node->rank; i < node->n_iters; i++)
-        if (node->iters[i].size || node->iters[i].max < 1) return false;
+    for (int i = node->rank; i < node->n_iters; i++) {
+        const Scalar *size = node->iters[i].size;
+        bool batch = size && size->kind == SCALAR_LOAD && size->node->kind == NODE_LEAF &&
+                     size->node->leaf->kind == LEAF_SIZE;
+        if ((size && !batch) || node->iters[i].max < 1) return false;
+    }
     return true;
 }
 
@@ -62,9 +72,7 @@ static const Node *factor_node(void *data, Rewrite *rewrite, const Node *node)
     if (made->kind != NODE_COMP || made->reduce != REDUCE_SUM || made->guard) return made;
     Factors f = {.g = g, .rank = made->rank};
     const Scalar *rest = factors_take(&f, made->body);
-    bool product = rest && rest->kind == SCALAR_OP && rest->op == OP_MUL &&
-                   rest->args[0]->kind == SCALAR_LOAD && rest->args[1]->kind == SCALAR_LOAD;
-    if (!product || rest == made->body || made->type != TYPE_REAL) return made;
+    if (!rest || rest == made->body || made->type != TYPE_REAL) return made;
     if (!harmless(made, f.times) || !harmless(made, f.over)) return made;
     const Node *sum = graph_comp(g, REDUCE_SUM, made->rank, made->n_iters, made->iters, rest, NULL,
                                  made->span);

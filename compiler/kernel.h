@@ -107,6 +107,7 @@ typedef struct Tile {
     int n_columns;
     int width[MAX_COLUMNS]; /* of the vectors */
     const Scalar *a, *b;    /* loads: b has unit stride in lane, a does not depend on it */
+    bool both;              /* a has unit stride in lane, too */
     const Node *c;
     const Scalar *c_subs[MAX_RANK];
     TileSum sums[MAX_ITERS]; /* outermost first */

@@ -5,7 +5,8 @@
  * in vector registers while the reduction runs, and each step loads the lanes of b, broadcasts one
  * number of a for each row, and multiplies and adds. Lanes run along the axis in which the result
  * and b have unit stride, rows along another axis that only a and the result have (neighbouring
- * pixels, or input channels). Rows are split evenly, so that there are at most two sizes of tile.
+ * pixels, or input channels). Where all three have the lanes' axis (a convolution of each channel
+ * by itself), each step loads the lanes of every row of a. Rows are split evenly, so that there are at most two sizes of tile.
  * Where the sum is long and the result small (the gradient of a convolution's weights), the sum is
  * cut into chunks, always as many, that add up into tensors of their own, which are added in order. So is a sum
  * over what a scan yields (the gradient of a bias): a product with 1, while its operand is in the cache for others.
@@ -143,6 +144,7 @@ static void tile_add(Tiling *t, Block *block, Tile shape, const Scalar *row_at,
     if (t->step >= 0) map[t->split] = scalar_iter(l->g, t->step);
     tile->a = scalar_substitute(l->g, t->x.a.load, map, MAX_ITERS);
     tile->b = scalar_substitute(l->g, t->x.b.load, map, MAX_ITERS);
+    tile->both = t->x.class[t->lane] == CLASS_BATCH;
     tile->c = t->parts ? t->parts : node;
     if (t->parts) tile->c_subs[0] = scalar_iter(l->g, t->chunk);
     for (int k = 0; k < node->rank; k++)
@@ -318,23 +320,41 @@ static void chunks_add(Tiling *t, Block *block)
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
+/* Whether vectors may read past the end of a factor. */
+static bool may_overrun(const Operand *factor)
+{
+    return factor->node->kind != NODE_LEAF || factor->node->leaf->kind == LEAF_PERSIST;
+}
+
+/* Makes b the factor with the lanes; false if there is none. */
+static bool lanes_choose(Tiling *t)
+{
+    Contraction *x = &t->x;
+    t->lane = x->node->rank - 1;
+    if (x->class[t->lane] == CLASS_M) contraction_swap(x);
+    bool both = x->class[t->lane] == CLASS_BATCH;
+    if ((x->class[t->lane] != CLASS_N && !both) || x->node->iters[t->lane].size) return false;
+    if (x->b.stride[t->lane] != 1 || extent_of(t, t->lane) < 3) return false;
+    if (both && x->a.stride[t->lane] != 1) return false;
+    bool over = extent_of(t, t->lane) % 4 != 0;
+    if (over && (!may_overrun(&x->b) || (both && !may_overrun(&x->a)))) return false;
+    t->row = row_choose(t);
+    if (!both || t->row >= 0) return true;
+    contraction_swap(x);
+    t->row = row_choose(t);
+    return t->row >= 0;
+}
+
 static bool tiling_choose(Tiling *t, const Node *node)
 {
     bool ones = !contraction_of(t->l->g, &t->x, node);
     if (ones && !contraction_of_ones(t->l->g, &t->x, node)) return false;
     if (node->rank < 1 || (ones && t->x.b.node->kind != NODE_YIELD)) return false;
-    t->lane = node->rank - 1;
-    if (t->x.class[t->lane] == CLASS_M) contraction_swap(&t->x);
-    if (t->x.class[t->lane] != CLASS_N || node->iters[t->lane].size) return false;
-    if (t->x.b.stride[t->lane] != 1 || extent_of(t, t->lane) < 3) return false;
+    if (!lanes_choose(t)) return false;
     double work = 1;
     for (int i = 0; i < node->n_iters; i++)
         work *= (double)extent_of(t, i);
     if (work < MIN_TILE_WORK || node->n_iters == node->rank) return false;
-    bool over = extent_of(t, t->lane) % 4 != 0; /* vectors read past the end of b */
-    if (over && t->x.b.node->kind == NODE_LEAF && t->x.b.node->leaf->kind != LEAF_PERSIST)
-        return false;
-    t->row = row_choose(t);
     order_choose(t);
     split_choose(t);
     return !ones || chunks_pay(t); /* a part of what adds up products with the same steps */

@@ -10,7 +10,9 @@
 
 #include <assert.h>
 
-enum { MIN_REUSE = 4 }; /* readings of each element from which on a copy pays */
+/* Readings of each element from which on a copy pays: a transposed one, and one with a border, in which most tensors
+ * are computed in their place (border.c). */
+enum { MIN_REUSE = 4, MIN_PADDED = 2 };
 
 static double points_of(const Node *node)
 {
@@ -146,7 +148,7 @@ static const Node *window_build(void *data, Rewrite *rewrite, const Node *node)
     bool pads = false;
     for (int f = 0; f < 2; f++) {
         const Scalar *s = factors[f] = body->args[f];
-        bool reused = points_of(same) >= MIN_REUSE * (double)node_max_elements(s->node);
+        bool reused = points_of(same) >= MIN_PADDED * (double)node_max_elements(s->node);
         const Scalar *padded = reused && load_pads(s, same) ? load_padded(l, s, same) : NULL;
         if (padded) factors[f] = padded;
         pads = pads || padded;

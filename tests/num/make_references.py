@@ -238,7 +238,9 @@ def odd_convolutions(c):
     x = c.param("Input.x", c.normal(2, 9, 11, 5, scale=0.2), file="x")
     conv = [c.conv2d("Deep.conv2d1", 1, 5, 21), c.conv2d("Deep.conv2d2", 3, 21, 13, padding=1),
             c.conv2d("Deep.conv2d3", 3, 13, 7, stride=2)]
+    each = c.param("Each.depthwise_conv2d1.w", c.normal(3, 3, 5))
     finish(c, {
+        "Each": spread(lambda x: F.conv2d(x, each.movedim(-1, 0)[:, None], padding=1, groups=5))(x),
         "Wide": c.conv2d("Wide.conv2d1", 3, 5, 21, padding=1)(x),
         "Strided": c.conv2d("Strided.conv2d1", 3, 5, 19, stride=2, bias=False)(x),
         "Deep": conv[2](torch.tanh(conv[1](torch.tanh(conv[0](x))) / 8)) / 8,
