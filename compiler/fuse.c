@@ -14,7 +14,8 @@
 enum {
     MAX_FUSED = 24,   /* nodes in one kernel */
     MAX_LOCAL = 1024, /* elements of a local array */
-    MAX_SEARCH = 64   /* kernels to look back */
+    MAX_SEARCH = 64,  /* kernels to look back */
+    MOST_VARS = MAX_ITERS - BLOCK_VARS
 };
 
 /* --- accesses --------------------------------------------------------------------------------- */
@@ -158,6 +159,17 @@ static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
     return true;
 }
 
+/* The same of loops around a block each, all the way in. */
+static bool nests_mergeable(Lowered *l, Stmt *a, Stmt *b)
+{
+    while (loops_alike(a, b) && loops_mergeable(l, a, b)) {
+        if (a->body.data[0]->kind != STMT_LOOP) return true;
+        a = a->body.data[0];
+        b = b->body.data[0];
+    }
+    return false;
+}
+
 static void note_tile(void *data, Stmt *s)
 {
     if (s->tile || s->kind == STMT_GEMM) *(bool *)data = true;
@@ -240,6 +252,15 @@ static bool loops_of_lanes_and_rows(Lowered *l, Stmt *a, Stmt *b)
     return ((lanes_a && in_b[0]) || (lanes_b && in_a[0])) && !stmts_conflict(l, a, b);
 }
 
+static void block_join(Lowered *l, Block *block, Stmt *s);
+
+/* Whether the loop can come after the product, with what does already. */
+static bool comes_after(Lowered *l, Stmt *gemm, Stmt *loop)
+{
+    if (gemm->kind != STMT_GEMM || !epilogue_fits(l, gemm, loop)) return false;
+    return gemm->body.len == 0 || nests_mergeable(l, gemm->body.data[0], loop);
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
@@ -249,6 +270,10 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
     }
     for (int i = block->len - 1; i >= 0; i--) {
         Stmt *old = block->data[i];
+        if (comes_after(l, old, s)) {
+            block_join(l, &old->body, s);
+            return;
+        }
         bool one = loops_alike(old, s) && loops_mergeable(l, old, s) && !loops_of_lanes_and_rows(l, old, s);
         if (one || reductions_alike(l, old, s)) {
             for (int k = 0; k < s->body.len; k++)
@@ -284,47 +309,138 @@ static bool has_parallel_loop(const Kernel *k)
     return false;
 }
 
-/* What the kernels use is known. */
-static bool kernel_join(Lowered *l, Kernel *a, Uses *a_uses, Kernel *b, const Uses *b_uses)
+/* A kernel that is kept, in its place in the order. */
+typedef struct Kept {
+    Kernel *kernel;
+    Uses uses;
+    int at;
+} Kept;
+
+typedef struct Order {
+    Lowered *l;
+    Kept **kept;
+    int n, first;           /* kernels before the first are outside of the loop at hand */
+    Kept **reader, **writer; /* by buffer: the last one, or NULL */
+} Order;
+
+static bool kernels_fit(Lowered *l, const Kept *to, const Kernel *b, const Uses *b_uses)
 {
-    if (a->when != b->when) return false;
-    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(a_uses, b_uses)) return false;
-    bool numbers = !has_parallel_loop(a) && !has_parallel_loop(b);
-    if (!numbers) {
-        if (a->body.len != 1 || b->body.len != 1) return false;
-        if (!loops_alike(a->body.data[0], b->body.data[0])) return false;
-        if (!loops_mergeable(l, a->body.data[0], b->body.data[0])) return false;
+    const Kernel *a = to->kernel;
+    if (a->when != b->when || a->n_vars > MOST_VARS || b->n_vars > MOST_VARS) return false;
+    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(&to->uses, b_uses)) return false;
+    if (!has_parallel_loop(a) && !has_parallel_loop(b)) return true;
+    if (a->body.len != 1 || b->body.len != 1) return false;
+    Stmt *x = a->body.data[0], *y = b->body.data[0];
+    return (loops_alike(x, y) && loops_mergeable(l, x, y)) || comes_after(l, x, y);
+}
+
+static Kept *later(Kept *a, Kept *b)
+{
+    return !a || (b && b->at > a->at) ? b : a;
+}
+
+static void order_note(Order *o, Kept *kept)
+{
+    for (int i = 0; i < kept->uses.len; i++) {
+        const Use *use = &kept->uses.data[i];
+        Kept **reader = &o->reader[use->buffer->index], **writer = &o->writer[use->buffer->index];
+        if (use->read) *reader = later(*reader, kept);
+        if (use->written) *writer = later(*writer, kept);
     }
-    for (int i = 0; i < b->body.len; i++)
-        block_join(l, &a->body, b->body.data[i]);
-    for (int i = 0; i < b->nodes.len; i++)
-        vec_push(l->arena, &a->nodes, b->nodes.data[i]);
-    if (b->n_vars > a->n_vars) a->n_vars = b->n_vars;
-    uses_add(l, a_uses, b_uses);
-    return true;
+}
+
+static void order_add(Order *o, Kernel *kernel, const Uses *uses)
+{
+    Kept *kept = NEW(o->l->arena, Kept);
+    *kept = (Kept){kernel, *uses, o->n};
+    o->kept[o->n++] = kept;
+    if (kernel->kind == KERNEL_WORK)
+        order_note(o, kept);
+    else
+        o->first = o->n;
+}
+
+/* The last kernel that must stay in front of one that uses this, but for `self`; or NULL. */
+static Kept *order_bound(const Order *o, const Uses *uses, const Kept *self)
+{
+    Kept *bound = NULL;
+    for (int i = 0; i < uses->len; i++) {
+        const Use *use = &uses->data[i];
+        Kept *reader = use->written ? o->reader[use->buffer->index] : NULL;
+        Kept *writer = o->writer[use->buffer->index];
+        if (reader != self) bound = later(bound, reader);
+        if (writer != self) bound = later(bound, writer);
+    }
+    return bound;
+}
+
+static void kept_join(Order *o, Kept *to, const Kernel *kernel, const Uses *uses)
+{
+    Lowered *l = o->l;
+    Kernel *a = to->kernel;
+    for (int i = 0; i < kernel->body.len; i++)
+        block_join(l, &a->body, kernel->body.data[i]);
+    for (int i = 0; i < kernel->nodes.len; i++)
+        vec_push(l->arena, &a->nodes, kernel->nodes.data[i]);
+    if (kernel->n_vars > a->n_vars) a->n_vars = kernel->n_vars;
+    uses_add(l, &to->uses, uses);
+    order_note(o, to);
+}
+
+/* Puts a kernel that nothing behind it depends on right behind another. */
+static void order_sink(Order *o, Kept *kept, const Kept *behind)
+{
+    int to = behind->at;
+    for (int i = kept->at; i < to; i++) {
+        o->kept[i] = o->kept[i + 1];
+        o->kept[i]->at = i;
+    }
+    o->kept[to] = kept;
+    kept->at = to;
+    order_note(o, kept);
+}
+
+/* An earlier kernel that the kernel can join, or NULL: from its bound on, or one that computes what it reads
+ * and can wait until then. */
+static Kept *kept_find(Order *o, const Kernel *kernel, const Uses *uses)
+{
+    Kept *bound = order_bound(o, uses, NULL);
+    int least = bound && bound->at >= o->first ? bound->at : o->first;
+    for (int at = o->n - 1; at >= least && at >= o->n - MAX_SEARCH; at--)
+        if (kernels_fit(o->l, o->kept[at], kernel, uses)) return o->kept[at];
+    if (!bound || bound->at < o->first) return NULL;
+    if (kernels_fit(o->l, bound, kernel, uses)) return bound;
+    for (int i = 0; i < uses->len; i++) {
+        Kept *made = uses->data[i].read ? o->writer[uses->data[i].buffer->index] : NULL;
+        if (!made || made->at < o->first || made->at >= bound->at) continue;
+        Kept *after = order_bound(o, &made->uses, made);
+        if ((after && after->at > made->at) || !kernels_fit(o->l, made, kernel, uses)) continue;
+        order_sink(o, made, bound);
+        return made;
+    }
+    return NULL;
 }
 
 void pass_fuse(Lowered *l)
 {
-    int kept = 0;
-    Uses *uses = NEW_ARRAY(l->arena, Uses, l->kernels.len + 1); /* of the kernels that are kept */
+    Order o = {.l = l, .kept = NEW_ARRAY(l->arena, Kept *, l->kernels.len + 1)};
+    o.reader = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
+    o.writer = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
         Stmt all = kernel_stmt(k);
-        Uses own = stmt_uses(l, &all);
-        bool joined = k->kind != KERNEL_WORK;
-        if (joined) l->kernels.data[kept++] = k;
-        for (int p = kept - 1; p >= 0 && p >= kept - MAX_SEARCH && !joined; p--) {
-            Kernel *old = l->kernels.data[p];
-            if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
-            joined = kernel_join(l, old, &uses[p], k, &own);
-            if (joined || uses_conflict(&uses[p], &own)) break;
-        }
-        if (joined) continue;
-        uses[kept] = own;
-        l->kernels.data[kept++] = k;
+        const Uses uses = stmt_uses(l, &all);
+        Kept *to = k->kind == KERNEL_WORK ? kept_find(&o, k, &uses) : NULL;
+        if (to)
+            kept_join(&o, to, k, &uses);
+        else
+            order_add(&o, k, &uses);
     }
-    l->kernels.len = kept;
+    l->kernels.len = o.n;
+    for (int i = 0; i < o.n; i++) {
+        l->kernels.data[i] = o.kept[i]->kernel;
+        epilogues_bound(l, l->kernels.data[i]);
+    }
 }
 
 /* --- contraction of arrays -------------------------------------------------------------------- */
@@ -514,5 +630,8 @@ void pass_contract(Lowered *l)
         }
     }
     for (int i = 0; i < n; i++)
-        if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i]);
+        if (users[i] == 1) {
+            contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i]);
+            epilogue_contract(l, l->kernels.data[user[i]], l->buffers.data[i]);
+        }
 }

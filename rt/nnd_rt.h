@@ -493,7 +493,7 @@ void nnd_parallel(NndPool *pool, NndTask *task, const void *data, int64_t n, dou
 
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */
 
-enum { NND_BLOCK_ROWS = 128, NND_BLOCK_COLUMNS = 256 };
+enum { NND_BLOCK_ROWS = 128, NND_BLOCK_COLUMNS = 256, NND_BESIDE = 4 };
 
 /* Does something with rows row .. row_end - 1, columns column .. column_end - 1 of a product as soon
  * as they are whole, while they are in the cache: block is where the first of them lies. */
@@ -505,6 +505,10 @@ typedef struct NndAfter {
     NndBlockTask *run;
     const void *data;
     double cost; /* nanoseconds that an element takes, about */
+    /* What it reads and writes of the shape of the product, rows `step` elements of the product's type
+     * apart, or NULL: this is brought into the cache meanwhile. */
+    int64_t step;
+    const void *beside[NND_BESIDE];
 } NndAfter;
 
 /* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], added to C if accumulate. ta: A is stored [k, m];
