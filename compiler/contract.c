@@ -202,6 +202,8 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
         gemm.c_subs[i] = scalar_iter(l->g, i);
     gemm.a = x.a.node;
     gemm.b = x.b.node;
+    gemm.a_load = x.a.load;
+    gemm.b_load = x.b.load;
     gemm.c = node;
     for (int i = 0; i < node->n_iters; i++) {
         if (x.used[i]) continue;

@@ -14,6 +14,7 @@
 enum {
     MAX_FUSED = 24,   /* nodes in one kernel */
     MAX_LOCAL = 1024, /* elements of a local array */
+    MAX_RESIDENT = 1 << 14, /* ... that matrix products use */
     MAX_SEARCH = 64,  /* kernels to look back */
     MOST_VARS = MAX_ITERS - BLOCK_VARS
 };
@@ -30,7 +31,6 @@ typedef VEC(Access) Accesses;
 typedef struct Collect {
     Lowered *l;
     Accesses *list;
-    bool opaque; /* holds a call, whose accesses are not known */
 } Collect;
 
 static void collect_load(void *data, const Scalar *s)
@@ -50,20 +50,24 @@ static void collect_stmt(void *data, Stmt *s)
 {
     Collect *c = data;
     stmt_scalars(s, collect_scalar, c);
-    if (s->kind == STMT_GEMM) c->opaque = true;
+    if (s->kind == STMT_GEMM) {
+        Access c_access = {s->gemm->result, s->gemm->c_subs, true};
+        collect_load(c, s->gemm->a_load);
+        collect_load(c, s->gemm->b_load);
+        vec_push(c->l->arena, c->list, c_access);
+    }
     if (s->kind != STMT_STORE && s->kind != STMT_TILE) return;
     bool tile = s->kind == STMT_TILE;
     Access a = {tile ? s->tile->c : s->target, tile ? s->tile->c_subs : s->subs, true};
     vec_push(c->l->arena, c->list, a);
 }
 
-static Accesses accesses_of(Lowered *l, Stmt *s, bool *opaque)
+static Accesses accesses_of(Lowered *l, Stmt *s)
 {
     Accesses list = {0};
-    Collect c = {l, &list, false};
+    Collect c = {l, &list};
     collect_stmt(&c, s);
     block_visit(&s->body, collect_stmt, &c);
-    if (opaque) *opaque = c.opaque;
     return list;
 }
 
@@ -145,9 +149,7 @@ static bool pair_aligned(const Access *a, const Access *b, int var)
 /* Whether one loop may run both bodies. */
 static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
 {
-    bool a_opaque, b_opaque;
-    Accesses x = accesses_of(l, a, &a_opaque), y = accesses_of(l, b, &b_opaque);
-    if (a_opaque || b_opaque) return false;
+    Accesses x = accesses_of(l, a), y = accesses_of(l, b);
     for (int i = 0; i < x.len; i++)
         if (x.data[i].write && reads_as_size(l, b, buffer_get(l, x.data[i].node))) return false;
     for (int i = 0; i < x.len; i++)
@@ -201,7 +203,7 @@ static bool reductions_alike(Lowered *l, Stmt *a, Stmt *b)
     bool a_if = false, b_if = false; /* the one can be vector code, the other not */
     block_visit(&a->body, note_if, &a_if);
     block_visit(&b->body, note_if, &b_if);
-    Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
+    Accesses x = accesses_of(l, a), y = accesses_of(l, b);
     for (int i = 0; i < x.len; i++)
         for (int k = 0; k < y.len; k++) {
             bool same = x.data[i].node == y.data[k].node;
@@ -488,9 +490,19 @@ typedef struct Contract {
     bool fits;
     bool drop[MAX_RANK]; /* axes subscripted by the variable drop_var everywhere */
     int drop_var[MAX_RANK];
-    bool first;
+    bool first, product; /* product: a matrix product has it as operand or result */
     const Node *local;
 } Contract;
+
+static void note_product(void *data, Stmt *s)
+{
+    Contract *c = data;
+    const Gemm *g = s->gemm;
+    if (!g) return;
+    bool has = buffer_get(c->l, g->a) == c->buffer || buffer_get(c->l, g->b) == c->buffer ||
+               buffer_get(c->l, g->c) == c->buffer;
+    c->product = c->product || has;
+}
 
 static void contract_access(Contract *c, const Access *a)
 {
@@ -536,6 +548,18 @@ static void replace_scalar(void *data, const Scalar **s)
     *s = scalar_replace_loads(c->l->g, *s, replace_load, c);
 }
 
+/* The axes that are dropped are the outer ones. */
+static void replace_operand(Contract *c, const Node **node, const Scalar **load, const Scalar **at)
+{
+    if (*node != c->node) return;
+    const Scalar *map[MAX_ITERS] = {0};
+    for (int k = 0; k < c->node->rank; k++)
+        if (c->drop[k]) map[c->drop_var[k]] = scalar_int(c->l->g, 0);
+    *at = scalar_substitute(c->l->g, *at, map, MAX_ITERS);
+    *node = c->local;
+    if (load) replace_scalar(c, load);
+}
+
 static void replace_stmt(void *data, Stmt *s)
 {
     Contract *c = data;
@@ -543,6 +567,11 @@ static void replace_stmt(void *data, Stmt *s)
     if (s->tile && s->tile->c == c->node) {
         s->tile->c_subs[0] = local_subscript(c, s->tile->c_subs);
         s->tile->c = c->local;
+    }
+    if (s->gemm) {
+        replace_operand(c, &s->gemm->a, &s->gemm->a_load, &s->gemm->a_at);
+        replace_operand(c, &s->gemm->b, &s->gemm->b_load, &s->gemm->b_at);
+        replace_operand(c, &s->gemm->c, NULL, &s->gemm->c_at);
     }
     if (s->kind != STMT_STORE || s->target != c->node) return;
     const Scalar *sub = local_subscript(c, s->subs);
@@ -585,23 +614,24 @@ static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b)
         .l = l, .buffer = b, .node = b->node, .vars = home.vars, .fits = true, .first = true};
     AnyOutside outside = {&c, false};
     for (int i = 0; i < home.block->len; i++) {
-        bool opaque;
-        Accesses list = accesses_of(l, home.block->data[i], &opaque);
+        Accesses list = accesses_of(l, home.block->data[i]);
         for (int k = 0; k < list.len; k++)
             contract_access(&c, &list.data[k]);
-        if (opaque && stmt_mentions(l, home.block->data[i], b)) c.fits = false;
+        note_product(&c, home.block->data[i]);
+        block_visit(&home.block->data[i]->body, note_product, &c);
         if (reads_as_size(l, home.block->data[i], b)) c.fits = false;
         find_outside_stmt(&outside, home.block->data[i]);
         block_visit(&home.block->data[i]->body, find_outside_stmt, &outside);
     }
-    int64_t n = 1;
+    int64_t n = 1, most = c.product ? MAX_RESIDENT : MAX_LOCAL;
     int dropped = 0;
     for (int k = 0; k < b->node->rank; k++) {
+        if (c.drop[k] && c.product && dropped < k) c.fits = false;
         dropped += c.drop[k];
         if (!c.drop[k]) n *= b->node->shape[k].max;
     }
     bool worth = dropped > 0 || (b->node->rank == 0 && !has_parallel_loop(kernel));
-    if (!c.fits || !worth || outside.found || n > MAX_LOCAL || n < 1) return;
+    if (!c.fits || !worth || outside.found || n > most || n < 1) return;
     c.local = local_new(l, b->type, n, b->name);
     for (int i = 0; i < home.block->len; i++) {
         replace_stmt(&c, home.block->data[i]);

@@ -90,6 +90,7 @@ typedef struct Gemm {
     bool ta, tb;
     Extent m, n, k;
     const Node *a, *b, *c;
+    const Scalar *a_load, *b_load;    /* an element of each, by variables of loops around and of the product's own */
     const Scalar *a_at, *b_at, *c_at; /* offsets of the first elements */
     int64_t lda, ldb, ldc;
     const Scalar *accumulate; /* where it holds, added to C; NULL: never */
