@@ -166,22 +166,24 @@ int nnd_npy_stream(NndStream *stream, const char *what, NndType real, bool heade
 /* Writes format 1.0, atomically. */
 int nnd_npy_write(const char *path, const NndArray *array, NndError *error);
 
-/* ---- random numbers: Philox4x32-10, here so that inner loops can inline it ---------------- */
+/* ---- random numbers: Philox, here so that inner loops can inline it ------------------------ */
 
 /* J. Salmon, M. Moraes, R. Dror, D. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011.
- * A draw is a function of (seed, site, run, position) and nothing else. Loops over positions become
- * vectors under `omp simd` or -O3 (-fno-math-errno for the square root). With -ffp-contract=off
- * normal draws have the same bits from every compiler and on every machine. */
+ * A draw is a function of (seed, site, run, position) and nothing else: Philox4x32-10 makes the key of a
+ * stream of the first three, once for a loop over positions; Philox2x32-10 draws from it, by half the
+ * work. Loops over positions become vectors under `omp simd` or -O3 (-fno-math-errno for the square
+ * root). With -ffp-contract=off normal draws have the same bits from every compiler and on every
+ * machine. */
 typedef struct NndBits {
-    uint32_t word[4];
+    uint32_t word[4]; /* of a draw: two */
 } NndBits;
 
 /* Sites of the runtime's own draws; those of programs are hashes of call paths. */
 #define NND_SITE_SHUFFLE UINT64_C(0xffffffff00000001)
 #define NND_SITE_SPLIT   UINT64_C(0xffffffff00000002)
 
-static inline NndBits nnd_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                 uint32_t k1)
+static inline NndBits nnd_philox4(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
+                                  uint32_t k1)
 {
     _Pragma("GCC unroll 10") /* -O2 leaves it a loop, and then makes no vectors around it */
         for (int round = 0; round < 10; round++)
@@ -200,10 +202,23 @@ static inline NndBits nnd_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t
     return (NndBits){{c0, c1, c2, c3}};
 }
 
+static inline NndBits nnd_philox2(uint32_t c0, uint32_t c1, uint32_t k)
+{
+    _Pragma("GCC unroll 10") for (int round = 0; round < 10; round++)
+    {
+        uint64_t p = (uint64_t)0xD256D193u * c0;
+        c0 = (uint32_t)(p >> 32) ^ k ^ c1;
+        c1 = (uint32_t)p;
+        k += 0x9E3779B9u;
+    }
+    return (NndBits){{c0, c1, 0, 0}};
+}
+
 static inline NndBits nnd_bits(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
 {
-    return nnd_philox(position, run, (uint32_t)site, (uint32_t)(site >> 32), (uint32_t)seed,
-                      (uint32_t)(seed >> 32));
+    NndBits stream = nnd_philox4(run, 0, (uint32_t)site, (uint32_t)(site >> 32), (uint32_t)seed,
+                                 (uint32_t)(seed >> 32));
+    return nnd_philox2(position, stream.word[0], stream.word[1]);
 }
 
 /* In [0, 1): a multiple of 2^-24, the same number in both precisions. */

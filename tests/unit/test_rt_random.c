@@ -11,16 +11,41 @@ static const uint32_t kat[3][10] = {
      0x5001e420, 0x24126ea1},
 };
 
+/* philox2x32 10: counter, key, result. */
+static const uint32_t kat2[3][5] = {
+    {0, 0, 0, 0xff1dae59, 0x6cd10df2},
+    {0xffffffff, 0xffffffff, 0xffffffff, 0x2c3f628b, 0xab4fd7ad},
+    {0x243f6a88, 0x85a308d3, 0x13198a2e, 0xdd7ce038, 0xf62a4c12},
+};
+
 static void test_vectors(void)
 {
     for (int i = 0; i < 3; i++) {
-        const uint32_t *k = kat[i];
-        NndBits bits = nnd_philox(k[0], k[1], k[2], k[3], k[4], k[5]);
+        const uint32_t *k = kat[i], *k2 = kat2[i];
+        NndBits bits = nnd_philox4(k[0], k[1], k[2], k[3], k[4], k[5]);
         CU_ASSERT_EQUAL(memcmp(bits.word, k + 6, sizeof bits.word), 0);
-        uint64_t seed = (uint64_t)k[5] << 32 | k[4], site = (uint64_t)k[3] << 32 | k[2];
-        bits = nnd_bits(seed, site, k[1], k[0]);
-        CU_ASSERT_EQUAL(memcmp(bits.word, k + 6, sizeof bits.word), 0);
-        CU_ASSERT_EQUAL(nnd_uniform(seed, site, k[1], k[0]), (float)(k[6] >> 8) / 16777216.0f);
+        bits = nnd_philox2(k2[0], k2[1], k2[2]);
+        CU_ASSERT_EQUAL(memcmp(bits.word, k2 + 3, 2 * sizeof *bits.word), 0);
+    }
+}
+
+/* (seed, site, run, position) and what a program in Python made of the definition. */
+static const struct {
+    uint64_t seed, site;
+    uint32_t run, position, word[2];
+} draws[] = {
+    {UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT32_MAX, {0x84e8b9aa, 0x3494215e}},
+    {UINT64_C(0x299f31d0a4093822), UINT64_C(0x0370734413198a2e), 0x85a308d3, 0x243f6a88, {0xf468206e, 0x06170cc0}},
+    {0, 0, 0, 0, {0x65280dbe, 0xcb496aff}},
+};
+
+static void test_draws(void)
+{
+    for (int i = 0; i < 3; i++) {
+        NndBits bits = nnd_bits(draws[i].seed, draws[i].site, draws[i].run, draws[i].position);
+        CU_ASSERT_EQUAL(memcmp(bits.word, draws[i].word, sizeof draws[i].word), 0);
+        float u = nnd_uniform(draws[i].seed, draws[i].site, draws[i].run, draws[i].position);
+        CU_ASSERT_EQUAL(u, (float)(draws[i].word[0] >> 8) / 16777216.0f);
     }
 }
 
@@ -167,6 +192,7 @@ static void test_gather(void)
 
 static const UnitTest tests[] = {
     {"philox: published vectors", test_vectors},
+    {"draws", test_draws},
     {"uniform", test_uniform},
     {"normal", test_normal},
     {"permutations", test_permutation},
