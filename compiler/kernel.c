@@ -171,6 +171,16 @@ Stmt kernel_stmt(const Kernel *k)
     return s;
 }
 
+bool kernel_is_parallel(const Kernel *k)
+{
+    for (int i = 0; i < k->body.len; i++) {
+        const Stmt *s = k->body.data[i];
+        if (s->kind == STMT_GEMM || (s->kind == STMT_LOOP && s->loop != LOOP_SEQUENTIAL))
+            return true;
+    }
+    return false;
+}
+
 int kernels_loop_end(const Lowered *l, int begin)
 {
     int at = begin + 1;

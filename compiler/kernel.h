@@ -236,6 +236,8 @@ static inline bool buffer_is_number(const Buffer *b)
 }
 /* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
+/* Whether one of its outermost statements is work for several threads. */
+bool kernel_is_parallel(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */
 int kernels_loop_end(const Lowered *l, int begin);
 /* How often what depends on the loops `inner` runs for one run of what depends on `outer`, at most. */
