@@ -129,6 +129,7 @@ const char *c_named(const CKernel *k, const Scalar *s)
  * axes before, which have the load's own subscripts. */
 bool c_subscript_safe(CKernel *k, const Node *node, const Scalar *const *subs, int i)
 {
+    if (buffer_get(k->l, node)->block) return true; /* the element at hand of the block at hand */
     Range r = scalar_range(subs[i], k->var_extent, MAX_ITERS);
     Extent e = node->shape[i];
     if (e.size && e.size->iters) e.size = scalar_substitute(k->l->g, e.size, subs, i);

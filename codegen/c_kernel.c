@@ -81,8 +81,8 @@ static void hoist_scalar(Hoist *h, const Scalar *s)
     if (s->outside) hoist_scalar(h, s->outside);
 }
 
-/* Sets a variable's range; what is known of subscripts depends on it. */
-static Extent range_set(CKernel *k, int var, Extent extent)
+/* What is known of subscripts depends on it. */
+Extent c_range(CKernel *k, int var, Extent extent)
 {
     Extent old = k->var_extent[var];
     if (extent_equal(old, extent)) return old;
@@ -102,26 +102,26 @@ static void hoist_block(Hoist *h, const Block *block)
         Stmt *s = block->data[i];
         bool sure = h->sure;
         if (s->kind == STMT_PART && h->k->in_parts) continue; /* it has its own */
+        if (s->kind == STMT_GEMM) continue;
         if (s->kind == STMT_IF) {
             if (s->cond) hoist_scalar(h, s->cond);
             h->sure = false;
-        } else if (s->kind != STMT_GEMM && !s->tile) {
+        } else if (!s->tile) {
             stmt_scalars(s, hoist_ref, h);
             if (s->kind == STMT_LOOP && (s->extent.size || s->lo || s->hi || s->extent.max < 1))
                 h->sure = false;
         }
         Extent old = {0};
-        if (s->kind == STMT_LOOP) old = range_set(h->k, s->var, s->extent);
+        if (s->kind == STMT_LOOP) old = c_range(h->k, s->var, s->extent);
         hoist_block(h, &s->body);
-        if (s->kind == STMT_LOOP) range_set(h->k, s->var, old);
+        if (s->kind == STMT_LOOP) c_range(h->k, s->var, old);
         h->sure = sure;
     }
 }
 
 static void bound_vars(void *data, Stmt *s)
 {
-    if (s->kind == STMT_LOOP) *(uint64_t *)data |= (uint64_t)1 << s->var;
-    if (s->tile) *(uint64_t *)data |= tile_vars(s->tile);
+    *(uint64_t *)data |= stmt_vars(s);
 }
 
 static void scalar_vars(void *data, const Scalar **s)
@@ -134,15 +134,23 @@ static void used_vars(void *data, Stmt *s)
     stmt_scalars(s, scalar_vars, data);
 }
 
+uint64_t c_outer_vars(const Stmt *stmt)
+{
+    uint64_t inner = stmt_vars(stmt), used = 0;
+    block_visit(&stmt->body, bound_vars, &inner);
+    block_visit(&stmt->body, used_vars, &used);
+    return used & ~inner;
+}
+
 /* Names, in front of a loop, what is the same in all its iterations. */
 static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
 {
     Hoist h = {.k = k, .inner = (uint64_t)1 << loop->var, .uses = *uses, .seen = map_new(k->arena)};
     h.sure = !loop->extent.size && !loop->lo && !loop->hi && loop->extent.max >= 1 && !k->lazy;
     block_visit(&loop->body, bound_vars, &h.inner);
-    Extent old = range_set(k, loop->var, loop->extent);
+    Extent old = c_range(k, loop->var, loop->extent);
     hoist_block(&h, &loop->body);
-    range_set(k, loop->var, old);
+    c_range(k, loop->var, old);
     if (h.found.len == 0) return;
     c_count(k, h.found.data, h.found.len);
     for (int i = 0; i < h.found.len; i++)
@@ -151,13 +159,12 @@ static void hoist(CKernel *k, Stmt *loop, const Uses *uses)
 
 /* --- statements ------------------------------------------------------------------------------- */
 
-static void print_block(CKernel *k, const Block *block);
 static void print_part(CKernel *k, const Stmt *part);
 
 static void print_scope(CKernel *k, const Block *block)
 {
     int scope = k->named.len, names = k->taken.len;
-    print_block(k, block);
+    c_block(k, block);
     k->named.len = scope;
     c_scope_end(k, names);
 }
@@ -167,6 +174,8 @@ static const char *loop_begin(CKernel *k, const Stmt *s)
 {
     if (!s->lo) return "0";
     if (s->lo->kind == SCALAR_CONST && s->lo->value >= 0) return c_index(k, s->lo).s;
+    const bool inside = scalar_range(s->lo, k->var_extent, MAX_ITERS).lo >= 0;
+    if (inside && s->lo->kind == SCALAR_ITER) return k->var_name[s->lo->iter];
     const char *name = c_name(k, "begin");
     const char *lo = c_index(k, s->lo).s;
     out_line(k->out, "const long %s = %s > 0 ? %s : 0;", name, lo, lo);
@@ -177,6 +186,8 @@ static const char *loop_end(CKernel *k, const Stmt *s)
 {
     Text extent = c_loop_extent(k, s->extent, s->span);
     if (!s->hi) return extent.prec > PREC_LT ? extent.s : arena_printf(k->arena, "(%s)", extent.s);
+    const bool inside = scalar_range(s->hi, k->var_extent, MAX_ITERS).hi <= s->extent.max;
+    if (inside && !s->extent.size && s->hi->kind == SCALAR_ITER) return k->var_name[s->hi->iter];
     const char *name = c_name(k, "end");
     const char *hi = c_index(k, s->hi).s;
     out_line(k->out, "const long %s = %s < %s ? %s : %s;", name, hi, extent.s, hi, extent.s);
@@ -262,7 +273,7 @@ void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end)
 {
     Uses uses = stmt_uses(k->l, s);
     hoist(k, s, &uses);
-    Extent outer = range_set(k, s->var, s->extent);
+    Extent outer = c_range(k, s->var, s->extent);
     bool vector = loop_is_vector(k, s);
     const char *inside = NULL;
     const Scalar *border = vector ? border_find(k, s, &inside) : NULL;
@@ -279,7 +290,7 @@ void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end)
         out_close(k->out, "}");
     } else
         print_loop_text(k, s, vector, begin, end);
-    range_set(k, s->var, outer);
+    c_range(k, s->var, outer);
 }
 
 static void print_loop(CKernel *k, Stmt *s)
@@ -426,7 +437,7 @@ static int print_local(CKernel *k, const Block *block, int at)
     return at + 1;
 }
 
-static const char *address(CKernel *k, const Node *node, const Scalar *at)
+const char *c_address(CKernel *k, const Node *node, const Scalar *at)
 {
     const char *name = c_buffer(k, node);
     if (scalar_is_const(at, 0)) return name;
@@ -437,17 +448,21 @@ static const char *address(CKernel *k, const Node *node, const Scalar *at)
 static void print_gemm(CKernel *k, Stmt *s)
 {
     const Gemm *g = s->gemm;
+    bool whole = !buffer_get(k->l, g->c)->block;
     c_count(k, (const Scalar *[]){g->a_at, g->b_at, g->c_at}, 3);
-    const char *a = address(k, g->a, g->a_at), *b = address(k, g->b, g->b_at);
-    const char *c = address(k, g->c, g->c_at);
+    const char *a = c_address(k, g->a, g->a_at), *b = c_address(k, g->b, g->b_at);
+    const char *c = whole ? c_address(k, g->c, g->c_at) : "NULL";
     Text m = c_loop_extent(k, g->m, s->span), n = c_loop_extent(k, g->n, s->span);
     Text depth = c_loop_extent(k, g->k, s->span);
+    const char *after = s->body.len ? c_after(k, s) : "NULL";
     if (!k->divided) k->uses_pool = true;
-    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA, NULL);",
+    out_line(k->out, "%s(%s, %s, %s, %s, %s, %s, %s, %lld, %s, %lld, %s, %lld, %s, ISA, %s);",
              k->f64 ? "nnd_gemm_f64" : "nnd_gemm", k->divided ? "NULL" : "pool",
              g->ta ? "true" : "false", g->tb ? "true" : "false", m.s, n.s, depth.s, a,
              (long long)g->lda, b, (long long)g->ldb, c, (long long)g->ldc,
-             g->accumulate ? c_value(k, g->accumulate).s : "false");
+             g->accumulate ? c_value(k, g->accumulate).s : "false", after);
+    Uses uses = stmt_uses(k->l, s);
+    names_forget(k, &uses);
 }
 
 static void print_tile(CKernel *k, Stmt *s)
@@ -457,7 +472,7 @@ static void print_tile(CKernel *k, Stmt *s)
     names_forget(k, &uses);
 }
 
-static void print_block(CKernel *k, const Block *block)
+void c_block(CKernel *k, const Block *block)
 {
     for (int i = 0; i < block->len; i++)
         switch (block->data[i]->kind) {
@@ -508,7 +523,8 @@ static void parameters_collect(CKernel *k, CFunction *f)
     block_visit(&all.body, note_local, &declared);
     if (uses.len) qsort(uses.data, (size_t)uses.len, sizeof *uses.data, by_index);
     for (int i = 0; i < uses.len; i++)
-        if (!map_get(&declared, uses.data[i].buffer->node)) parameter_add(k, f, &uses.data[i]);
+        if (!uses.data[i].buffer->block && !map_get(&declared, uses.data[i].buffer->node))
+            parameter_add(k, f, &uses.data[i]);
 }
 
 /* The first six are called as in formulas (print.c), the others by letters that are free. */
@@ -563,13 +579,10 @@ static CKernel kernel_text(Out *out, CParts *parts, Lowered *l)
 static void outer_variables(CKernel *k, const CKernel *outer, CFunction *f)
 {
     Stmt all = {.kind = STMT_IF, .body = k->kernel->body};
-    uint64_t inner = 0;
-    block_visit(&all.body, bound_vars, &inner);
-    uint64_t used = 0;
-    block_visit(&all.body, used_vars, &used);
+    const uint64_t used = c_outer_vars(&all);
     for (int v = 0; v < MAX_ITERS; v++) {
         k->var_extent[v] = outer->var_extent[v];
-        if (!((used & ~inner) >> v & 1)) continue;
+        if (!(used >> v & 1)) continue;
         CParameter p = {.var = v + 1, .name = k->var_name[v], .type = "long"};
         vec_push(k->arena, &f->parameters, p);
     }
@@ -621,7 +634,8 @@ static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel
     k.kernel = kernel;
     k.anonymous = anonymous;
     k.function = f;
-    k.tasks = out_new(arena);
+    Out tasks = out_new(arena);
+    k.tasks = &tasks;
     k.divided = outer != NULL;
     parameters_collect(&k, f);
     variables_name(&k);
@@ -629,10 +643,10 @@ static CFunction *kernel_print(Out *out, CParts *parts, Lowered *l, const Kernel
     int count = 0;
     block_visit(&kernel->body, count_part, &count);
     k.in_parts = parts && count >= MANY_PARTS;
-    print_block(&k, &kernel->body);
+    c_block(&k, &kernel->body);
     parameters_finish(&k, f);
     const char *head = c_parameters_text(&k, f);
-    str_add(&out->text, str_text(&k.tasks.text));
+    str_add(&out->text, str_text(&tasks.text));
     out_line(out, "static %svoid %s(%s)", outer ? "PART " : "", name, *head ? head : "void");
     out_line(out, "{");
     str_add(&out->text, str_text(&body.text));

@@ -68,7 +68,7 @@ typedef struct CKernel {
     bool uses_fault, uses_seed, uses_pool;
     VEC(Site) sites; /* of the draws in the text */
     struct CFunction *function;
-    Out tasks; /* the text of its divided loops, which stands before it */
+    Out *tasks; /* the text of what the runtime calls of it, which stands before it */
     int n_tasks;
     bool divided; /* this is one of them */
 } CKernel;
@@ -169,6 +169,14 @@ const char *c_outer_condition(Lowered *l, const When *when,
 /* A text that is the same for kernels that are equal but for the tensors they are called with, and
  * the parameters in the same order as those of c_kernel. */
 CFunction *c_kernel_key(CParts *parts, Lowered *l, const Kernel *kernel, const char **key);
+/* The variables of loops around that the body of a statement uses. */
+uint64_t c_outer_vars(const Stmt *stmt);
+/* "x + i * 100": a place in a buffer. */
+const char *c_address(CKernel *k, const Node *node, const Scalar *at);
+/* The statements of a block, in order. */
+void c_block(CKernel *k, const Block *block);
+/* Sets a variable's range; returns what it was. */
+Extent c_range(CKernel *k, int var, Extent extent);
 /* A loop from begin to end, with what is the same in all iterations before it. */
 void c_loop(CKernel *k, Stmt *s, const char *begin, const char *end);
 /* Adds what is not a tensor: seed, sites, fault and pool, as far as the text uses them. */
@@ -180,5 +188,7 @@ const char *c_parameters_text(const CKernel *k, const CFunction *f);
 
 /* A loop that is divided among threads. */
 void c_parallel(CKernel *k, Stmt *s);
+/* What comes after a product, as an argument of its call. */
+const char *c_after(CKernel *k, Stmt *gemm);
 
 #endif

@@ -131,7 +131,7 @@ static void join(Sums *s, Product *second, bool *gone)
     Product *first = second->partner ? result_of(s, second->partner) : NULL;
     if (!first || first->at > second->at || first->other || second->other || first->partner != second->gemm->c) return;
     if (first->place != second->place || first->kernel->when != second->kernel->when) return;
-    second->gemm->c = first->gemm->c;
+    second->gemm->c = second->gemm->result = first->gemm->c;
     second->gemm->accumulate = scalar_bool(s->l->g, true);
     second->joined = s->any = true;
     first->other = true;

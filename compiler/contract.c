@@ -20,6 +20,7 @@ typedef struct Axis {
     const Scalar *size; /* run-time extent of the outermost, or NULL */
     int64_t a, b, c;    /* strides */
     int64_t max;
+    int iters[MAX_ITERS], n; /* of the group, inner ones first */
 } Axis;
 
 /* Whether a subscript is the same at every point, and no constant: the number of a step. */
@@ -121,7 +122,9 @@ static Axis axis_grow(Contraction *x, int i)
                  x->a.stride[i],
                  x->b.stride[i],
                  x->c.stride[i],
-                 iters[i].max};
+                 iters[i].max,
+                 {i},
+                 1};
     x->used[i] = true;
     for (bool grown = true; grown && !axis.size;) {
         grown = false;
@@ -134,6 +137,7 @@ static Axis axis_grow(Contraction *x, int i)
             x->used[k] = grown = true;
             axis.size = iters[k].size;
             axis.max *= iters[k].max;
+            axis.iters[axis.n++] = k;
             if (!axis.size) axis.extent *= iters[k].max;
             break;
         }
@@ -201,6 +205,16 @@ static bool gemm_strides(const Axis *m, const Axis *n, const Axis *k, Gemm *g)
            g->ldc >= n->max;
 }
 
+static GemmAxis axis_vars(const Axis *axis, const Node *node)
+{
+    GemmAxis vars = {.n = axis->n};
+    for (int i = 0; i < axis->n; i++) {
+        vars.var[i] = axis->iters[axis->n - 1 - i];
+        vars.extent[i] = node->iters[vars.var[i]];
+    }
+    return vars;
+}
+
 static const Scalar *address(Lowered *l, const Contraction *x, const Operand *o)
 {
     Affine at = {.constant = o->offset};
@@ -221,8 +235,14 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
     gemm.m = axis_extent(l, &m);
     gemm.n = axis_extent(l, &n);
     gemm.k = axis_extent(l, &k);
+    gemm.rows = axis_vars(&m, node);
+    gemm.columns = axis_vars(&n, node);
+    for (int i = 0; i < node->rank; i++)
+        gemm.c_subs[i] = scalar_iter(l->g, i);
     gemm.a = x.a.node;
     gemm.b = x.b.node;
+    gemm.a_load = x.a.load;
+    gemm.b_load = x.b.load;
     gemm.c = node;
     for (int i = 0; i < node->n_iters; i++) {
         if (x.used[i]) continue;
@@ -239,7 +259,9 @@ bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body)
     }
     gemm.a_at = address(l, &x, &x.a);
     gemm.b_at = address(l, &x, &x.b);
-    gemm.c_at = address(l, &x, &x.c);
+    gemm.c_at = gemm.first = address(l, &x, &x.c);
+    gemm.step = gemm.ldc;
+    gemm.result = node;
     block_add(l, body, stmt_gemm(l, &gemm, node->span));
     return true;
 }

@@ -152,6 +152,13 @@ Cost cost_body(const Lowered *l, const Block *body)
     return cost_block(&c, body);
 }
 
+double cost_after(const Lowered *l, const Stmt *gemm)
+{
+    Costs c = {.l = l};
+    const Cost all = cost_block(&c, &gemm->body);
+    return cost_most(&all) / ((double)gemm->gemm->m.max * (double)gemm->gemm->n.max);
+}
+
 double cost_most(const Cost *cost)
 {
     double sum = 0, scale = 1;

@@ -1,114 +1,24 @@
-/* fuse.c -- merges kernels whose outer parallel loops are equal, and turns what is then used in one
- * kernel only into local variables and small arrays.
+/* fuse.c -- merges kernels whose outer parallel loops are equal.
  *
  * A kernel may join an earlier one if nothing between them depends on either, and if their loops
  * can be one: every tensor that one writes and the other touches must be accessed at the same value
  * of the loop's variable on both sides, so that no iteration sees another's results (Kennedy and
  * McKinley 1993, Maximizing loop parallelism and improving data locality via loop fusion and
- * distribution). Inner loops merge by the same rule. Afterwards an axis of an intermediate that is
- * always subscripted by the variable of one and the same loop is dropped (array contraction). */
-#include "kernel.h"
-
-#include <assert.h>
+ * distribution). Inner loops merge by the same rule; loops over the rows and columns of a matrix
+ * product come after it block by block (epilogue.c). What is then used in one kernel only becomes
+ * local (fuse_arrays.c). */
+#include "accesses.h"
 
 enum {
-    MAX_FUSED = 24,   /* nodes in one kernel */
-    MAX_LOCAL = 1024, /* elements of a local array */
-    MAX_STACK = 256 << 10, /* bytes of those local arrays of a kernel that are larger */
-    BEHIND = 16,      /* elements that vectors may read behind a large local array */
-    MAX_SEARCH = 64   /* kernels to look back */
+    MAX_FUSED = 24,  /* nodes in one kernel */
+    MAX_SEARCH = 64, /* kernels to look back */
+    MOST_VARS = MAX_ITERS - BLOCK_VARS
 };
-
-/* --- accesses --------------------------------------------------------------------------------- */
-
-typedef struct Access {
-    const Node *node;
-    const Scalar *const *subs;
-    bool write;
-} Access;
-typedef VEC(Access) Accesses;
-
-typedef struct Collect {
-    Lowered *l;
-    Accesses *list;
-    bool opaque; /* holds a call, whose accesses are not known */
-} Collect;
-
-static void collect_load(void *data, const Scalar *s)
-{
-    Collect *c = data;
-    if (s->kind != SCALAR_LOAD) return;
-    Access a = {s->node, s->args, false};
-    vec_push(c->l->arena, c->list, a);
-}
-
-static void collect_scalar(void *data, const Scalar **s)
-{
-    scalar_visit(*s, collect_load, data);
-}
-
-static void collect_stmt(void *data, Stmt *s)
-{
-    Collect *c = data;
-    stmt_scalars(s, collect_scalar, c);
-    if (s->kind == STMT_GEMM) c->opaque = true;
-    if (s->kind != STMT_STORE && s->kind != STMT_TILE) return;
-    bool tile = s->kind == STMT_TILE;
-    Access a = {tile ? s->tile->c : s->target, tile ? s->tile->c_subs : s->subs, true};
-    vec_push(c->l->arena, c->list, a);
-}
-
-static Accesses accesses_of(Lowered *l, Stmt *s, bool *opaque)
-{
-    Accesses list = {0};
-    Collect c = {l, &list, false};
-    collect_stmt(&c, s);
-    block_visit(&s->body, collect_stmt, &c);
-    if (opaque) *opaque = c.opaque;
-    return list;
-}
 
 static bool stmts_conflict(Lowered *l, Stmt *a, Stmt *b)
 {
     Uses x = stmt_uses(l, a), y = stmt_uses(l, b);
     return uses_conflict(&x, &y);
-}
-
-/* Sizes that subscripts are compared with: they are read, too, but not by a load that can be replaced. */
-typedef struct SizeReads {
-    Lowered *l;
-    const Buffer *buffer;
-    bool inside, found;
-} SizeReads;
-
-static void size_load(void *data, const Scalar *s)
-{
-    SizeReads *r = data;
-    if (s->kind != SCALAR_LOAD) return;
-    if (r->inside && buffer_get(r->l, s->node) == r->buffer) r->found = true;
-    bool inside = r->inside;
-    r->inside = true;
-    for (int k = 0; k < s->node->rank && !inside; k++)
-        if (s->node->shape[k].size) scalar_visit(s->node->shape[k].size, size_load, r);
-    r->inside = inside;
-}
-
-static void size_scalar(void *data, const Scalar **s)
-{
-    scalar_visit(*s, size_load, data);
-}
-
-static void size_stmt(void *data, Stmt *s)
-{
-    stmt_scalars(s, size_scalar, data);
-}
-
-static bool reads_as_size(Lowered *l, Stmt *s, const Buffer *b)
-{
-    SizeReads r = {l, b, false, false};
-    size_stmt(&r, s);
-    block_visit(&s->body, size_stmt, &r);
-    return r.found;
 }
 
 /* --- merging of loops ------------------------------------------------------------------------- */
@@ -146,9 +56,7 @@ static bool pair_aligned(const Access *a, const Access *b, int var)
 /* Whether one loop may run both bodies. */
 static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
 {
-    bool a_opaque, b_opaque;
-    Accesses x = accesses_of(l, a, &a_opaque), y = accesses_of(l, b, &b_opaque);
-    if (a_opaque || b_opaque) return false;
+    Accesses x = accesses_of(l, a), y = accesses_of(l, b);
     for (int i = 0; i < x.len; i++)
         if (x.data[i].write && reads_as_size(l, b, buffer_get(l, x.data[i].node))) return false;
     for (int i = 0; i < x.len; i++)
@@ -158,6 +66,17 @@ static bool loops_mergeable(Lowered *l, Stmt *a, Stmt *b)
             if (!pair_aligned(&x.data[i], &y.data[k], a->var)) return false;
         }
     return true;
+}
+
+/* The same of loops around a block each, all the way in. */
+static bool nests_mergeable(Lowered *l, Stmt *a, Stmt *b)
+{
+    while (loops_alike(a, b) && loops_mergeable(l, a, b)) {
+        if (a->body.data[0]->kind != STMT_LOOP) return true;
+        a = a->body.data[0];
+        b = b->body.data[0];
+    }
+    return false;
 }
 
 static void note_tile(void *data, Stmt *s)
@@ -180,7 +99,7 @@ static bool contiguous(const Access *a, int var)
 /* Whether loops of register tiles read from one tensor. */
 static bool tiles_alike(Lowered *l, Stmt *a, Stmt *b)
 {
-    Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
+    Accesses x = accesses_of(l, a), y = accesses_of(l, b);
     for (int i = 0; i < x.len; i++)
         for (int k = 0; k < y.len; k++)
             if (x.data[i].node == y.data[k].node && x.data[i].node->rank > 0) return true;
@@ -202,7 +121,7 @@ static bool reductions_alike(Lowered *l, Stmt *a, Stmt *b)
     bool a_if = false, b_if = false; /* the one can be vector code, the other not */
     block_visit(&a->body, note_if, &a_if);
     block_visit(&b->body, note_if, &b_if);
-    Accesses x = accesses_of(l, a, NULL), y = accesses_of(l, b, NULL);
+    Accesses x = accesses_of(l, a), y = accesses_of(l, b);
     for (int i = 0; i < x.len; i++)
         for (int k = 0; k < y.len; k++) {
             bool same = x.data[i].node == y.data[k].node;
@@ -276,6 +195,15 @@ static bool functions_before_rows(const Stmt *a, const Stmt *b)
     return functions.found && !in_a[0] && !in_a[1] && in_b[0];
 }
 
+static void block_join(Lowered *l, Block *block, Stmt *s);
+
+/* Whether the loop can come after the product, with what does already. */
+static bool comes_after(Lowered *l, Stmt *gemm, Stmt *loop)
+{
+    if (gemm->kind != STMT_GEMM || !epilogue_fits(l, gemm, loop)) return false;
+    return gemm->body.len == 0 || nests_mergeable(l, gemm->body.data[0], loop);
+}
+
 /* Appends a statement to a block, as part of an equal loop there if nothing stands in the way. */
 static void block_join(Lowered *l, Block *block, Stmt *s)
 {
@@ -285,6 +213,10 @@ static void block_join(Lowered *l, Block *block, Stmt *s)
     }
     for (int i = block->len - 1; i >= 0; i--) {
         Stmt *old = block->data[i];
+        if (comes_after(l, old, s)) {
+            block_join(l, &old->body, s);
+            return;
+        }
         bool one = loops_alike(old, s) && loops_mergeable(l, old, s) && !loops_of_lanes_and_rows(l, old, s);
         if (one || reductions_alike(l, old, s)) {
             for (int k = 0; k < s->body.len; k++)
@@ -310,251 +242,144 @@ static bool shares_data(const Uses *a, const Uses *b)
     return false;
 }
 
-static bool has_parallel_loop(const Kernel *k)
+/* A kernel that is kept, in its place in the order. */
+typedef struct Kept {
+    Kernel *kernel;
+    Uses uses;
+    int at;
+} Kept;
+
+typedef struct Order {
+    Lowered *l;
+    Kept **kept;
+    int n, first;           /* kernels before the first are outside of the loop at hand */
+    Kept **reader, **writer; /* by buffer: the last one, or NULL */
+} Order;
+
+static bool kernels_fit(Lowered *l, const Kept *to, const Kernel *b, const Uses *b_uses)
 {
-    for (int i = 0; i < k->body.len; i++) {
-        const Stmt *s = k->body.data[i];
-        if (s->kind == STMT_GEMM || (s->kind == STMT_LOOP && s->loop != LOOP_SEQUENTIAL))
-            return true;
-    }
-    return false;
+    const Kernel *a = to->kernel;
+    if (a->when != b->when || a->n_vars > MOST_VARS || b->n_vars > MOST_VARS) return false;
+    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(&to->uses, b_uses)) return false;
+    if (!kernel_is_parallel(a) && !kernel_is_parallel(b)) return true;
+    if (a->body.len != 1 || b->body.len != 1) return false;
+    Stmt *x = a->body.data[0], *y = b->body.data[0];
+    bool loops = loops_alike(x, y) && loops_mergeable(l, x, y) && !functions_before_rows(x, y);
+    return loops || comes_after(l, x, y);
 }
 
-/* What the kernels use is known. */
-static bool kernel_join(Lowered *l, Kernel *a, Uses *a_uses, Kernel *b, const Uses *b_uses)
+static Kept *later(Kept *a, Kept *b)
 {
-    if (a->when != b->when) return false;
-    if (a->nodes.len + b->nodes.len > MAX_FUSED || !shares_data(a_uses, b_uses)) return false;
-    bool numbers = !has_parallel_loop(a) && !has_parallel_loop(b);
-    if (!numbers) {
-        if (a->body.len != 1 || b->body.len != 1) return false;
-        if (!loops_alike(a->body.data[0], b->body.data[0])) return false;
-        if (!loops_mergeable(l, a->body.data[0], b->body.data[0])) return false;
-        if (functions_before_rows(a->body.data[0], b->body.data[0])) return false;
+    return !a || (b && b->at > a->at) ? b : a;
+}
+
+static void order_note(Order *o, Kept *kept)
+{
+    for (int i = 0; i < kept->uses.len; i++) {
+        const Use *use = &kept->uses.data[i];
+        Kept **reader = &o->reader[use->buffer->index], **writer = &o->writer[use->buffer->index];
+        if (use->read) *reader = later(*reader, kept);
+        if (use->written) *writer = later(*writer, kept);
     }
-    for (int i = 0; i < b->body.len; i++)
-        block_join(l, &a->body, b->body.data[i]);
-    for (int i = 0; i < b->nodes.len; i++)
-        vec_push(l->arena, &a->nodes, b->nodes.data[i]);
-    if (b->n_vars > a->n_vars) a->n_vars = b->n_vars;
-    uses_add(l, a_uses, b_uses);
-    return true;
+}
+
+static void order_add(Order *o, Kernel *kernel, const Uses *uses)
+{
+    Kept *kept = NEW(o->l->arena, Kept);
+    *kept = (Kept){kernel, *uses, o->n};
+    o->kept[o->n++] = kept;
+    if (kernel->kind == KERNEL_WORK)
+        order_note(o, kept);
+    else
+        o->first = o->n;
+}
+
+/* The last kernel that must stay in front of one that uses this, but for `self`; or NULL. */
+static Kept *order_bound(const Order *o, const Uses *uses, const Kept *self)
+{
+    Kept *bound = NULL;
+    for (int i = 0; i < uses->len; i++) {
+        const Use *use = &uses->data[i];
+        Kept *reader = use->written ? o->reader[use->buffer->index] : NULL;
+        Kept *writer = o->writer[use->buffer->index];
+        if (reader != self) bound = later(bound, reader);
+        if (writer != self) bound = later(bound, writer);
+    }
+    return bound;
+}
+
+static void kept_join(Order *o, Kept *to, const Kernel *kernel, const Uses *uses)
+{
+    Lowered *l = o->l;
+    Kernel *a = to->kernel;
+    for (int i = 0; i < kernel->body.len; i++)
+        block_join(l, &a->body, kernel->body.data[i]);
+    for (int i = 0; i < kernel->nodes.len; i++)
+        vec_push(l->arena, &a->nodes, kernel->nodes.data[i]);
+    if (kernel->n_vars > a->n_vars) a->n_vars = kernel->n_vars;
+    uses_add(l, &to->uses, uses);
+    order_note(o, to);
+}
+
+/* Puts a kernel that nothing behind it depends on right behind another. */
+static void order_sink(Order *o, Kept *kept, const Kept *behind)
+{
+    int to = behind->at;
+    for (int i = kept->at; i < to; i++) {
+        o->kept[i] = o->kept[i + 1];
+        o->kept[i]->at = i;
+    }
+    o->kept[to] = kept;
+    kept->at = to;
+    order_note(o, kept);
+}
+
+static Kept *order_find(const Order *o, const Kernel *kernel)
+{
+    for (int i = o->n - 1; kernel && i >= o->first; i--)
+        if (o->kept[i]->kernel == kernel) return o->kept[i];
+    return NULL;
+}
+
+/* An earlier kernel that the kernel can join, or NULL: from its bound on, or one that computes what it reads
+ * and can wait until then. */
+static Kept *kept_find(Order *o, const Kernel *kernel, const Uses *uses)
+{
+    Kept *bound = later(order_bound(o, uses, NULL), order_find(o, kernel->after));
+    int least = bound && bound->at >= o->first ? bound->at : o->first;
+    for (int at = o->n - 1; at >= least && at >= o->n - MAX_SEARCH; at--)
+        if (kernels_fit(o->l, o->kept[at], kernel, uses)) return o->kept[at];
+    if (!bound || bound->at < o->first) return NULL;
+    if (kernels_fit(o->l, bound, kernel, uses)) return bound;
+    for (int i = 0; i < uses->len; i++) {
+        Kept *made = uses->data[i].read ? o->writer[uses->data[i].buffer->index] : NULL;
+        if (!made || made->at < o->first || made->at >= bound->at) continue;
+        Kept *after = order_bound(o, &made->uses, made);
+        if ((after && after->at > made->at) || !kernels_fit(o->l, made, kernel, uses)) continue;
+        order_sink(o, made, bound);
+        return made;
+    }
+    return NULL;
 }
 
 void pass_fuse(Lowered *l)
 {
-    int kept = 0;
-    Uses *uses = NEW_ARRAY(l->arena, Uses, l->kernels.len + 1); /* of the kernels that are kept */
+    Order o = {.l = l, .kept = NEW_ARRAY(l->arena, Kept *, l->kernels.len + 1)};
+    o.reader = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
+    o.writer = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
     for (int i = 0; i < l->kernels.len; i++) {
         Kernel *k = l->kernels.data[i];
         Stmt all = kernel_stmt(k);
-        Uses own = stmt_uses(l, &all);
-        bool joined = k->kind != KERNEL_WORK;
-        if (joined) l->kernels.data[kept++] = k;
-        for (int p = kept - 1; p >= 0 && p >= kept - MAX_SEARCH && !joined; p--) {
-            Kernel *old = l->kernels.data[p];
-            if (old->kind != KERNEL_WORK) break; /* the edge of a loop */
-            joined = kernel_join(l, old, &uses[p], k, &own);
-            if (joined || old == k->after || uses_conflict(&uses[p], &own)) break;
-        }
-        if (joined) continue;
-        uses[kept] = own;
-        l->kernels.data[kept++] = k;
+        const Uses uses = stmt_uses(l, &all);
+        Kept *to = k->kind == KERNEL_WORK ? kept_find(&o, k, &uses) : NULL;
+        if (to)
+            kept_join(&o, to, k, &uses);
+        else
+            order_add(&o, k, &uses);
     }
-    l->kernels.len = kept;
-}
-
-/* --- contraction of arrays -------------------------------------------------------------------- */
-
-/* Where a buffer is used inside one kernel: the innermost block around all uses, and the loops to
- * it. */
-typedef struct Home {
-    Block *block;
-    uint64_t vars; /* of the loops around the block */
-} Home;
-
-static bool stmt_mentions(Lowered *l, Stmt *s, const Buffer *b)
-{
-    Uses uses = stmt_uses(l, s);
-    for (int i = 0; i < uses.len; i++)
-        if (uses.data[i].buffer == b) return true;
-    return false;
-}
-
-static Home home_find(Lowered *l, Block *block, const Buffer *b)
-{
-    Home home = {block, 0};
-    for (;;) {
-        Stmt *only = NULL;
-        int users = 0;
-        for (int i = 0; i < home.block->len; i++)
-            if (stmt_mentions(l, home.block->data[i], b)) {
-                only = home.block->data[i];
-                users++;
-            }
-        if (users != 1 || only->body.len == 0) return home;
-        Stmt head = *only; /* a use in the bounds or the condition ends the descent */
-        head.body.len = 0;
-        if (stmt_mentions(l, &head, b)) return home;
-        if (only->kind == STMT_LOOP) home.vars |= (uint64_t)1 << only->var;
-        home.block = &only->body;
+    l->kernels.len = o.n;
+    for (int i = 0; i < o.n; i++) {
+        l->kernels.data[i] = o.kept[i]->kernel;
+        epilogues_bound(l, l->kernels.data[i]);
     }
-}
-
-typedef struct Contract {
-    Lowered *l;
-    const Buffer *buffer;
-    const Node *node; /* through which it is accessed */
-    uint64_t vars;
-    bool fits;
-    bool drop[MAX_RANK]; /* axes subscripted by the variable drop_var everywhere */
-    int drop_var[MAX_RANK];
-    bool first;
-    const Node *local;
-} Contract;
-
-static void contract_access(Contract *c, const Access *a)
-{
-    if (buffer_get(c->l, a->node) != c->buffer) return;
-    if (a->node != c->node) c->fits = false;
-    for (int k = 0; c->fits && k < a->node->rank; k++) {
-        const Scalar *s = a->subs[k];
-        bool home = s->kind == SCALAR_ITER && (c->vars >> s->iter & 1);
-        if (c->first) {
-            c->drop[k] = home;
-            c->drop_var[k] = home ? s->iter : -1;
-        } else if (!home || c->drop_var[k] != s->iter) {
-            c->drop[k] = false;
-        }
-    }
-    c->first = false;
-}
-
-/* The subscript into the local array: the axes that are kept, row-major. */
-static const Scalar *local_subscript(Contract *c, const Scalar *const *subs)
-{
-    Graph *g = c->l->g;
-    const Scalar *at = scalar_int(g, 0);
-    for (int k = 0; k < c->node->rank; k++) {
-        if (c->drop[k]) continue;
-        at = scalar_op2(g, OP_MUL, at, scalar_int(g, c->node->shape[k].max));
-        at = scalar_op2(g, OP_ADD, at, subs[k]);
-    }
-    return at;
-}
-
-static const Scalar *replace_load(void *data, const Scalar *load)
-{
-    Contract *c = data;
-    if (load->node != c->node) return NULL;
-    const Scalar *sub = local_subscript(c, load->args);
-    return scalar_load(c->l->g, c->local, &sub, NULL, load->span);
-}
-
-static void replace_scalar(void *data, const Scalar **s)
-{
-    Contract *c = data;
-    *s = scalar_replace_loads(c->l->g, *s, replace_load, c);
-}
-
-static void replace_stmt(void *data, Stmt *s)
-{
-    Contract *c = data;
-    stmt_scalars(s, replace_scalar, c);
-    if (s->tile && s->tile->c == c->node) {
-        s->tile->c_subs[0] = local_subscript(c, s->tile->c_subs);
-        s->tile->c = c->local;
-    }
-    if (s->kind != STMT_STORE || s->target != c->node) return;
-    const Scalar *sub = local_subscript(c, s->subs);
-    s->target = c->local;
-    s->n_subs = c->local->rank;
-    s->subs[0] = sub;
-}
-
-static bool load_has_outside(void *data, const Scalar *s)
-{
-    Contract *c = data;
-    return s->kind == SCALAR_LOAD && s->node == c->node && s->outside;
-}
-
-typedef struct AnyOutside {
-    Contract *c;
-    bool found;
-} AnyOutside;
-
-static void find_outside(void *data, const Scalar *s)
-{
-    AnyOutside *a = data;
-    if (load_has_outside(a->c, s)) a->found = true;
-}
-
-static void find_outside_scalar(void *data, const Scalar **s)
-{
-    scalar_visit(*s, find_outside, data);
-}
-
-static void find_outside_stmt(void *data, Stmt *s)
-{
-    stmt_scalars(s, find_outside_scalar, data);
-}
-
-/* `left`: bytes that the kernel has left for large local arrays. */
-static void contract_buffer(Lowered *l, Kernel *kernel, Buffer *b, int64_t *left)
-{
-    Home home = home_find(l, &kernel->body, b);
-    Contract c = {
-        .l = l, .buffer = b, .node = b->node, .vars = home.vars, .fits = true, .first = true};
-    AnyOutside outside = {&c, false};
-    for (int i = 0; i < home.block->len; i++) {
-        bool opaque;
-        Accesses list = accesses_of(l, home.block->data[i], &opaque);
-        for (int k = 0; k < list.len; k++)
-            contract_access(&c, &list.data[k]);
-        if (opaque && stmt_mentions(l, home.block->data[i], b)) c.fits = false;
-        if (reads_as_size(l, home.block->data[i], b)) c.fits = false;
-        find_outside_stmt(&outside, home.block->data[i]);
-        block_visit(&home.block->data[i]->body, find_outside_stmt, &outside);
-    }
-    int64_t n = 1;
-    int dropped = 0;
-    for (int k = 0; k < b->node->rank; k++) {
-        dropped += c.drop[k];
-        if (!c.drop[k]) n *= b->node->shape[k].max;
-    }
-    bool worth = dropped > 0 || (b->node->rank == 0 && !has_parallel_loop(kernel));
-    int64_t stack = n > MAX_LOCAL ? n * type_bytes(b->type, l->options) : 0;
-    if (!c.fits || !worth || outside.found || n < 1 || stack > *left) return;
-    *left -= stack;
-    c.local = local_new(l, b->type, stack ? n + BEHIND : n, b->name);
-    for (int i = 0; i < home.block->len; i++) {
-        replace_stmt(&c, home.block->data[i]);
-        block_visit(&home.block->data[i]->body, replace_stmt, &c);
-    }
-    int at = 0;
-    while (!stmt_mentions(l, home.block->data[at], buffer_get(l, c.local)))
-        at++;
-    block_add(l, home.block, NULL);
-    for (int i = home.block->len - 1; i > at; i--)
-        home.block->data[i] = home.block->data[i - 1];
-    home.block->data[at] = stmt_local(l, c.local);
-}
-
-void pass_contract(Lowered *l)
-{
-    int n = l->buffers.len;
-    int *users = NEW_ARRAY(l->arena, int, n + 1), *user = NEW_ARRAY(l->arena, int, n + 1);
-    int64_t *left = NEW_ARRAY(l->arena, int64_t, l->kernels.len + 1);
-    for (int k = 0; k < l->kernels.len; k++) {
-        left[k] = MAX_STACK;
-        Stmt all = kernel_stmt(l->kernels.data[k]);
-        Uses uses = stmt_uses(l, &all);
-        for (int i = 0; i < uses.len; i++) {
-            if (uses.data[i].buffer->kind != BUFFER_ARENA) continue;
-            users[uses.data[i].buffer->index]++;
-            user[uses.data[i].buffer->index] = k;
-        }
-    }
-    for (int i = 0; i < n; i++)
-        if (users[i] == 1) contract_buffer(l, l->kernels.data[user[i]], l->buffers.data[i], &left[user[i]]);
 }

@@ -74,6 +74,14 @@ Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span)
     return s;
 }
 
+uint64_t stmt_vars(const Stmt *s)
+{
+    const uint64_t block = ((uint64_t)1 << BLOCK_VARS) - 1;
+    if (s->kind == STMT_LOOP) return (uint64_t)1 << s->var;
+    if (s->tile) return tile_vars(s->tile);
+    return s->gemm && s->body.len ? block << s->gemm->block : 0;
+}
+
 Stmt *stmt_tile(Lowered *l, Tile *tile, Span span)
 {
     Stmt *s = stmt_new(l, STMT_TILE);
@@ -171,6 +179,16 @@ Stmt kernel_stmt(const Kernel *k)
     Stmt s = {.kind = STMT_IF, .body = k->body, .cond = k->when->reads};
     if (k->kind == KERNEL_BEGIN) s.extent = k->loop->extent;
     return s;
+}
+
+bool kernel_is_parallel(const Kernel *k)
+{
+    for (int i = 0; i < k->body.len; i++) {
+        const Stmt *s = k->body.data[i];
+        if (s->kind == STMT_GEMM || (s->kind == STMT_LOOP && s->loop != LOOP_SEQUENTIAL))
+            return true;
+    }
+    return false;
 }
 
 int kernels_loop_end(const Lowered *l, int begin)
@@ -391,22 +409,16 @@ static void check_block(Check *c, const Block *block)
 {
     for (int i = 0; i < block->len; i++) {
         Stmt *s = block->data[i];
-        uint64_t bound = c->bound;
-        if (s->tile) c->bound |= tile_vars(s->tile);
+        uint64_t bound = c->bound, own = stmt_vars(s);
+        if (s->tile) c->bound |= own;
         stmt_scalars(s, check_scalar, c);
-        c->bound = bound;
         if (s->target && !buffer_get(c->l, s->target)) check_fail(c, "a store without buffer");
         if (s->kind == STMT_STORE && s->target->type != s->value->type)
             check_fail(c, "a store of another type");
-        if (s->kind == STMT_LOOP) {
-            uint64_t bit = (uint64_t)1 << s->var;
-            if (c->bound & bit) check_fail(c, "two nested loops over one variable");
-            c->bound |= bit;
-            check_block(c, &s->body);
-            c->bound &= ~bit;
-        } else {
-            check_block(c, &s->body);
-        }
+        if (!s->tile && bound & own) check_fail(c, "two nested loops over one variable");
+        c->bound = bound | own;
+        check_block(c, &s->body);
+        c->bound = bound;
     }
 }
 

@@ -38,6 +38,7 @@ typedef struct Buffer {
     bool peak;        /* ARENA: lives when most bytes do */
     int output;       /* OUTPUT: its number in the entry; also PERSIST: of no output, -1 */
     bool vector;      /* LOCAL: kept in vector registers */
+    bool block;       /* LOCAL: of a product that exists in blocks only, the one at hand */
     int use;          /* its place in the Uses at hand */
     struct Buffer *into; /* the one whose place it takes, and which stands for it from then on; or NULL */
 } Buffer;
@@ -60,7 +61,7 @@ typedef enum StmtKind {
     STMT_IF,         /* if (cond) body */
     STMT_LOCAL,      /* declares the local buffer of target */
     STMT_STORE,      /* target[subs] = value */
-    STMT_GEMM,       /* a matrix product of the runtime */
+    STMT_GEMM,       /* a matrix product of the runtime; body: what comes after it */
     STMT_TILE,       /* a part of a sum of products, held in vector registers */
     STMT_PART        /* body: a function of its own, so that equal parts are written once */
 } StmtKind;
@@ -73,14 +74,33 @@ typedef enum LoopKind {
     LOOP_UNROLLED    /* independent, of a fixed small extent, unrolled */
 } LoopKind;
 
-/* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], as nnd_gemm has it. */
+/* The variables of the elements of a product along its rows or columns, outer ones first: together they
+ * count them. */
+typedef struct GemmAxis {
+    int n, var[MAX_RANK];
+    Extent extent[MAX_RANK];
+} GemmAxis;
+
+/* What the runtime says of the block of a product that is whole, as variables of the kernel. */
+enum { BLOCK_ROW, BLOCK_ROW_END, BLOCK_COLUMN, BLOCK_COLUMN_END, BLOCK_VARS };
+
+/* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], as nnd_gemm has it. What stands in the statement's body
+ * comes after the product, block by block: loops over rows and columns, and in them statements that
+ * read C at their own element only. */
 typedef struct Gemm {
     bool ta, tb;
     Extent m, n, k;
     const Node *a, *b, *c;
+    const Scalar *a_load, *b_load;    /* an element of each, by variables of loops around and of the product's own */
     const Scalar *a_at, *b_at, *c_at; /* offsets of the first elements */
     int64_t lda, ldb, ldc;
     const Scalar *accumulate; /* where it holds, added to C; NULL: never */
+    GemmAxis rows, columns;
+    const Node *result; /* C as a tensor; its elements by these variables, its rows, where the first begins */
+    const Scalar *c_subs[MAX_RANK];
+    int64_t step;
+    const Scalar *first;
+    int block; /* the first of the variables that tell the block, if there is a body */
 } Gemm;
 
 enum { MAX_COLUMNS = 4, MAX_ROWS = 14 };
@@ -130,7 +150,7 @@ struct Stmt {
     int64_t step;          /* 1, or the width of a block */
     /* IF */
     const Scalar *cond;
-    /* LOOP, IF, PART */
+    /* LOOP, IF, PART, GEMM */
     Block body;
     /* STORE, LOCAL */
     const Node *target;
@@ -212,6 +232,8 @@ Stmt *stmt_gemm(Lowered *l, const Gemm *gemm, Span span);
 Stmt *stmt_tile(Lowered *l, Tile *tile, Span span);
 /* The variables that it binds. */
 uint64_t tile_vars(const Tile *tile);
+/* The variables that a statement binds for its body or its scalars: a loop's, a tile's, a product's. */
+uint64_t stmt_vars(const Stmt *s);
 void block_add(Lowered *l, Block *block, Stmt *stmt);
 /* Whether C itself uses the word. */
 bool word_of_c(const char *word);
@@ -230,6 +252,8 @@ static inline bool buffer_is_number(const Buffer *b)
 Gemm *kernel_product(const Kernel *k);
 /* A kernel as one statement: its body, or what a mark reads, and its condition. */
 Stmt kernel_stmt(const Kernel *k);
+/* Whether one of its outermost statements is work for several threads. */
+bool kernel_is_parallel(const Kernel *k);
 /* The mark that closes the loop which the one at `begin` opens. */
 int kernels_loop_end(const Lowered *l, int begin);
 /* How often what depends on the loops `inner` runs for one run of what depends on `outer`, at most. */
@@ -295,6 +319,17 @@ void contraction_swap(Contraction *x);
  * whole: only if the product sums over everything, so that no loop adds products up. */
 bool contract_gemm(Lowered *l, const Node *node, bool whole, Block *body);
 
+/* --- epilogue.c: what comes after a product ----------------------------------------------------- */
+
+/* Whether the loop can come after the product block by block: it reads the product's element at hand, or what
+ * comes after the product already does. */
+bool epilogue_fits(Lowered *l, const Stmt *gemm, Stmt *loop);
+/* Of a kernel's products to which loops were added: the loops get the bounds of blocks. */
+void epilogues_bound(Lowered *l, Kernel *kernel);
+/* The product's result, which nothing but what comes after it reads: it is written where that puts its own
+ * result, or exists in blocks only. */
+void epilogue_contract(Lowered *l, Kernel *kernel, const Buffer *result);
+
 /* --- tile.c ----------------------------------------------------------------------------------- */
 
 /* Adds the node as loops around register tiles, if it is a sum of products that these suit. */
@@ -327,6 +362,8 @@ typedef struct Cost {
 Cost cost_iteration(const Lowered *l, const Stmt *loop);
 /* Of the body of a kernel. */
 Cost cost_body(const Lowered *l, const Block *body);
+/* Of what comes after a product, in nanoseconds an element. */
+double cost_after(const Lowered *l, const Stmt *gemm);
 /* At the largest size. */
 double cost_most(const Cost *cost);
 

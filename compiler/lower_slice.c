@@ -56,9 +56,13 @@ static void slice_stmt(void *data, Stmt *stmt)
     }
     if (stmt->tile) slice_target(s, &stmt->tile->c, stmt->tile->c_subs);
     if (!stmt->gemm) return;
+    slice_scalar(s, &stmt->gemm->a_load);
+    slice_scalar(s, &stmt->gemm->b_load);
     slice_operand(s, &stmt->gemm->a, &stmt->gemm->a_at);
     slice_operand(s, &stmt->gemm->b, &stmt->gemm->b_at);
+    slice_target(s, &stmt->gemm->result, stmt->gemm->c_subs);
     slice_operand(s, &stmt->gemm->c, &stmt->gemm->c_at);
+    stmt->gemm->first = stmt->gemm->c_at;
 }
 
 static void views_find(Slice *s, const Kernel *k)

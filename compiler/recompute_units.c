@@ -197,6 +197,7 @@ static void rename_stmt(void *data, Stmt *s)
     s->gemm->a = renamed(r, s->gemm->a);
     s->gemm->b = renamed(r, s->gemm->b);
     s->gemm->c = renamed(r, s->gemm->c);
+    s->gemm->result = renamed(r, s->gemm->result);
 }
 
 /* The statements of a tile share it. */

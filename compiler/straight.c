@@ -59,7 +59,7 @@ void pass_straight(Lowered *l)
         const Node *to;
         Gemm *gemm = product_copied(l, kept, l->kernels.data[k], users, &to);
         if (gemm)
-            gemm->c = to;
+            gemm->c = gemm->result = to;
         else
             l->kernels.data[kept++] = l->kernels.data[k];
     }

@@ -139,6 +139,7 @@ typedef struct GEMM(Task) {
     REAL *c;
     int64_t ldc;
     bool accumulate, pack_b, turned; /* turned: (i, j) of C at i + j * ldc */
+    bool last;                       /* of the blocks of its depth */
     int64_t tiles;                   /* the rows are split evenly among them */
     int64_t row_parts, column_parts, width; /* of the product: its parts */
     const NndAfter *after;
@@ -246,6 +247,20 @@ static void GEMM(pack_a)(const GEMM(Task) *t, int64_t k0, int64_t kc, REAL *pack
     }
 }
 
+/* What comes after a tile will want these: they arrive while the tile is computed. (Compilers leave out
+ * calls of functions that do nothing else.) */
+static inline __attribute__((always_inline)) void GEMM(bring)(const NndAfter *after, int64_t row, int64_t rows, int64_t column,
+                        int64_t columns)
+{
+    const int64_t line = 64 / (int64_t)sizeof(REAL);
+    for (int b = 0; b < NND_BESIDE && after->beside[b]; b++)
+        for (int64_t i = row; i < row + rows; i++) {
+            const REAL *from = (const REAL *)after->beside[b] + i * after->step + column;
+            for (int64_t j = 0; j < columns; j += line)
+                __builtin_prefetch(from + j, 0, 2);
+        }
+}
+
 /* All row tiles of one panel of `columns` columns; b, sbk: the panel, packed or not. */
 static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool packed, const REAL *b,
                        int64_t sbk, int64_t column, int64_t columns, bool add)
@@ -259,6 +274,10 @@ static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool pac
         bool turned = packed && t->sak != 1; /* by tiles; else rows as they were */
         int64_t sam = turned ? 1 : packed ? kc + GEMM_PAD : t->sam, sak = turned ? rows : 1;
         const REAL *ta = a + row * (turned ? kc : sam);
+        if (t->last && t->after && t->turned)
+            GEMM(bring)(t->after, t->column + column, columns, t->row + row, rows);
+        else if (t->last && t->after)
+            GEMM(bring)(t->after, t->row + row, rows, t->column + column, columns);
         REAL *c = t->c + (t->turned ? column * t->ldc + row : row * t->ldc + column);
         if (!edge) {
             run(kc, ta, sam, sak, b, sbk, c, t->ldc, add);
@@ -307,6 +326,7 @@ static void GEMM(block)(const GEMM(Task) *t)
             rows.a += row * t->sam;
             rows.c += row * (t->turned ? 1 : t->ldc);
             rows.row += row;
+            rows.last = block + 1 == blocks;
             if (pack_a) GEMM(pack_a)(&rows, k0, kc, packed_a);
             const REAL *a = pack_a ? packed_a : rows.a + k0;
             for (int64_t column = 0; column < t->n; column += width) {
@@ -319,7 +339,7 @@ static void GEMM(block)(const GEMM(Task) *t)
                 GEMM(panel)(&rows, kc, a, pack_a, b, pack_b ? padded : t->sbk, column, columns,
                             block > 0 || t->accumulate);
             }
-            if (t->after && block + 1 == blocks) GEMM(finish)(&rows);
+            if (rows.last && t->after) GEMM(finish)(&rows);
         }
     }
 }

@@ -166,53 +166,59 @@ int nnd_npy_stream(NndStream *stream, const char *what, NndType real, bool heade
 /* Writes format 1.0, atomically. */
 int nnd_npy_write(const char *path, const NndArray *array, NndError *error);
 
-/* ---- random numbers: Philox4x32-10, here so that inner loops can inline it ---------------- */
+/* ---- random numbers: Threefry2x32-20, here so that inner loops can inline it --------------- */
 
 /* J. Salmon, M. Moraes, R. Dror, D. Shaw: Parallel random numbers: as easy as 1, 2, 3. SC 2011.
- * A draw is a function of (seed, site, run, position) and nothing else. Loops over positions become
- * vectors under `omp simd` or -O3 (-fno-math-errno for the square root). With -ffp-contract=off
- * normal draws have the same bits from every compiler and on every machine. */
+ * A draw is a function of (seed, site, run, position) and nothing else: the seed's key makes a key of
+ * the site, once for a loop over positions, and that one the draws. Sums, shifts and exclusive ors of 32
+ * bits are vectors on every machine (where compilers do not take the functions for too large to be
+ * inlined): loops over positions become such under `omp simd` or -O3
+ * (-fno-math-errno for the square root). With -ffp-contract=off normal draws have the same bits from
+ * every compiler and on every machine. */
+#define NND_ALWAYS __attribute__((always_inline))
 typedef struct NndBits {
-    uint32_t word[4];
+    uint32_t word[2];
 } NndBits;
 
 /* Sites of the runtime's own draws; those of programs are hashes of call paths. */
 #define NND_SITE_SHUFFLE UINT64_C(0xffffffff00000001)
 #define NND_SITE_SPLIT   UINT64_C(0xffffffff00000002)
 
-static inline NndBits nnd_philox(uint32_t c0, uint32_t c1, uint32_t c2, uint32_t c3, uint32_t k0,
-                                 uint32_t k1)
+#define NND_THREEFRY(rotation) (a += b, b = (b << (rotation) | b >> (32 - (rotation))) ^ a)
+static inline NND_ALWAYS NndBits nnd_threefry(uint32_t a, uint32_t b, uint32_t k0, uint32_t k1)
 {
-    _Pragma("GCC unroll 10") /* -O2 leaves it a loop, and then makes no vectors around it */
-        for (int round = 0; round < 10; round++)
-    {
-        uint64_t p0 = (uint64_t)0xD2511F53u * c0;
-        uint64_t p1 = (uint64_t)0xCD9E8D57u * c2;
-        uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-        uint32_t n2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-        c1 = (uint32_t)p1;
-        c3 = (uint32_t)p0;
-        c0 = n0;
-        c2 = n2;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    return (NndBits){{c0, c1, c2, c3}};
+    const uint32_t k2 = 0x1BD11BDAu ^ k0 ^ k1;
+    a += k0, b += k1;
+    NND_THREEFRY(13), NND_THREEFRY(15), NND_THREEFRY(26), NND_THREEFRY(6);
+    a += k1, b += k2 + 1;
+    NND_THREEFRY(17), NND_THREEFRY(29), NND_THREEFRY(16), NND_THREEFRY(24);
+    a += k2, b += k0 + 2;
+    NND_THREEFRY(13), NND_THREEFRY(15), NND_THREEFRY(26), NND_THREEFRY(6);
+    a += k0, b += k1 + 3;
+    NND_THREEFRY(17), NND_THREEFRY(29), NND_THREEFRY(16), NND_THREEFRY(24);
+    a += k1, b += k2 + 4;
+    NND_THREEFRY(13), NND_THREEFRY(15), NND_THREEFRY(26), NND_THREEFRY(6);
+    return (NndBits){{a + k2, b + k0 + 5}};
 }
+#undef NND_THREEFRY
 
-static inline NndBits nnd_bits(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
+static inline NND_ALWAYS NndBits nnd_bits(uint64_t seed, uint64_t site, uint32_t run,
+                                          uint32_t position)
 {
-    return nnd_philox(position, run, (uint32_t)site, (uint32_t)(site >> 32), (uint32_t)seed,
-                      (uint32_t)(seed >> 32));
+    NndBits key = nnd_threefry((uint32_t)site, (uint32_t)(site >> 32), (uint32_t)seed,
+                               (uint32_t)(seed >> 32));
+    return nnd_threefry(position, run, key.word[0], key.word[1]);
 }
 
 /* In [0, 1): a multiple of 2^-24, the same number in both precisions. */
-static inline float nnd_uniform(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
+static inline NND_ALWAYS float nnd_uniform(uint64_t seed, uint64_t site, uint32_t run,
+                                           uint32_t position)
 {
     return (float)(int32_t)(nnd_bits(seed, site, run, position).word[0] >> 8) * 0x1p-24f;
 }
 
-static inline double nnd_uniform_f64(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
+static inline NND_ALWAYS double nnd_uniform_f64(uint64_t seed, uint64_t site, uint32_t run,
+                                                uint32_t position)
 {
     return (double)(int32_t)(nnd_bits(seed, site, run, position).word[0] >> 8) * 0x1p-24;
 }
@@ -221,7 +227,8 @@ static inline double nnd_uniform_f64(uint64_t seed, uint64_t site, uint32_t run,
  * |z| < 5.8. With x = |v - 1/2| - 1/4, cos(2 pi v) is sin(2 pi x). Without branches or calls: the
  * logarithm and the sine are least-maximum-error polynomials (relative errors 6e-9, 2e-11) in float
  * arithmetic. */
-static inline float nnd_normal(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
+static inline NND_ALWAYS float nnd_normal(uint64_t seed, uint64_t site, uint32_t run,
+                                          uint32_t position)
 {
     NndBits bits = nnd_bits(seed, site, run, position);
     float u = (float)(int32_t)((bits.word[0] >> 8) + 1) * 0x1p-24f;
@@ -243,7 +250,8 @@ static inline float nnd_normal(uint64_t seed, uint64_t site, uint32_t run, uint3
 }
 
 /* The same draw by libm in double. */
-static inline double nnd_normal_f64(uint64_t seed, uint64_t site, uint32_t run, uint32_t position)
+static inline NND_ALWAYS double nnd_normal_f64(uint64_t seed, uint64_t site, uint32_t run,
+                                               uint32_t position)
 {
     NndBits bits = nnd_bits(seed, site, run, position);
     double u = (double)((bits.word[0] >> 8) + 1) * 0x1p-24;
@@ -493,7 +501,7 @@ void nnd_parallel(NndPool *pool, NndTask *task, const void *data, int64_t n, dou
 
 /* ---- gemm.c: matrix products ---------------------------------------------------------------- */
 
-enum { NND_BLOCK_ROWS = 128, NND_BLOCK_COLUMNS = 256 };
+enum { NND_BLOCK_ROWS = 128, NND_BLOCK_COLUMNS = 256, NND_BESIDE = 4 };
 
 /* Does something with rows row .. row_end - 1, columns column .. column_end - 1 of a product as soon
  * as they are whole, while they are in the cache: block is where the first of them lies. */
@@ -505,6 +513,10 @@ typedef struct NndAfter {
     NndBlockTask *run;
     const void *data;
     double cost; /* nanoseconds that an element takes, about */
+    /* What it reads and writes of the shape of the product, rows `step` elements of the product's type
+     * apart, or NULL: this is brought into the cache meanwhile. */
+    int64_t step;
+    const void *beside[NND_BESIDE];
 } NndAfter;
 
 /* Row-major C[m, n] = op(A)[m, k] op(B)[k, n], added to C if accumulate. ta: A is stored [k, m];

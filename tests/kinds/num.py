@@ -20,8 +20,8 @@ BACKENDS = {
 # Instruction sets, by a few cases with register tiles, products and recurrences; every kind of tile
 # on every instruction set of this machine is in tests/unit/test_kernel_products.c.
 ISAS = {
-    "avx2": ["attention", "cnn", "lstm", "mlp", "narrow", "odd_convolutions"],
-    "sse2": ["attention", "cnn", "lstm", "mlp", "narrow", "odd_convolutions"],
+    "avx2": ["attention", "cnn", "lstm", "mlp", "narrow", "wide_mlp", "odd_convolutions"],
+    "sse2": ["attention", "cnn", "lstm", "mlp", "narrow", "wide_mlp", "odd_convolutions"],
     "neon": ["attention", "cnn", "narrow", "odd_convolutions"],
     "neon-f64": ["cnn", "mlp", "narrow"],
 }

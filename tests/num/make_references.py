@@ -1511,6 +1511,20 @@ def narrow(c):
     c.expect("trained_y", net(x))
 
 
+def wide_mlp(c):
+    x, target = c.input("x", c.normal(84, 37)), c.input("target", c.normal(84, 5))
+    layers = [c.dense("MLP.dense1", 37, 65), c.dense("MLP.dense2", 65, 43), c.dense("MLP.dense3", 43, 5)]
+    net = lambda x: layers[2](torch.tanh(layers[1](torch.tanh(layers[0](x)))))
+
+    def loss(step):
+        batch = slice(21 * step, 21 * step + 21)
+        return F.mse_loss(net(x[batch]), target[batch])
+
+    c.expect("y", net(x))
+    c.train(4, (loss, torch.optim.SGD(c.params.values(), 0.05, momentum=0.5)))
+    c.expect("trained_y", net(x))
+
+
 def cnn(c):
     image = c.input("image", c.draws.integers(0, 256, (20, 8, 8)).astype(np.uint8))
     label = c.input("label", c.draws.integers(0, 3, 20))
@@ -1949,7 +1963,7 @@ CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_ch
          losses, class_losses,
          ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
-         mlp, narrow, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
+         mlp, narrow, wide_mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
          second_derivatives, second_layers, fourth_derivatives, notation]
 
 

@@ -1,5 +1,5 @@
 /* test_kernel_products.c -- sums of products, by every instruction set that the machine has, at every
- * level and in both precisions, against the reference evaluator: matrix products in all layouts,
+ * level and in both precisions, against the reference evaluator: matrix products in all layouts, with what comes after,
  * convolutions with both gradients, sums cut into chunks, sums over lanes of examples. */
 #include "kernel_test.h"
 
@@ -45,6 +45,33 @@ static void test_products(void)
     output("vector", reduce(REDUCE_SUM, 1, 2, SHAPE(N(50), N(37)),
                             OP2(MUL, LOAD(w, I(1), I(0)), LOAD(wt, I(0), I(1))), NULL));
     CU_ASSERT(agrees_everywhere("nnd_gemm", 1e-4));
+}
+
+/* What comes after products: their rows and columns are axes or groups of them; some results are wanted
+ * elsewhere, too, and one is wanted only there. */
+static void test_after(void)
+{
+    begin();
+    const Node *x = input("x", TYPE_REAL, 3, SHAPE(B, N(7), N(37)));
+    const Node *w = input("w", TYPE_REAL, 2, SHAPE(N(37), N(290)));
+    const Node *bias = input("bias", TYPE_REAL, 1, SHAPE(N(290)));
+    const Node *dy = input("dy", TYPE_REAL, 3, SHAPE(B, N(7), N(290)));
+    const Node *y = reduce(REDUCE_SUM, 3, 4, SHAPE(B, N(7), N(290), N(37)),
+                           OP2(MUL, LOAD(x, I(0), I(1), I(3)), LOAD(w, I(3), I(2))), NULL);
+    const Scalar *sum = OP2(ADD, LOAD(y, I(0), I(1), I(2)), LOAD(bias, I(2)));
+    const Node *h = map(3, SHAPE(B, N(7), N(290)), OP1(TANH, sum));
+    output("h", h);
+    const Node *back = reduce(REDUCE_SUM, 3, 4, SHAPE(B, N(7), N(37), N(290)),
+                              OP2(MUL, LOAD(dy, I(0), I(1), I(3)), LOAD(w, I(2), I(3))), NULL);
+    output("back", back);
+    const Scalar *element = LOAD(back, I(0), I(1), I(2));
+    output("square", map(3, SHAPE(B, N(7), N(37)), OP2(MUL, element, element)));
+    const Node *dw = reduce(REDUCE_SUM, 2, 4, SHAPE(N(37), N(290), B, N(7)),
+                            OP2(MUL, LOAD(x, I(2), I(3), I(0)), LOAD(dy, I(2), I(3), I(1))), NULL);
+    const Scalar *step = OP2(MUL, REAL(0.01), LOAD(dw, I(0), I(1)));
+    output("new", map(2, SHAPE(N(37), N(290)), OP2(SUB, LOAD(w, I(0), I(1)), step)));
+    output("large", map(2, SHAPE(N(37), N(290)), OP2(LT, REAL(1), LOAD(dw, I(0), I(1)))));
+    CU_ASSERT(agrees_everywhere("NndAfter", 1e-4));
 }
 
 static void test_convolution(void)
@@ -114,6 +141,7 @@ static void test_lanes(void)
 
 static const UnitTest tests[] = {
     {"matrix products", test_products},
+    {"what comes after products", test_after},
     {"convolutions", test_convolution},
     {"sums in chunks", test_parts},
     {"sums over lanes", test_lanes},

@@ -176,7 +176,7 @@ static void take(const void *data, int64_t row, int64_t row_end, int64_t column,
         t.out = nnd_alloc((size_t)count * sizeof *t.out);                                          \
         t.visits = nnd_alloc((size_t)count * sizeof *t.visits);                                    \
         memset(t.visits, 0, (size_t)count * sizeof *t.visits);                                     \
-        NndAfter after = {take, &t, 1};                                                            \
+        NndAfter after = {.run = take, .data = &t, .cost = 1};                                                          \
         NndPool *pool = nnd_pool_new(3);                                                           \
         nnd_pool_eager(pool);                                                                      \
         CALL(NULL, ta, tb, m, n, k, a, lda, b, ldb, plain, ldc, false, isa, NULL);                 \

@@ -1,26 +1,40 @@
-/* test_rt_random.c -- Philox against the published vectors, the distributions of draws, and what
+/* test_rt_random.c -- Threefry against the published vectors, the distributions of draws, and what
  * is built on them: permutations, splits, batches. */
 #include "rt_files.h"
 
-/* Random123 1.14, tests/kat_vectors, philox4x32 10: counter, key, result. */
-static const uint32_t kat[3][10] = {
-    {0, 0, 0, 0, 0, 0, 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8},
-    {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x408f276d, 0x41c83b0e,
-     0xa20bc7c6, 0x6d5451fd},
-    {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xa4093822, 0x299f31d0, 0xd16cfe09, 0x94fdcceb,
-     0x5001e420, 0x24126ea1},
+/* Random123 1.14, tests/kat_vectors, threefry2x32 20: counter, key, result. */
+static const uint32_t kat[3][6] = {
+    {0, 0, 0, 0, 0x6b200159, 0x99ba4efe},
+    {0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x1cb996fc, 0xbb002be7},
+    {0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344, 0xc4923a9c, 0x483df7a0},
 };
 
 static void test_vectors(void)
 {
     for (int i = 0; i < 3; i++) {
         const uint32_t *k = kat[i];
-        NndBits bits = nnd_philox(k[0], k[1], k[2], k[3], k[4], k[5]);
-        CU_ASSERT_EQUAL(memcmp(bits.word, k + 6, sizeof bits.word), 0);
-        uint64_t seed = (uint64_t)k[5] << 32 | k[4], site = (uint64_t)k[3] << 32 | k[2];
-        bits = nnd_bits(seed, site, k[1], k[0]);
-        CU_ASSERT_EQUAL(memcmp(bits.word, k + 6, sizeof bits.word), 0);
-        CU_ASSERT_EQUAL(nnd_uniform(seed, site, k[1], k[0]), (float)(k[6] >> 8) / 16777216.0f);
+        NndBits bits = nnd_threefry(k[0], k[1], k[2], k[3]);
+        CU_ASSERT_EQUAL(memcmp(bits.word, k + 4, sizeof bits.word), 0);
+    }
+}
+
+/* (seed, site, run, position) and what a program in Python made of the definition. */
+static const struct {
+    uint64_t seed, site;
+    uint32_t run, position, word[2];
+} draws[] = {
+    {UINT64_MAX, UINT64_MAX, UINT32_MAX, UINT32_MAX, {0x5bc59050, 0x26382218}},
+    {UINT64_C(0x299f31d0a4093822), UINT64_C(0x0370734413198a2e), 0x85a308d3, 0x243f6a88, {0x0ccdfbf5, 0xab8ffcf1}},
+    {0, 0, 0, 0, {0xf84e8312, 0x2fef64f3}},
+};
+
+static void test_draws(void)
+{
+    for (int i = 0; i < 3; i++) {
+        NndBits bits = nnd_bits(draws[i].seed, draws[i].site, draws[i].run, draws[i].position);
+        CU_ASSERT_EQUAL(memcmp(bits.word, draws[i].word, sizeof draws[i].word), 0);
+        float u = nnd_uniform(draws[i].seed, draws[i].site, draws[i].run, draws[i].position);
+        CU_ASSERT_EQUAL(u, (float)(draws[i].word[0] >> 8) / 16777216.0f);
     }
 }
 
@@ -174,7 +188,8 @@ static void test_batches(void)
 }
 
 static const UnitTest tests[] = {
-    {"philox: published vectors", test_vectors},
+    {"threefry: published vectors", test_vectors},
+    {"draws", test_draws},
     {"uniform", test_uniform},
     {"normal", test_normal},
     {"permutations", test_permutation},
