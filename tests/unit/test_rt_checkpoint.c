@@ -224,8 +224,9 @@ static void test_fuzz(void)
         NndBits bits = nnd_bits(1, 2, 3, i);
         size_t at = bits.word[0] % 700;
         unsigned char kept = bytes[at];
-        bytes[at] = (unsigned char)(bits.word[1] % 3 == 0 ? "{}[]\",:\\u0"[bits.word[2] % 10]
-                                                          : (int)(bits.word[2] & 255));
+        uint32_t draw = bits.word[1] / 3;
+        bytes[at] = (unsigned char)(bits.word[1] % 3 == 0 ? "{}[]\",:\\u0"[draw % 10]
+                                                          : (int)(draw & 255));
         files_write(folder, "fuzz", bytes, size);
         NndState state = {.keys = NULL};
         (void)nnd_checkpoint_read(other, tensors, TENSORS, &state, &error);
