@@ -500,7 +500,8 @@ static void header_begin(Library *l)
         " *",
         " *     cc host.c lib$.a -pthread -lm      or, without our static library, for any "
         "machine:",
-        " *     cc -O2 -pthread -fopenmp-simd -ffp-contract=off -fno-math-errno host.c $.c -lm",
+        " *     cc -O2 -pthread -fopenmp-simd -fno-tree-vectorize -ffp-contract=off -fno-math-errno "
+        "host.c $.c -lm",
         " */"};
     const char *upper = l->upper;
     out_directive(&l->header,

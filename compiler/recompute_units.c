@@ -141,7 +141,7 @@ Steps steps_of(Lowered *l, Arena *scratch)
     for (int u = 0; u < s.units.len; u++) {
         Unit *unit = &s.units.data[u];
         if (unit->first < unit->last || l->options->optimize == 0) continue;
-        ReusePairs pairs = {0}; /* reuse_pairs, once the pass reuse is one of passes.def again */
+        ReusePairs pairs = reuse_pairs(l, scratch, l->kernels.data[unit->first]);
         for (int i = 0; i < pairs.len; i++) {
             Pair pair = {pairs.data[i].from->index, pairs.data[i].to->index};
             vec_push(scratch, &unit->pairs, pair);

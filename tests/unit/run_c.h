@@ -120,7 +120,7 @@ static CEntry run_c_build(Program *program, Entry *entry, const Options *options
     fputs(c.text, f);
     pclose(f);
     snprintf(command, sizeof command,
-             "${CC:-cc} " RUN_C_FLAGS " %s %s -I" NND_ROOT "/rt -o %s.exe %s.c " NND_BUILD
+             "${CC:-cc} " RUN_C_FLAGS " %s %s -fno-tree-vectorize -I" NND_ROOT "/rt -o %s.exe %s.c " NND_BUILD
              "/libnnd_rt.a -lz -lm",
              options->isa ? isa->flags : isa->native, flags, c.path, c.path);
     c.built = system(command) == 0;
