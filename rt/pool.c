@@ -110,26 +110,31 @@ static int64_t pool_work(NndPool *pool, int self)
     return done;
 }
 
-/* A region that opened after `last`, or the number as it is if the pool ends. */
+/* Whether a region has opened after `last`, or the pool ends; the number as it is. */
+static bool pool_opened(NndPool *pool, unsigned last, unsigned *region)
+{
+    *region = atomic_load_explicit(&pool->region, memory_order_acquire);
+    return (*region != last && *region & 1) || atomic_load(&pool->quit);
+}
+
+/* Until there is one. Whoever is woken up looks out again before it sleeps: the region it was woken up for
+ * may be over by then, but others will follow. */
 static unsigned pool_await(NndPool *pool, unsigned last)
 {
-    double start = nnd_clock();
-    for (int i = 1;; i++) {
-        unsigned region = atomic_load_explicit(&pool->region, memory_order_acquire);
-        if ((region != last && region & 1) || atomic_load(&pool->quit)) return region;
-        pool_pause();
-        if (i % 32 == 0 && (nnd_clock() - start) * 1e9 > POOL_LOOK_OUT) break;
+    unsigned region;
+    for (;;) {
+        double start = nnd_clock();
+        for (int i = 1;; i++) {
+            if (pool_opened(pool, last, &region)) return region;
+            pool_pause();
+            if (i % 32 == 0 && (nnd_clock() - start) * 1e9 > POOL_LOOK_OUT) break;
+        }
+        pthread_mutex_lock(&pool->mutex);
+        atomic_fetch_add(&pool->asleep, 1);
+        if (!pool_opened(pool, last, &region)) pthread_cond_wait(&pool->opened, &pool->mutex);
+        atomic_fetch_sub(&pool->asleep, 1);
+        pthread_mutex_unlock(&pool->mutex);
     }
-    pthread_mutex_lock(&pool->mutex);
-    atomic_fetch_add(&pool->asleep, 1);
-    unsigned region = atomic_load(&pool->region);
-    while ((region == last || !(region & 1)) && !atomic_load(&pool->quit)) {
-        pthread_cond_wait(&pool->opened, &pool->mutex);
-        region = atomic_load(&pool->region);
-    }
-    atomic_fetch_sub(&pool->asleep, 1);
-    pthread_mutex_unlock(&pool->mutex);
-    return region;
 }
 
 static void *pool_worker(void *argument)
