@@ -20,6 +20,7 @@ static const double gemm_cost = 0.24;
 enum {
     GEMM_MAX_WIDTH = 32,  /* of the widest tile, and its rows */
     GEMM_MAX_ROWS = 14,
+    GEMM_ROW_VECTORS = 8, /* of a row that is alone */
     GEMM_MC = 112,        /* rows of a block of packed A */
     GEMM_KC = 1536,       /* bytes of the depth of a block */
     GEMM_NC = NND_BLOCK_COLUMNS, /* columns of a part of C, at most, and its rows */

@@ -24,6 +24,7 @@ typedef void GEMM(Copy)(int64_t n, const REAL *b, int64_t sbk, REAL *to);
 typedef struct GEMM(Isa) {
     int lanes, rows;                 /* of a vector; of the largest tile */
     GEMM(Tile) *const (*tiles)[2]; /* [MR][vectors - 1] */
+    GEMM(Tile) *row;               /* one row of GEMM_ROW_VECTORS: of two, sums would wait for each other */
     GEMM(Copy) *copy;
 } GEMM(Isa);
 
@@ -67,9 +68,10 @@ typedef struct GEMM(Isa) {
 #define GEMM_ROW(ISA, MR)   {GEMM(ISA##_##MR##x1), GEMM(ISA##_##MR##x2)}
 #define GEMM_TILES_6(ISA)                                                                          \
     GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
-    GEMM_TILES(ISA, 6) GEMM_COPY(ISA)                                                              \
+    GEMM_TILES(ISA, 6) GEMM_TILE(ISA, 1, 8) GEMM_COPY(ISA)                                         \
     static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {{NULL, NULL}, GEMM_ROWS_6(ISA)};            \
-    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 6, GEMM(ISA##_tiles), GEMM(ISA##_copy)};
+    static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 6, GEMM(ISA##_tiles),   \
+                                        GEMM(ISA##_1x8), GEMM(ISA##_copy)};
 #define GEMM_ROWS_6(ISA)                                                                           \
     GEMM_ROW(ISA, 1), GEMM_ROW(ISA, 2), GEMM_ROW(ISA, 3), GEMM_ROW(ISA, 4), GEMM_ROW(ISA, 5),      \
         GEMM_ROW(ISA, 6)
@@ -77,13 +79,13 @@ typedef struct GEMM(Isa) {
     GEMM_TILES(ISA, 1) GEMM_TILES(ISA, 2) GEMM_TILES(ISA, 3) GEMM_TILES(ISA, 4) GEMM_TILES(ISA, 5) \
     GEMM_TILES(ISA, 6) GEMM_TILES(ISA, 7) GEMM_TILES(ISA, 8) GEMM_TILES(ISA, 9)                    \
     GEMM_TILES(ISA, 10) GEMM_TILES(ISA, 11) GEMM_TILES(ISA, 12) GEMM_TILES(ISA, 13)                \
-    GEMM_TILES(ISA, 14) GEMM_COPY(ISA)                                                             \
+    GEMM_TILES(ISA, 14) GEMM_TILE(ISA, 1, 8) GEMM_COPY(ISA)                                        \
     static GEMM(Tile) *const GEMM(ISA##_tiles)[][2] = {                                            \
         {NULL, NULL}, GEMM_ROWS_6(ISA), GEMM_ROW(ISA, 7), GEMM_ROW(ISA, 8), GEMM_ROW(ISA, 9),      \
         GEMM_ROW(ISA, 10), GEMM_ROW(ISA, 11), GEMM_ROW(ISA, 12), GEMM_ROW(ISA, 13),                \
         GEMM_ROW(ISA, 14)};                                                                        \
     static const GEMM(Isa) GEMM(ISA) = {sizeof(GEMM(V_##ISA)) / sizeof(REAL), 14,                  \
-                                        GEMM(ISA##_tiles), GEMM(ISA##_copy)};
+                                        GEMM(ISA##_tiles), GEMM(ISA##_1x8), GEMM(ISA##_copy)};
 
 GEMM_VECTOR(any, 16)
 #if defined(__aarch64__) && defined(GEMM_F64)
@@ -215,8 +217,10 @@ static void GEMM(pack_b)(const GEMM(Task) *t, int64_t k0, int64_t kc, int64_t co
         REAL *to = packed + k * width;
         int64_t done = k < whole_k ? whole_j : 0;
         if (t->sbn == 1) {
+            static const REAL zeros[GEMM_MAX_WIDTH];
             GEMM(copy)(to, b + k * t->sbk, columns);
-            done = columns;
+            GEMM(copy)(to + columns, zeros, width - columns);
+            continue;
         }
         for (int64_t j = done; j < width; j++)
             to[j] = j < columns ? b[k * t->sbk + j * t->sbn] : 0;
@@ -261,7 +265,7 @@ static inline __attribute__((always_inline)) void GEMM(bring)(const NndAfter *af
         }
 }
 
-/* All row tiles of one panel of `columns` columns; b, sbk: the panel, packed or not. */
+/* All row tiles of one panel of `columns` columns, or a single row of many; b, sbk: the panel, packed or not. */
 static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool packed, const REAL *b,
                        int64_t sbk, int64_t column, int64_t columns, bool add)
 {
@@ -270,7 +274,7 @@ static void GEMM(panel)(const GEMM(Task) *t, int64_t kc, const REAL *a, bool pac
     int64_t few = t->m / t->tiles, more = t->m % t->tiles;
     for (int64_t tile = 0, row = 0; tile < t->tiles; tile++) {
         int64_t rows = few + (tile < more);
-        GEMM(Tile) *run = t->isa->tiles[rows][vectors - 1];
+        GEMM(Tile) *run = columns > 2 * lanes ? t->isa->row : t->isa->tiles[rows][vectors - 1];
         bool turned = packed && t->sak != 1; /* by tiles; else rows as they were */
         int64_t sam = turned ? 1 : packed ? kc + GEMM_PAD : t->sam, sak = turned ? rows : 1;
         const REAL *ta = a + row * (turned ? kc : sam);
@@ -314,6 +318,7 @@ static void GEMM(block)(const GEMM(Task) *t)
 {
     REAL packed_a[GEMM_MC * (GEMM(DEPTH) + GEMM_PAD)], packed_b[GEMM(DEPTH) * GEMM_NC];
     int64_t blocks = gemm_parts(t->k, GEMM(DEPTH)), width = 2 * t->isa->lanes;
+    int64_t wide = GEMM_ROW_VECTORS * t->isa->lanes;
     int64_t row_blocks = gemm_parts(t->m, GEMM_MC);
     bool pack_a = t->sak != 1 || (t->sam * (int64_t)sizeof(REAL) % GEMM_FAR == 0 && t->n >= 128);
     for (int64_t block = 0; block < blocks; block++) {
@@ -329,8 +334,9 @@ static void GEMM(block)(const GEMM(Task) *t)
             rows.last = block + 1 == blocks;
             if (pack_a) GEMM(pack_a)(&rows, k0, kc, packed_a);
             const REAL *a = pack_a ? packed_a : rows.a + k0;
-            for (int64_t column = 0; column < t->n; column += width) {
-                int64_t columns = gemm_min(width, t->n - column);
+            for (int64_t column = 0, columns; column < t->n; column += columns) {
+                bool alone = t->m == 1 && !t->turned && !t->pack_b && t->n - column >= wide;
+                columns = alone ? wide : gemm_min(width, t->n - column);
                 int64_t padded = columns > t->isa->lanes ? width : t->isa->lanes;
                 bool pack_b = t->pack_b || columns < padded;
                 REAL *to = packed_b + column * kc;
@@ -473,9 +479,13 @@ void GEMM_CALL(NndPool *pool, bool ta, bool tb, int64_t m, int64_t n, int64_t k,
     bool wide = all.sak != 1 || all.row_parts * gemm_parts(n, GEMM_NC) >= 8;
     int64_t most = wide && (c || !all.turned) ? GEMM_NC : GEMM_NC / 2;
     if (all.sak == 1 && all.row_parts * gemm_parts(n, most) < GEMM_FEW_PARTS) {
-        /* nothing is packed twice: narrow enough for some threads */
+        /* nothing is packed twice: narrow enough for some threads, or else few enough rows */
         int64_t columns = gemm_parts(GEMM_PART_WORK, gemm_parts(m, all.row_parts) * k);
         most = gemm_min(most, columns < GEMM_MAX_WIDTH ? GEMM_MAX_WIDTH : columns);
+    } else if (!far && all.row_parts * gemm_parts(n, most) < GEMM_FEW_PARTS) {
+        int64_t rows = gemm_parts(GEMM_PART_WORK, n * k), tiles = 2 * all.isa->rows;
+        int64_t parts = gemm_min(GEMM_FEW_PARTS, m / (rows < tiles ? tiles : rows));
+        if (parts > all.row_parts) all.row_parts = parts;
     }
     all.width = gemm_parts(gemm_parts(n, gemm_parts(n, most)), GEMM_MAX_WIDTH) * GEMM_MAX_WIDTH;
     all.column_parts = gemm_parts(n, all.width);
