@@ -495,7 +495,7 @@ static void header_begin(Library *l)
         " * A context may be used by one thread at a time. Contexts share nothing: different ones "
         "may be",
         " * used by different threads at the same time. Results do not depend on the number of "
-        "threads. A thread that calls wants a stack of 1 MB.",
+        "threads. A thread that calls wants a stack of 2 MB.",
         " * Nothing is printed, and no setting of the process is changed.",
         " *",
         " *     cc host.c lib$.a -pthread -lm      or, without our static library, for any "

@@ -2,7 +2,12 @@
  * `training` false. Sizes that the signature leaves open are those of the model's first call. */
 #include "elaborate.h"
 
-enum { LEAST_BATCH = 64, MOST_BATCH = 256 };
+enum {
+    LEAST_BATCH = 64,
+    MOST_BATCH = 256,
+    SMALL_BATCH = 16,      /* enough for products to be fast, and for threads */
+    BATCH_ELEMENTS = 1 << 18 /* of the largest tensor: a megabyte, which the caches hold */
+};
 
 /* How many examples a model is run on at once: as many as a step of the training has, so that it needs no more
  * memory than that, if they are neither too few to be fast nor more than it takes. */
@@ -12,6 +17,29 @@ static int64_t model_batch(const Elab *e)
     for (int i = 0; i < e->program->trains.len; i++)
         if (e->program->trains.data[i]->batch > most) most = e->program->trains.data[i]->batch;
     return most < MOST_BATCH ? most : MOST_BATCH;
+}
+
+/* Fewer where the tensors of so many examples would leave the caches, and fill the memory: half as many and half
+ * again, until the largest of an entry of `batch` examples is small. */
+static int64_t smaller_batch(Elab *e, const Entry *entry, int64_t batch)
+{
+    VEC(const Node *) roots = {0};
+    for (int i = 0; i < entry->outputs.len; i++)
+        vec_push(e->arena, &roots, entry->outputs.data[i].node);
+    Nodes nodes = graph_reach(e->arena, roots.data, roots.len);
+    const Scalar *size = elab_batch(e, batch).size;
+    int64_t largest = 0;
+    for (int i = 0; i < nodes.len; i++) {
+        const Node *node = nodes.data[i];
+        for (int k = 0; k < node->rank; k++)
+            if (node->shape[k].size == size && node_max_elements(node) > largest)
+                largest = node_max_elements(node);
+    }
+    while (batch >= 2 * SMALL_BATCH && largest > BATCH_ELEMENTS) {
+        batch /= 2;
+        largest /= 2;
+    }
+    return batch;
 }
 
 /* An input of the entry that holds the sizes of a bounded axis. */
@@ -106,10 +134,10 @@ static void input_add(Inputs *in, const Node *leaf)
 
 /* The arguments of the entry: leaves for typed parameters, compile-time values for the others. The sizes of
  * bounded axes follow the first input that has them. */
-static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *entry, CallArg *args)
+static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *entry, int64_t batch,
+                         CallArg *args)
 {
-    Inputs in = {.e = e, .m = m, .scope = scope, .entry = entry,
-                 .batch = elab_batch(e, model_batch(e))};
+    Inputs in = {.e = e, .m = m, .scope = scope, .entry = entry, .batch = elab_batch(e, batch)};
     for (int i = 0; i < m->item->params.len; i++) {
         const AstParam *p = &m->item->params.data[i];
         args[i] = (CallArg){p->name.name, p->name.span, value_error()};
@@ -139,11 +167,11 @@ static bool model_inputs(Elab *e, ModelInstance *m, const Scope *scope, Entry *e
 }
 
 /* The result as whoever calls the model gets it: bounded axes at their largest, zero behind their size. */
-static Value result_padded(Elab *e, const Value *result, Span span)
+static Value result_padded(Elab *e, const Value *result, int64_t most, Span span)
 {
     Value v = value_settle(e, result, NULL, span), out = v;
     bool bounded = false;
-    const Scalar *batch = elab_batch(e, model_batch(e)).size;
+    const Scalar *batch = elab_batch(e, most).size;
     for (int k = 0; k < v.rank; k++)
         if (v.shape[k].size && v.shape[k].size != batch) {
             out.shape[k] = extent_fixed(v.shape[k].max);
@@ -155,7 +183,8 @@ static Value result_padded(Elab *e, const Value *result, Span span)
     return out;
 }
 
-static void model_entry(Elab *e, ModelInstance *m, const Function *function)
+/* The entry for at most `batch` examples at once. */
+static void model_entry(Elab *e, ModelInstance *m, const Function *function, int64_t batch)
 {
     Entry *entry = NEW(e->arena, Entry);
     char *name = arena_printf(e->arena, "model_%s", m->model->name);
@@ -163,8 +192,8 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
         if (*c == '[' || *c == ']') *c = '_'; /* Net[2]: the name is an identifier */
     entry->name = name_of(e->context, name);
     CallArg *args = NEW_ARRAY(e->arena, CallArg, m->item->params.len + 1);
-    if (!model_inputs(e, m, function->scope, entry, args)) return;
-    entry->batch = entry->inputs.len ? model_batch(e) : 0;
+    if (!model_inputs(e, m, function->scope, entry, batch, args)) return;
+    entry->batch = entry->inputs.len ? batch : 0;
     e->session = session_new(e, false);
     e->session->chunks = true;
     Frame *f = frame_new(e, FRAME_CONST, function->scope);
@@ -176,7 +205,7 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     for (int i = 0; i < n; i++) {
         if (results[i].kind != VALUE_TENSOR) return;
         Name out = n == 1 ? name_of(e->context, "out") : name_printf(e->context, "out%d", i + 1);
-        Value padded = result_padded(e, &results[i], m->model->span);
+        Value padded = result_padded(e, &results[i], batch, m->model->span);
         Output output = {.name = out,
                          .node = value_node(e, &padded, NULL, m->model->span),
                          .span = m->model->span};
@@ -185,6 +214,12 @@ static void model_entry(Elab *e, ModelInstance *m, const Function *function)
     }
     e->session = NULL;
     if (n) m->model->entry = entry;
+}
+
+static void model_forget(Model *model)
+{
+    model->entry = NULL;
+    model->input_names.len = model->results.len = 0;
 }
 
 /* Sizes that a model's signature leaves open are those of a model of the same structure that was called. */
@@ -216,9 +251,8 @@ void model_declare(Elab *e, const Function *function)
     e->fit = NULL;
     e->axes.len = 0;
     sizes_borrow(e, m);
-    model_entry(e, m, function);
-    m->model->entry = NULL;
-    m->model->input_names.len = m->model->results.len = 0;
+    model_entry(e, m, function, model_batch(e));
+    model_forget(m->model);
     m->declaring = false;
     e->session = session;
     e->scan = scan;
@@ -232,7 +266,14 @@ void elaborate_models(Elab *e)
 {
     for (int i = 0; i < e->model_functions.len; i++) {
         const Function *function = e->model_functions.data[i];
-        if (!diag_errors(e->context)) model_entry(e, function->model, function);
+        if (diag_errors(e->context)) continue;
+        Model *model = function->model->model;
+        int64_t batch = model_batch(e);
+        model_entry(e, function->model, function, batch);
+        int64_t smaller = model->entry ? smaller_batch(e, model->entry, batch) : batch;
+        if (smaller == batch) continue;
+        model_forget(model);
+        model_entry(e, function->model, function, smaller);
     }
     for (int i = 0; i < e->model_functions.len; i++) {
         Model *model = e->model_functions.data[i]->model->model;

@@ -5,8 +5,8 @@
 
 enum {
     MAX_LOCAL = 1024,       /* elements of a local array */
-    MAX_STACK = 256 << 10,  /* bytes of those local arrays of a kernel that are larger */
-    MAX_RESIDENT = 1 << 14, /* elements of one that matrix products use */
+    MAX_STACK = 640 << 10,  /* bytes of those local arrays of a kernel that are larger */
+    MAX_RESIDENT = 1 << 16, /* elements of one that matrix products use */
     BEHIND = 16             /* elements that vectors may read behind a large local array */
 };
 

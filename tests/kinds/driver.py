@@ -52,7 +52,7 @@ def test_recurrence_size():
     """The code of two scans and their derivatives does not grow with the steps: the same loops as lowered; tiles
     and chunks of the optimised code, which follow sizes, may differ a little."""
     loops, lines = [], []
-    for steps in ("1000", "10000"):
+    for steps in ("2000", "20000"):
         work = program(RECURRENCE.replace("STEPS", steps))
         for level in ("-O0", "-O2"):
             problem = must(common.nndc("build", "m.nnd", "-o", f"m{level}.c", level, "--quiet", cwd=work))
@@ -61,7 +61,7 @@ def test_recurrence_size():
         loops.append(common.read(os.path.join(work, "m-O0.c")).count("for ("))
         lines.append(common.read(os.path.join(work, "m-O2.c")).count("\n"))
     if loops[0] != loops[1] or lines[1] > 1.1 * lines[0]:
-        return f"1000 and 10000 steps: {loops} loops, {lines} lines"
+        return f"2000 and 20000 steps: {loops} loops, {lines} lines"
     return None
 
 
