@@ -5,6 +5,7 @@
 #   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
+#   make examples   train the examples (T=name: those), and print a table: figures, seconds, memory
 #   make references compare every definition of the library with an independent framework
 #   make check-vmath  errors of exp, sin, ... over all floats (minutes)
 #   make bench      step times of tests/bench; make bench PEERS=torch,... BENCH=DIR: beside other tools
@@ -123,6 +124,10 @@ test: all unit
 test-all: all unit
 	CC="$(CC) $(SANITIZE)" tests/run --build $(BUILD) --all
 
+# RUNS: a folder where what the trainings leave is kept.
+examples: all
+	tests/examples --build $(BUILD) $(if $(RUNS),--runs $(RUNS)) $(T)
+
 # Largest errors of rt/vmath.h over all floats.
 check-vmath: $(BUILD)/tests/check_vmath
 	$< $(T)
@@ -168,5 +173,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
-.PHONY: all unit test test-all references check-vmath bench bench-gemm bench-conv demo deps deps-all clean
+.PHONY: all unit test test-all examples references check-vmath bench bench-gemm bench-conv demo deps deps-all clean
 .SECONDARY:

@@ -39,6 +39,7 @@ static int run_reference(Driver *driver, Program *program)
                           .trace = o->trace,
                           .seed = o->seed,
                           .threads = o->threads,
+                          .examples = o->examples,
                           .quiet = o->quiet,
                           .json = o->json,
                           .resume = o->resume};
@@ -98,6 +99,8 @@ static Words trainer_words(Driver *driver, const char *executable)
         option_add(driver, &words, "--seed", arena_printf(driver->arena, "%d", o->seed));
     if (o->threads)
         option_add(driver, &words, "--threads", arena_printf(driver->arena, "%d", o->threads));
+    if (o->examples)
+        option_add(driver, &words, "--examples", arena_printf(driver->arena, "%d", o->examples));
     if (o->resume) word_add(driver, &words, "--resume");
     if (o->quiet) word_add(driver, &words, "--quiet");
     if (o->json) word_add(driver, &words, "--json");

@@ -124,6 +124,9 @@ int nnd_set_need(NndSession *session, int number)
     if (set->ready) return 0;
     if (set_fields(session, info, set)) return 1;
     if (info->drawn && set_draw(session, info, set, (uint32_t)number)) return 1;
+    for (int k = 0; k < 3 && session->options.examples > 0; k++)
+        if (set->splits[k].count > session->options.examples)
+            set->splits[k].count = session->options.examples;
     set->ready = true;
     return 0;
 }

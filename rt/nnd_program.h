@@ -197,8 +197,9 @@ typedef struct NndOptions {
     const char *name;   /* predict: the model; NULL: not given */
     const char *output; /* -o: run folder of a training, .npy file of a prediction */
     const char *weights, *input, *only, *trace, *data;
-    int64_t seed; /* -1: the program's */
-    int threads;  /* 0: all */
+    int64_t seed;     /* -1: the program's */
+    int64_t threads;  /* 0: all */
+    int64_t examples; /* of each split, at most; 0: all */
     bool quiet, json, resume;
     bool all; /* predict: every model without inputs, a line each */
 } NndOptions;

@@ -32,6 +32,8 @@ static const ProgramOption program_options[] = {
     {"--seed", PROGRAM_NUMBER, offsetof(NndOptions, seed), "N", "seed of all random numbers"},
     {"--threads", PROGRAM_NUMBER, offsetof(NndOptions, threads), "N",
      "number of threads; 0: NND_THREADS, or as many as there are cores"},
+    {"--examples", PROGRAM_NUMBER, offsetof(NndOptions, examples), "N",
+     "the first N examples of each split only"},
     {"--trace", PROGRAM_TEXT, offsetof(NndOptions, trace), "FILE.csv",
      "train: write the time and losses of every step"},
     {"--all", PROGRAM_FLAG, offsetof(NndOptions, all), "",
@@ -81,10 +83,7 @@ static int program_option_set(const ProgramOption *option, const char *value, Nn
             fprintf(stderr, "error: %s wants a number, not \"%s\"\n", option->flag, value);
             return 1;
         }
-        if (option->offset == offsetof(NndOptions, seed))
-            options->seed = number;
-        else
-            options->threads = (int)number;
+        memcpy(field, &(int64_t){number}, sizeof(int64_t));
     }
     return 0;
 }

@@ -62,7 +62,8 @@ int nnd_session_open(NndSession *session)
     session->files = calloc((size_t)program->file_count + 1, sizeof *session->files);
     session->sets = calloc((size_t)program->data_count + 1, sizeof *session->sets);
     session->folder = malloc(strlen(program->name) + 5);
-    session->pool = nnd_pool_new(session->options.threads);
+    int64_t threads = session->options.threads;
+    session->pool = nnd_pool_new(threads < NND_MOST_THREADS ? (int)threads : NND_MOST_THREADS);
     if (session->pool == NULL || session->tensors == NULL || session->saved == NULL || session->data == NULL ||
         session->files == NULL || session->sets == NULL || session->folder == NULL)
         return nnd_error(&session->error, "out of memory");

@@ -1,26 +1,43 @@
-"""The examples: each must reach the figure that stands in it (`# expect:`), with its fixed seed.
-Those that take longer than a few seconds run with --all; `nndc check` passes on every one. An example with a
-`host.c` is a library, and that program drives it."""
+"""The examples: each must reach the figure that stands in it (`# expect:`), with its fixed seed, and each is
+trained a few steps on a few examples, where compiled C and the evaluator must agree. A line `# short: OPTIONS` in
+one that takes long says how it is trained in short, for its loss to fall; all of it is trained with --all.
+`# small: OPTIONS` makes the few steps smaller still. An example with a `host.c` is a library, and that program
+drives it."""
 import glob
 import json
+import math
 import os
 import re
 
-from . import common
+from . import arrays, common
 
-SLOW = {"mnist_mlp", "mnist_cnn"}
+SMALL_TOLERANCE = 1e-6
 PARAMETERS = {"mnist_mlp": 669706, "cubic": 301, "diabetes": 193}
 
 
+def folders():
+    """[(name, path of its model.nnd)]"""
+    return [(os.path.basename(os.path.dirname(path)), path)
+            for path in sorted(glob.glob(os.path.join(common.ROOT, "examples", "*", "model.nnd")))]
+
+
+def has_host(path):
+    return os.path.exists(path.replace("model.nnd", "host.c"))
+
+
 def tests():
-    for path in sorted(glob.glob(os.path.join(common.ROOT, "examples", "*", "model.nnd"))):
-        name = os.path.basename(os.path.dirname(path))
+    for name, path in folders():
         yield f"{name}:check", lambda p=path, n=name: check(p, n)
-        if os.path.exists(os.path.join(os.path.dirname(path), "host.c")):
+        if has_host(path):
             yield f"{name}:host", lambda p=path: host(p)
-        if "# expect:" not in common.read(path):
             continue
-        if common.ALL or name not in SLOW:
+        text = common.read(path)
+        if re.search(r"^train ", text, re.M):
+            yield f"{name}:small", lambda p=path: small(p)
+        short_form = re.search(r"^# short: (.*)$", text, re.M)
+        if short_form:
+            yield f"{name}:short", lambda p=path, o=short_form[1].split(): short(p, o)
+        if "# expect:" in text and (common.ALL or not short_form):
             yield f"{name}:train", lambda p=path: train(p)
     yield "logic:table", logic_table
     yield "logic:input", logic_input
@@ -40,6 +57,62 @@ def train(path):
     result = common.nndc("train", path, "-o", os.path.join(common.folder(), "run"), timeout=1800)
     if result.status or "ok" not in result.out or "FAILED" in result.out:
         return result.text()
+    return None
+
+
+def traced(path, *options):
+    """A training by some options: [[loss of a minimize, ...] of a step] by train block, and its folder."""
+    folder = os.path.join(common.folder(), "run")
+    trace = folder + ".csv"
+    result = common.nndc("train", path, "-o", folder, "--trace", trace, *options, timeout=1800)
+    if not os.path.exists(trace):
+        raise AssertionError(result.text())
+    losses = {}
+    for line in common.read(trace).split("\n")[1:]:
+        if line:
+            name, _, _, *values = line.split(",")
+            losses.setdefault(name, []).append([float(value) for value in values if value])
+    return losses, folder
+
+
+def finite(losses):
+    return all(math.isfinite(loss) for steps in losses.values() for step in steps for loss in step)
+
+
+def small(path):
+    """A few steps by the evaluator and by compiled C, in double precision: what derivatives make of losses and
+    parameters agrees."""
+    line = re.search(r"^# small: (.*)$", common.read(path), re.M)
+    options = ["--set", "steps=2", "--set", "batch=4", "--examples=8", *(line[1].split() if line else [])]
+    wanted, by_evaluator = traced(path, "--eval", *options)
+    got, by_c = traced(path, "--real=f64", "--blas=none", *options)
+    if not finite(wanted):
+        return f"losses by the evaluator: {wanted}"
+    for name, steps in wanted.items():
+        for step, (a, b) in enumerate(zip(steps, got.get(name, []), strict=True)):
+            if any(abs(x - y) > SMALL_TOLERANCE * max(1, abs(x)) for x, y in zip(a, b, strict=True)):
+                return f"{name}, step {step}: {b} by C, {a} by the evaluator"
+    tensors = [arrays.safetensors_read(os.path.join(folder, "checkpoint.safetensors"))
+               for folder in (by_evaluator, by_c)]
+    for name, value in tensors[0].items():
+        if name == "__metadata__":
+            continue
+        problem = arrays.difference(tensors[1][name], value, SMALL_TOLERANCE)
+        if problem:
+            return f"{name} by C: {problem}"
+    return None
+
+
+def short(path, options):
+    """Losses are finite, and where there is one in a train block, it falls."""
+    losses, _ = traced(path, *options)
+    if not losses or not finite(losses):
+        return f"{losses}"
+    for name, steps in losses.items():
+        tenth = (len(steps) + 9) // 10
+        first, last = (sum(step[0] for step in part) / tenth for part in (steps[:tenth], steps[-tenth:]))
+        if len(steps[0]) == 1 and last >= first:
+            return f"{name}: the loss is {first} in its first tenth, {last} in its last"
     return None
 
 
