@@ -280,6 +280,7 @@ static NndDrawing drawing_describe(Drawing drawing)
     case DRAW_CURVE: return NND_CURVE;
     case DRAW_BARS: return NND_BARS;
     case DRAW_IMAGE: return NND_IMAGE;
+    case DRAW_TEXT: return NND_TEXT;
     }
     return NND_PLAIN;
 }

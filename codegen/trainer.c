@@ -308,6 +308,7 @@ static const char *drawing_text(NndDrawing drawing)
     case NND_CURVE: return "NND_CURVE";
     case NND_BARS: return "NND_BARS";
     case NND_IMAGE: return "NND_IMAGE";
+    case NND_TEXT: return "NND_TEXT";
     }
     return "";
 }

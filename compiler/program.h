@@ -83,7 +83,8 @@ typedef enum Drawing {
     DRAW_MATRIX, /* [rows, columns] of counts */
     DRAW_CURVE,  /* [points, 2]: x and y in 0..1 */
     DRAW_BARS,   /* [bars, 2]: middles and heights */
-    DRAW_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3 or 4] */
+    DRAW_IMAGE,  /* [.., rows, columns] or [.., rows, columns, 1 or 3 or 4] */
+    DRAW_TEXT    /* [letters] or [lines, letters]: their codes */
 } Drawing;
 
 typedef struct Output {

@@ -4,7 +4,7 @@
 
 /* --- reports ------------------------------------------------------------------------------------------------ */
 
-enum { IMAGES_SHOWN = 36 };
+enum { EXAMPLES_SHOWN = 36 }; /* as pictures or texts */
 
 /* Functions of the library whose value, reported, is shown in a way of its own. */
 static Drawing drawing_of(const Frame *f, const AstExpr *x)
@@ -13,12 +13,21 @@ static Drawing drawing_of(const Frame *f, const AstExpr *x)
         const char *name;
         Drawing drawing;
     } drawn[] = {{"confusion", DRAW_MATRIX}, {"roc", DRAW_CURVE}, {"histogram", DRAW_BARS},
-                 {"image", DRAW_IMAGE}};
+                 {"image", DRAW_IMAGE},   {"letters", DRAW_TEXT}};
     if (x->kind != AST_CALL || x->call.callee->kind != AST_NAME) return DRAW_PLAIN;
     const Definition *d = scope_find(f->scope, x->call.callee->name);
     for (size_t i = 0; d && d->scope->library && i < sizeof drawn / sizeof *drawn; i++)
         if (!strcmp(d->name, drawn[i].name)) return drawn[i].drawing;
     return DRAW_PLAIN;
+}
+
+/* Texts are lines of codes, or one. */
+static bool letters_shape_check(Elab *e, const Value *v, Span span)
+{
+    int places = v->rank - (v->rank && v->shape[0].size);
+    if (value_type(v) != TYPE_REAL && places >= 1 && v->rank <= 2) return true;
+    diag_error(e->context, span, "letters are int[places] or int[lines, places]; this is %s", value_describe(e, v));
+    return false;
 }
 
 /* Only the first axis of a report may be that of the examples; images are of two axes, and colours. */
@@ -42,6 +51,7 @@ static bool report_shape_check(Elab *e, const Value *v, Drawing drawing, Span sp
     int first = v->rank && v->shape[0].size, rank = v->rank - first;
     int64_t last = v->rank ? v->shape[v->rank - 1].max : 0;
     bool image = rank == 2 || (rank == 3 && (last == 1 || last == 3));
+    if (drawing == DRAW_TEXT) return letters_shape_check(e, v, span);
     if (drawing != DRAW_IMAGE || image) return true;
     diag_error(e->context, span, "an image is [rows, columns], [rows, columns, 1] or [rows, columns, 3]; this is %s",
                value_describe(e, v));
@@ -71,8 +81,8 @@ void exec_report(Elab *e, Frame *f, TrainWork *w, const AstStmt *s)
         }
     Output output = {.name = name.name, .node = value_node(e, &v, NULL, s->span), .span = s->span,
                      .drawing = drawing};
-    if (drawing == DRAW_IMAGE && v.shape[0].size)
-        output.first = IMAGES_SHOWN < whole->total ? IMAGES_SHOWN : whole->total;
+    if ((drawing == DRAW_IMAGE || drawing == DRAW_TEXT) && v.shape[0].size)
+        output.first = EXAMPLES_SHOWN < whole->total ? EXAMPLES_SHOWN : whole->total;
     vec_push(e->arena, &whole->outputs, output);
 }
 

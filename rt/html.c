@@ -210,6 +210,19 @@ static int html_image(NndFile *file, const NndArray *array, bool many, const cha
     return 0;
 }
 
+static int html_letters(NndFile *file, const NndArray *array, const char *name, NndError *error)
+{
+    char *text = nnd_letters(array, error);
+    if (text == NULL) return 1;
+    nnd_file_print(file, "<h3>");
+    html_text(file, name);
+    nnd_file_print(file, "</h3><pre>");
+    html_text(file, text);
+    nnd_file_print(file, "</pre>\n");
+    free(text);
+    return 0;
+}
+
 static int html_reports(NndFile *file, const NndTrainInfo *train, const NndArray *arrays,
                         NndError *error)
 {
@@ -230,6 +243,8 @@ static int html_reports(NndFile *file, const NndTrainInfo *train, const NndArray
             failed = html_chart(file, &arrays[i], drawing == NND_BARS, name, error);
         else if (drawing == NND_IMAGE)
             failed = html_image(file, &arrays[i], many, name, error);
+        else if (drawing == NND_TEXT)
+            failed = html_letters(file, &arrays[i], name, error);
         else if (arrays[i].rank <= 2 && !many)
             html_table(file, &arrays[i], drawing == NND_MATRIX, name);
     }

@@ -116,7 +116,8 @@ typedef enum NndDrawing { /* how a report is shown */
                           NND_MATRIX, /* [rows, columns] of counts */
                           NND_CURVE,  /* [points, 2]: x and y in 0..1 */
                           NND_BARS,   /* [bars, 2]: middles and heights */
-                          NND_IMAGE   /* [.., rows, columns] or [.., rows, columns, 1 or 3] */
+                          NND_IMAGE,  /* [.., rows, columns] or [.., rows, columns, 1 or 3] */
+                          NND_TEXT    /* [letters] or [lines, letters]: their codes */
 } NndDrawing;
 
 typedef struct NndReportInfo {
@@ -347,6 +348,8 @@ int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char
                       const NndArray *arrays);
 /* "csv", "png" or "npy": which; NULL for a number. */
 const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArray *array);
+/* The letters with these codes, a line for each row, to be freed; NULL with an error. */
+char *nnd_letters(const NndArray *array, NndError *error);
 /* Whether a report has a leading axis of examples. */
 bool nnd_report_many(const NndTrainInfo *train, int report);
 

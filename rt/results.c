@@ -1,6 +1,6 @@
 /* results.c -- reports that are more than a number, as files of the run folder: matrices, curves
- * and bars as .csv, pictures as .png, values of every example and everything else as .npy. Each
- * appears whole or not at all. SPDX-License-Identifier: 0BSD */
+ * and bars as .csv, pictures as .png, letters as .txt, values of every example and everything else
+ * as .npy. Each appears whole or not at all. SPDX-License-Identifier: 0BSD */
 #include "nnd_program.h"
 
 #include <stdlib.h>
@@ -51,11 +51,44 @@ static int png_write(const char *path, const NndArray *array, bool many, NndErro
     return failed;
 }
 
+char *nnd_letters(const NndArray *array, NndError *error)
+{
+    int64_t count = nnd_array_size(array), places = array->shape[array->rank - 1];
+    char *text = malloc(2 * (size_t)count + 1), *to = text;
+    if (text == NULL) {
+        nnd_error(error, "out of memory");
+        return NULL;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        double code = nnd_array_value(array, i);
+        bool shown = code == '\n' || code == '\t' || (code >= ' ' && code < 256);
+        *to++ = shown ? (char)(unsigned char)code : '?';
+        if ((i + 1) % places == 0) *to++ = '\n';
+    }
+    *to = 0;
+    return text;
+}
+
+static int letters_write(const char *path, const NndArray *array, NndError *error)
+{
+    NndFile file;
+    char *text = nnd_letters(array, error);
+    if (text == NULL) return 1;
+    int failed = nnd_file_create(&file, path, error);
+    if (!failed) {
+        nnd_file_write(&file, text, strlen(text));
+        failed = nnd_file_commit(&file, error);
+    }
+    free(text);
+    return failed;
+}
+
 const char *nnd_result_kind(const NndTrainInfo *train, int report, const NndArray *array)
 {
     NndDrawing drawing = train->reports[report].drawing;
     if (array->rank == 0) return NULL;
     if (drawing == NND_IMAGE) return "png";
+    if (drawing == NND_TEXT) return "txt";
     bool table = array->rank <= 2 && !nnd_report_many(train, report);
     return drawing != NND_PLAIN || table ? "csv" : "npy";
 }
@@ -75,6 +108,7 @@ int nnd_results_write(NndSession *session, const NndTrainInfo *train, const char
         char *path = nnd_path_join(folder, name);
         if (path == NULL) return nnd_error(error, "out of memory");
         failed = strcmp(kind, "png") == 0 ? png_write(path, array, nnd_report_many(train, i), error)
+                 : strcmp(kind, "txt") == 0 ? letters_write(path, array, error)
                  : strcmp(kind, "csv") == 0
                      ? csv_write(path, train->reports[i].drawing, array, error)
                      : nnd_npy_write(path, array, error);

@@ -339,6 +339,7 @@ fn colour(x: [2]) {
     y[i < 3, j < 4, c < 3] = if c == 1 then x[0] else 0.0
     return y
 }
+fn word(label: int) -> int[3] = [72 + label, 10, 60]
 train side on points {
     batch: 16
     epochs: 3
@@ -352,6 +353,7 @@ train side on points {
     report bars      = histogram(x, 10)
     report shades    = image(shade(x))
     report colours   = image(colour(x))
+    report words     = letters(word(label))
     report score     = score
     report label     = label
     report x         = x
@@ -455,6 +457,8 @@ def test_drawn_files():
     green = level(got["x"][1][0])
     if colours != 3 or pixels[0][15] != 0 or abs(pixels[0][16] - green) > 1:
         return f"{colours} {pixels[0]}"
+    if common.read(os.path.join(folder, "side.words.txt")) != "".join(chr(72 + k) + "\n<\n" for k in got["label"][:36]):
+        return "side.words.txt"
     shape, values = arrays.npy_read(os.path.join(folder, "side.score.npy"))
     if shape != [57] or values != got["score"]:
         return f"{shape} {values}"

@@ -1143,6 +1143,7 @@ def metrics(c):
     c.expect("Places_y", middles)
     c.expect("Bars_y", bars)
     c.expect("Picture_y", c.given["score"].astype(float))
+    c.expect("Text_y", label.astype(float))
     error = y - target
     c.expect("Values_y", np.stack([
         (error**2).mean(1)**0.5, np.abs(error).mean(1),
