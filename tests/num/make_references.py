@@ -852,10 +852,9 @@ def graphs(c):
 
 def flows(c):
     x = c.param("Input.x", c.normal(3, 5, scale=0.7), file="x")
-    short = c.param("Short.x", c.normal(3, 4), file="short")
 
     def vector(path, *shape):
-        return c.param(path, c.normal(*shape, scale=0.3))
+        return c.param(path, c.normal(*shape, scale=0.2))
 
     def halves(x, flip):
         return (x[2:], x[:2]) if flip else (x[:2], x[2:])
@@ -895,8 +894,31 @@ def flows(c):
             return torch.cat([b, a] if flip else [a, b])
         return layer
 
+    def masked(path, n):
+        """Two numbers for each of n, of those before it, by 6 and 6 hidden units."""
+        degrees = [torch.arange(n), torch.arange(6) % (n - 1), torch.arange(6) % (n - 1), torch.arange(2 * n) % n]
+        sizes = [n, 6, 6, 2 * n]
+        layers = [(vector(f"{path}.masked_dense{k + 1}.w", *sizes[k:k + 2]),
+                   vector(f"{path}.masked_dense{k + 1}.b", sizes[k + 1])) for k in range(3)]
+
+        def net(x):
+            for k, (w, b) in enumerate(layers):
+                seen = degrees[k][:, None] + int(k == 2) <= degrees[k + 1]
+                x = x @ (w * seen) + b
+                x = torch.tanh(x) if k < 2 else x
+            return x.unflatten(-1, (2, n)).transpose(-1, -2)
+        return net
+
+    def autoregress():
+        net = masked("Auto.masked_autoregressive1.made1", 5)
+
+        def layer(x):
+            shift, scale = net(x).unbind(-1)
+            return (x - shift) * torch.exp(-torch.tanh(scale))
+        return layer
+
     steps = [scale(0), mix(0), couple("First", False), shift("First", False), lambda x: x.flip(0),
-             scale(1), mix(1), couple("Second", True), shift("Second", True)]
+             scale(1), mix(1), couple("Second", True), shift("Second", True), autoregress()]
 
     def forward(x):
         for step in steps:
@@ -923,25 +945,18 @@ def flows(c):
             rows.append(torch.cat([y, sign * torch.slogdet(jacobian(forward, at))[1][None]]))
         return torch.stack(rows)
 
-    def made(x):
-        shapes = [(4, 6), (6, 6), (6, 8)]
-        degrees = [torch.arange(4), torch.arange(6) % 3, torch.arange(6) % 3, torch.arange(8) % 4]
-        for k, (inputs, outputs) in enumerate(shapes):
-            path = f"Made.made1.masked_dense{k + 1}"
-            w, b = vector(path + ".w", inputs, outputs), vector(path + ".b", outputs)
-            seen = degrees[k][:, None] + int(k == 2) <= degrees[k + 1]
-            x = x @ (w * seen) + b
-            x = torch.tanh(x) if k < 2 else x
-        derivative = torch.autograd.grad(x[:, [2, 6]].sum(), short, retain_graph=True)[0]
-        assert (derivative[:, 2:] == 0).all() and (derivative[:, :2] != 0).all()
-        return x.reshape(-1, 2, 4).transpose(1, 2)
+    short = c.param("Short.x", c.normal(3, 4), file="short")
+    net = masked("Made.made1", 4)
+    y = net(short)
+    derivative = torch.autograd.grad(y[:, 2].sum(), short, retain_graph=True)[0]
+    assert (derivative[:, 2:] == 0).all() and (derivative[:, :2] != 0).all()
 
     w, b = vector("Masked.masked_dense1.w", 4, 6), vector("Masked.masked_dense1.b", 6)
     strict = vector("Strict.masked_dense1.w", 4, 5)
     seen = torch.tensor([[j % 3 >= i % 4 for j in range(6)] for i in range(4)])
     below = torch.tensor([[j % 4 > i % 3 for j in range(5)] for i in range(4)])
     finish(c, {"Forward": with_determinant(forward, 1), "Backward": with_determinant(backward, -1),
-               "Made": made(short), "Masked": torch.tanh(short @ (w * seen) + b),
+               "Made": y, "Masked": torch.tanh(short @ (w * seen) + b),
                "Strict": short @ (strict * below)})
 
 
