@@ -996,6 +996,22 @@ def erfinv(c):
     c.gradient(c.weighted("r", y / 10))
 
 
+def integration(c):
+    x = c.param("Points.x", c.normal(4, 3), file="x")
+    a = 0.3 * c.input("A", c.normal(3, 3))
+    one = torch.eye(3) + a @ (torch.eye(3) + a / 2 @ (torch.eye(3) + a / 3 @ (torch.eye(3) + a / 4)))
+    powers = [torch.linalg.matrix_power(one, k + 1) for k in range(5)]
+
+    def swing(s):
+        return torch.stack([s[:, 1], -torch.sin(s[:, 0]), s[:, 0] * s[:, 1]], -1)
+
+    tableau, k = [[], [0.5], [0, 0.5], [0, 0, 1]], []
+    for row in tableau:
+        k.append(swing(x + 0.5 * sum(w * f for w, f in zip(row, k))))
+    finish(c, {"Step": x @ one.T, "Path": torch.stack([x @ m.T for m in powers], 1),
+               "Swing": x + 0.5 * (k[0] / 6 + k[1] / 3 + k[2] / 3 + k[3] / 6)})
+
+
 def losses(c):
     y = c.param("Values.y", c.normal(9, scale=1.5), file="y")
     target = c.input("target", c.normal(9))
@@ -1977,7 +1993,7 @@ CASES = [activations, more_activations, vectors, order, dense, conv2d, narrow_ch
          batch_norm, attention, bounded, recurrent, recurrent_rows, recurrent_bounded, graphs, flows, dropout,
          standardize, fits,
          losses, class_losses,
-         ctc, more_losses, metrics, helpers, erfinv, optimizers, conditional_states,
+         ctc, more_losses, metrics, helpers, erfinv, integration, optimizers, conditional_states,
          sgd, adagrad, rmsprop, adam, adamw, schedules, clip, conditions, phases, initializers,
          mlp, narrow, wide_mlp, cnn, cnn_batch_norm, gan, realnvp, pinn, lstm, transformer, regression,
          second_derivatives, second_layers, fourth_derivatives, notation]
