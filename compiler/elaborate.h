@@ -257,6 +257,7 @@ typedef struct Session {
     VEC(Persistent *) changed;
     Map owner;              /* Node -> Persistent: its values in this entry, now and before */
     bool step;              /* whether states may be changed */
+    bool report;            /* of a train block */
     Span last_change;       /* the last minimize */
     VEC(Pool *) fits;       /* met, in order of their first calls */
     bool init;              /* an initial value: no data, no parameters */

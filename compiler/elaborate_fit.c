@@ -175,6 +175,14 @@ static bool declared_here(const Frame *f, Name name, const Persistent *p)
     return local && local->declared == p;
 }
 
+/* Whether this call's instances are among those that the fit is about: those of the step, and of the reports if
+ * no step knows it. */
+static bool fit_is_met(Elab *e, const Persistent *p)
+{
+    const Session *session = e->session;
+    return session && (session->step || (session->report && !(p && map_get(&e->fitted, p))));
+}
+
 void exec_fit(Elab *e, Frame *f, const AstStmt *s)
 {
     AstName name = s->names.data[0];
@@ -183,8 +191,8 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
         return;
     }
     Name path = persist_path(e, f, name.name);
-    bool step = e->session && e->session->step;
-    FitCall *call = step ? NEW(e->arena, FitCall) : NULL;
+    Persistent *p = map_get(&e->persistents, path);
+    FitCall *call = fit_is_met(e, p) ? NEW(e->arena, FitCall) : NULL;
     if (call) call->pool = pool_of(e, path);
     Value v = fit_value(e, f, s, call);
     const Node *node = v.kind == VALUE_TENSOR ? fit_node(e, &v, s->span) : NULL;
@@ -192,7 +200,6 @@ void exec_fit(Elab *e, Frame *f, const AstStmt *s)
         bind_failed(e, f, name);
         return;
     }
-    Persistent *p = map_get(&e->persistents, path);
     if (p && (p->kind != PERSIST_FIT || declared_here(f, name.name, p))) {
         diag_error(e->context, s->span, "`%s` is declared twice", name.name);
         diag_note(e->context, p->span, "the first declaration");
@@ -326,7 +333,7 @@ static bool fit_is_fed(Elab *e, const Train *t, const Persistent *target)
 void elaborate_fits(Elab *e, Train *t, Session *session)
 {
     Entry *whole = NEW(e->arena, Entry);
-    whole->name = name_printf(e->context, "fit_%s", t->identifier);
+    whole->name = name_printf(e->context, session->report ? "fit_reports_%s" : "fit_%s", t->identifier);
     whole->batch = t->batch;
     for (int i = 0; i < session->fits.len; i++) {
         Pool *pool = session->fits.data[i];

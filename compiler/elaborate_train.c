@@ -122,9 +122,12 @@ static void elaborate_report(Elab *e, TrainWork *w)
     whole->total = report_examples(t);
     w->step = false;
     e->session = session_new(e, false);
+    e->session->report = true;
     Frame *f = train_frame(e, w, false);
     exec_train_block(e, f, w, &w->item->body);
     exec_monitor(e, f, w);
+    if (diag_errors(e->context)) return;
+    elaborate_fits(e, t, e->session);
     if (!diag_errors(e->context)) t->report = stream_split(e->program, whole->name, whole, train_main(t));
 }
 

@@ -27,7 +27,8 @@ static inline const DataSet *train_main(const Train *t)
 /* elaborate_train.c: a train block without phases, or one of its phases. */
 void elaborate_train_block(Elab *e, const Definition *definition, Name identifier);
 
-/* elaborate_fit.c: the fits met in the step, which no earlier train block has computed, as passes over the data. */
+/* elaborate_fit.c: the fits met in the step, or in reports alone, which nothing before has computed, as passes over
+ * the data. */
 void elaborate_fits(Elab *e, Train *t, Session *session);
 
 /* train_block.c: the statements of a train block, in order. */
