@@ -187,7 +187,8 @@ void c_parallel(CKernel *k, Stmt *s)
     Buffers locals = locals_declared(k);
     Out body = out_new(k->arena);
     CKernel inner = part_kernel(k, &body);
-    c_loop(&inner, s, c_name(&inner, "begin"), c_name(&inner, "end"));
+    const char *begin = c_name(&inner, "begin"), *end = c_name(&inner, "end");
+    c_loop(&inner, s, begin, end);
     c_scope_end(&inner, k->taken.len);
 
     CFunction part = part_parameters(k, &inner, s, &locals, 0);
@@ -195,7 +196,7 @@ void c_parallel(CKernel *k, Stmt *s)
     const char *number = k->n_tasks++ ? arena_printf(k->arena, "%d", k->n_tasks) : "";
     const char *name = arena_printf(k->arena, "%s_part%s", k->function->name, number);
     const char *task = arena_printf(k->arena, "%s_task%s", k->function->name, number);
-    print_part_text(k, name, &part, "long begin, long end", &body);
+    print_part_text(k, name, &part, arena_printf(k->arena, "long %s, long %s", begin, end), &body);
     print_task(k->tasks, task, name, &part, "int64_t begin, int64_t end", "begin, end", NULL);
     needs_add(k, &inner, &part);
     k->uses_pool = true;
