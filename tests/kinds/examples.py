@@ -69,8 +69,8 @@ def traced(path, *options):
         raise AssertionError(result.text())
     losses = {}
     for line in common.read(trace).split("\n")[1:]:
-        if line:
-            name, _, _, *values = line.split(",")
+        name, _, _, *values = line.split(",") if line else ("", "", "")
+        if any(values):                               # a step that skips every `minimize` has none
             losses.setdefault(name, []).append([float(value) for value in values if value])
     return losses, folder
 
