@@ -12,6 +12,7 @@ static const double MOST = 1.3;
 typedef struct Border {
     const Node *inner, *outer;
     int64_t first[MAX_RANK]; /* of the inner one, along each axis of the outer one */
+    int kernel;              /* the one that holds the copy */
     bool fits;
 } Border;
 
@@ -19,6 +20,8 @@ typedef struct Borders {
     Lowered *l;
     Map of; /* from the inner node to its Border */
     bool any;
+    int kernel;         /* the one at hand, and what its statement stores */
+    const Node *target;
 } Borders;
 
 static Border *border_get(const Borders *b, const Node *inner)
@@ -103,6 +106,7 @@ static void copies_find(Borders *b, const Block *block)
         if (!c.store) {
             copies_find(b, &block->data[i]->body);
         } else if (store_copies(b->l, &c, &found) && !map_get(&b->of, found.inner)) {
+            found.kernel = b->kernel;
             map_put(&b->of, found.inner, arena_copy(b->l->arena, &found, sizeof found));
             b->any = true;
         }
@@ -117,9 +121,15 @@ static void refuse(Borders *b, const Node *node)
     if (border) border->fits = false;
 }
 
+/* Beyond the edge of the inner tensor it would read the border, which is there from its copy on. */
 static void read_check(void *data, const Scalar *s)
 {
-    if (s->kind == SCALAR_LOAD && s->outside && !scalar_is_const(s->outside, 0)) refuse(data, s->node);
+    const Borders *b = data;
+    if (s->kind != SCALAR_LOAD || !s->outside) return;
+    Border *border = border_get(b, s->node);
+    if (!border) return;
+    bool early = b->kernel <= border->kernel && b->target != border->outer;
+    if (early || !scalar_is_const(s->outside, 0)) border->fits = false;
 }
 
 static void scalar_check(void *data, const Scalar **s)
@@ -129,6 +139,8 @@ static void scalar_check(void *data, const Scalar **s)
 
 static void stmt_check(void *data, Stmt *s)
 {
+    Borders *b = data;
+    b->target = s->kind == STMT_STORE ? s->target : NULL;
     stmt_scalars(s, scalar_check, data);
     if (!s->gemm) return;
     refuse(data, s->gemm->a);
@@ -250,11 +262,11 @@ static void copies_replace(const Borders *b, Block *block)
 void pass_border(Lowered *l)
 {
     Borders b = {.l = l, .of = map_new(l->arena)};
-    for (int i = 0; i < l->kernels.len; i++)
-        copies_find(&b, &l->kernels.data[i]->body);
+    for (b.kernel = 0; b.kernel < l->kernels.len; b.kernel++)
+        copies_find(&b, &l->kernels.data[b.kernel]->body);
     if (!b.any) return;
-    for (int i = 0; i < l->kernels.len; i++)
-        kernel_check(&b, l->kernels.data[i]);
+    for (b.kernel = 0; b.kernel < l->kernels.len; b.kernel++)
+        kernel_check(&b, l->kernels.data[b.kernel]);
     for (int i = 0; i < l->kernels.len; i++) {
         copies_replace(&b, &l->kernels.data[i]->body);
         block_visit(&l->kernels.data[i]->body, stmt_move, &b);
