@@ -80,7 +80,8 @@ typedef struct Tree {
     Node node[MOST_VISITS + 1]; /* the root is the first */
 } Tree;
 
-/* Makes a node of a position with the net's shares of the moves that are possible; returns its value. */
+/* Makes a node of a position, with the net's shares of the moves that are possible; returns its
+ * value. */
 static float tree_add(Tree *t, const Board *b, int *number)
 {
     float board[2 * CELLS], move[CELLS], value, total = 0;
@@ -259,8 +260,8 @@ static int trial(ttt_ctx *net, int searching, int *won)
 static int show(ttt_ctx *net, int games)
 {
     int won[2], lost[2] = {trial(net, 0, &won[0]), trial(net, 1, &won[1])};
-    printf("after %3d games: of %d against a random player %3d won and %3d lost by the net alone, %3d and %d "
-           "with a search\n", games, TRIALS, won[0], lost[0], won[1], lost[1]);
+    printf("after %4d games: of %d against a random player %3d won and %3d lost by the net alone, "
+           "%3d and %2d with a search\n", games, TRIALS, won[0], lost[0], won[1], lost[1]);
     return lost[1];
 }
 
