@@ -73,15 +73,18 @@ static const Definition *scope_own(const Scope *scope, Name name)
     return map_get(&scope->names, name);
 }
 
+/* A train block is no value, and hides none of its name. */
 const Definition *scope_find(const Scope *scope, Name name)
 {
+    const Definition *train = NULL;
     for (; scope; scope = scope->outer) {
         const Definition *d = scope_own(scope, name);
         for (int i = 0; !d && i < scope->imports.len; i++)
             d = scope_own(scope->imports.data[i], name);
-        if (d) return d;
+        if (d && d->item && d->item->kind == AST_TRAIN) train = d;
+        else if (d) return d;
     }
-    return NULL;
+    return train;
 }
 
 const Definition *definition_find(Elab *e, const Scope *scope, AstName name)

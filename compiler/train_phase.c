@@ -63,7 +63,7 @@ static Name identifier_of(Elab *e, Name name)
         if (*c == '.') *c = '_';
     for (;;) {
         Name identifier = name_of(e->context, text);
-        const Definition *d = scope_find(e->main, identifier);
+        const Definition *d = map_get(&e->main->names, identifier);
         bool taken = identifier != name && d && d->item && d->item->kind == AST_TRAIN;
         for (int i = 0; i < e->program->trains.len; i++)
             taken = taken || e->program->trains.data[i]->identifier == identifier;
