@@ -252,7 +252,9 @@ typedef struct Kept {
 typedef struct Order {
     Lowered *l;
     Kept **kept;
-    int n, first;           /* kernels before the first are outside of the loop at hand */
+    int n, first;            /* kernels before the first are outside of the loop at hand */
+    Kept **home;             /* by kernel of those seen: what it has become part of */
+    int seen;
     Kept **reader, **writer; /* by buffer: the last one, or NULL */
 } Order;
 
@@ -283,7 +285,7 @@ static void order_note(Order *o, Kept *kept)
     }
 }
 
-static void order_add(Order *o, Kernel *kernel, const Uses *uses)
+static Kept *order_add(Order *o, Kernel *kernel, const Uses *uses)
 {
     Kept *kept = NEW(o->l->arena, Kept);
     *kept = (Kept){kernel, *uses, o->n};
@@ -292,6 +294,7 @@ static void order_add(Order *o, Kernel *kernel, const Uses *uses)
         order_note(o, kept);
     else
         o->first = o->n;
+    return kept;
 }
 
 /* The last kernel that must stay in front of one that uses this, but for `self`; or NULL. */
@@ -334,10 +337,11 @@ static void order_sink(Order *o, Kept *kept, const Kept *behind)
     order_note(o, kept);
 }
 
+/* What the kernel, one of those seen, is or has become part of. */
 static Kept *order_find(const Order *o, const Kernel *kernel)
 {
-    for (int i = o->n - 1; kernel && i >= o->first; i--)
-        if (o->kept[i]->kernel == kernel) return o->kept[i];
+    for (int i = o->seen - 1; kernel && i >= 0; i--)
+        if (o->l->kernels.data[i] == kernel) return o->home[i];
     return NULL;
 }
 
@@ -365,6 +369,7 @@ static Kept *kept_find(Order *o, const Kernel *kernel, const Uses *uses)
 void pass_fuse(Lowered *l)
 {
     Order o = {.l = l, .kept = NEW_ARRAY(l->arena, Kept *, l->kernels.len + 1)};
+    o.home = NEW_ARRAY(l->arena, Kept *, l->kernels.len + 1);
     o.reader = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
     o.writer = NEW_ARRAY(l->arena, Kept *, l->buffers.len + 1);
     for (int i = 0; i < l->kernels.len; i++) {
@@ -375,7 +380,8 @@ void pass_fuse(Lowered *l)
         if (to)
             kept_join(&o, to, k, &uses);
         else
-            order_add(&o, k, &uses);
+            to = order_add(&o, k, &uses);
+        o.home[o.seen++] = to;
     }
     l->kernels.len = o.n;
     for (int i = 0; i < o.n; i++) {

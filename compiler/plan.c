@@ -1,13 +1,18 @@
 /* plan.c -- work memory: one arena per entry, in which a tensor has its place only from the kernel
- * that first writes it to the one that last uses it. Offsets are chosen largest tensor first, each
- * at the lowest place that is free during its life (best fit by size; Pisarchyk and Lee 2020,
- * Efficient memory management for deep neural net inference). */
+ * that first writes it to the one that last uses it. Offsets are chosen tensor by tensor, each at the
+ * lowest place that is free during its life, largest first (Pisarchyk and Lee 2020, Efficient memory
+ * management for deep neural net inference). Where that is not good enough, the one that reached highest
+ * has its turn first, and so on (squeaky wheels; Joslin and Clements 1999). */
 #include "kernel.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ALIGNMENT = 64 };
+enum {
+    ALIGNMENT = 64,
+    ROUNDS = 30,     /* orders that are tried at most */
+    GOOD_ENOUGH = 50 /* none is if the one before is above the bound by less than that part of it */
+};
 
 static int64_t align_up(int64_t size)
 {
@@ -55,14 +60,9 @@ static int larger_first(const void *a, const void *b)
     return x < y ? -1 : x > y; /* in the order given */
 }
 
-int64_t plan_offsets(Lifetime *tensors, int count)
+/* Each in its turn at the lowest place; returns the size of all. */
+static int64_t offsets_in_order(Lifetime *const *order, int count, Lifetime **placed)
 {
-    Lifetime **order = malloc(sizeof *order * 2 * ((size_t)count + 1));
-    if (!order) die("no memory");
-    Lifetime **placed = order + count;
-    for (int i = 0; i < count; i++)
-        order[i] = &tensors[i];
-    qsort(order, (size_t)count, sizeof *order, larger_first);
     int64_t size = 0;
     for (int i = 0; i < count; i++) {
         order[i]->offset = offset_find(order[i], placed, i);
@@ -70,8 +70,43 @@ int64_t plan_offsets(Lifetime *tensors, int count)
         int64_t end = order[i]->offset + align_up(order[i]->size);
         if (end > size) size = end;
     }
-    free(order);
     return size;
+}
+
+/* The last in the order that reaches to the end of all comes first next time. */
+static void order_change(Lifetime **order, int count, int64_t size)
+{
+    int i = count - 1;
+    while (i > 0 && order[i]->offset + align_up(order[i]->size) < size)
+        i--;
+    Lifetime *top = order[i];
+    memmove(order + 1, order, sizeof *order * (size_t)i);
+    order[0] = top;
+}
+
+int64_t plan_offsets(Lifetime *tensors, int count)
+{
+    Lifetime **order = malloc(sizeof *order * 2 * ((size_t)count + 1));
+    int64_t *best = malloc(sizeof *best * ((size_t)count + 1));
+    if (!order || !best) die("no memory");
+    for (int i = 0; i < count; i++)
+        order[i] = &tensors[i];
+    qsort(order, (size_t)count, sizeof *order, larger_first);
+    int when;
+    int64_t good = plan_bound(tensors, count, &when), least = INT64_MAX;
+    good += good / GOOD_ENOUGH;
+    for (int round = 0; round < ROUNDS && least > good; round++) {
+        int64_t size = offsets_in_order(order, count, order + count);
+        for (int i = 0; i < count && size < least; i++)
+            best[i] = tensors[i].offset;
+        if (size < least) least = size;
+        if (count) order_change(order, count, size);
+    }
+    for (int i = 0; i < count; i++)
+        tensors[i].offset = best[i];
+    free(order);
+    free(best);
+    return least;
 }
 
 int64_t plan_bound(const Lifetime *tensors, int count, int *when)
