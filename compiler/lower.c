@@ -412,7 +412,8 @@ static Buffer *persist_buffer(Lowered *l, const Persistent *p)
     return b ? b : buffer_new(l, BUFFER_PERSIST, p->leaf, p->path);
 }
 
-/* A value that is another persistent tensor, as it was on entry, is saved before any is written. */
+/* A value that is another persistent tensor, as it was on entry, is saved before any is written. What is
+ * written in one place only comes first, since it may need what others were (lower_update.c). */
 static void updates_copy(Lowered *l)
 {
     int first = l->entry->outputs.len, n = l->entry->updates.len;
@@ -424,11 +425,13 @@ static void updates_copy(Lowered *l)
         values[k] = lower_fresh(l, value, BUFFER_ARENA, "saved");
         lower_copy(l, values[k], value);
     }
-    for (int k = 0; k < n; k++) {
-        const Persistent *target = l->entry->updates.data[k].target;
+    for (int k = 0; k < 2 * n; k++) {
+        const Persistent *target = l->entry->updates.data[k % n].target;
+        const Node *value = values[k % n];
+        if ((map_get(&l->places, value) != NULL) != (k < n)) continue;
         persist_buffer(l, target);
-        l->when = demand_when(l->demand, values[k]);
-        if (values[k] != target->leaf) lower_update(l, target->leaf, values[k]);
+        l->when = demand_when(l->demand, value);
+        if (value != target->leaf) lower_update(l, target->leaf, value);
     }
 }
 

@@ -1,8 +1,8 @@
 /* lower_update.c -- values that differ from the old one in one place of an axis only, such as
  * `next memory[i, k] = if i == slot then x[k] else memory[i, k]`: they are written where the old
  * value stands, and nothing else is touched. That is done when everything that reads the old value
- * has, so the new one must be wanted for nothing else, and must not need what else is written then.
- */
+ * has, so the new one must be wanted for nothing else, and must not need what else is written before:
+ * places come first, so that what is new in one may need what is kept and not written by places. */
 #include "lower.h"
 
 typedef struct Conditions {
@@ -40,9 +40,16 @@ static const Scalar *compared(const Scalar *test, int axis)
     return NULL;
 }
 
+/* What is written by places, and what of all that is kept their new values need. */
+typedef struct Placed {
+    Map targets, needed;
+} Placed;
+
 typedef struct Reads {
     const Node *old;
     int axis;
+    Placed *placed;       /* NULL: nothing else that is kept may be needed */
+    bool note;            /* what is needed in `placed` */
     bool other_places;    /* of the old value: elsewhere than on this axis */
     bool old_value, kept; /* it, others that are kept */
 } Reads;
@@ -55,7 +62,9 @@ static void note_read(void *data, const Scalar *s)
     bool kept = node->kind == NODE_LEAF &&
                 (node->leaf->kind == LEAF_PERSIST || node->leaf->kind == LEAF_CARRY);
     if (node != r->old) {
-        r->kept = r->kept || kept;
+        bool stays = r->placed && kept && node->leaf->kind == LEAF_PERSIST && !map_get(&r->placed->targets, node);
+        if (stays && r->note) map_put(&r->placed->needed, node, (void *)(uintptr_t)node);
+        r->kept = r->kept || (kept && !stays);
         return;
     }
     r->old_value = true;
@@ -67,19 +76,19 @@ static void note_read(void *data, const Scalar *s)
 }
 
 /* Whether it can still be computed when other values are being written. */
-static bool readable(const Scalar *s, const Node *old, int axis, bool old_value)
+static bool readable(const Scalar *s, const Node *old, int axis, bool old_value, Placed *placed)
 {
-    Reads r = {.old = old, .axis = axis};
+    Reads r = {.old = old, .axis = axis, .placed = placed};
     scalar_visit(s, note_read, &r);
     return !r.kept && !r.other_places && (old_value || !r.old_value);
 }
 
-static bool place_choose(Place *p, const Node *old)
+static bool place_choose(Place *p, const Node *old, Placed *placed)
 {
     for (int i = 0; i < p->others.all.len; i++)
         for (int axis = 0; axis < old->rank; axis++) {
             const Scalar *at = compared(p->others.all.data[i], axis);
-            if (!at || !readable(at, old, axis, false)) continue;
+            if (!at || !readable(at, old, axis, false, placed)) continue;
             p->axis = axis;
             p->at = at;
             p->others.all.data[i] = p->others.all.data[--p->others.all.len];
@@ -88,7 +97,7 @@ static bool place_choose(Place *p, const Node *old)
     return false;
 }
 
-static const Place *place_find(Lowered *l, const Node *old, const Node *value)
+static const Place *place_find(Lowered *l, const Node *old, const Node *value, Placed *placed)
 {
     if (!node_is_map(value) || value->rank != old->rank || old->rank == 0) return NULL;
     const Scalar *same = scalar_load_at(l->g, old, 0), *body = value->body;
@@ -101,9 +110,9 @@ static const Place *place_find(Lowered *l, const Node *old, const Node *value)
         body = body->args[holds ? 1 : 2];
     }
     p->value = body;
-    if (!place_choose(p, old) || !readable(body, old, p->axis, true)) return NULL;
+    if (!place_choose(p, old, placed) || !readable(body, old, p->axis, true, placed)) return NULL;
     for (int i = 0; i < p->others.all.len; i++)
-        if (!readable(p->others.all.data[i], old, p->axis, true)) return NULL;
+        if (!readable(p->others.all.data[i], old, p->axis, true, placed)) return NULL;
     return p;
 }
 
@@ -112,11 +121,31 @@ static void use_count(Map *uses, const Node *node)
     map_put(uses, node, (void *)((intptr_t)map_get(uses, node) + 1));
 }
 
-static void place_note(Lowered *l, const Map *uses, const Node *old, const Node *value)
+static void place_note(Lowered *l, const Map *uses, const Node *old, const Node *value, Placed *placed)
 {
-    if ((intptr_t)map_get(uses, value) != 1) return;
-    const Place *p = place_find(l, old, value);
-    if (p) map_put(&l->places, value, (void *)(uintptr_t)p);
+    if ((intptr_t)map_get(uses, value) != 1 || map_get(&l->places, value)) return;
+    if (placed && map_get(&placed->needed, old)) return;
+    const Place *p = place_find(l, old, value, placed);
+    if (!p) return;
+    map_put(&l->places, value, (void *)(uintptr_t)p);
+    if (!placed) return;
+    Reads needed = {.old = old, .axis = p->axis, .placed = placed, .note = true};
+    map_put(&placed->targets, old, (void *)(uintptr_t)old);
+    scalar_visit(value->body, note_read, &needed);
+}
+
+/* Those that need nothing else that is kept, then others. */
+static void places_of_updates(Lowered *l, const Map *uses)
+{
+    Placed placed = {map_new(l->arena), map_new(l->arena)};
+    const Node **values = l->roots + l->entry->outputs.len;
+    for (int k = 0; k < l->entry->updates.len; k++) {
+        const Node *old = l->entry->updates.data[k].target->leaf;
+        place_note(l, uses, old, values[k], NULL);
+        if (map_get(&l->places, values[k])) map_put(&placed.targets, old, (void *)(uintptr_t)old);
+    }
+    for (int k = 0; k < l->entry->updates.len; k++)
+        place_note(l, uses, l->entry->updates.data[k].target->leaf, values[k], &placed);
 }
 
 void places_find(Lowered *l)
@@ -129,12 +158,10 @@ void places_find(Lowered *l)
     for (int i = 0; i < nodes.len; i++)
         for (int k = 0; k < nodes.data[i]->operands.len; k++)
             use_count(&uses, nodes.data[i]->operands.data[k]);
-    for (int k = 0; k < l->entry->updates.len; k++)
-        place_note(l, &uses, l->entry->updates.data[k].target->leaf,
-                   l->roots[l->entry->outputs.len + k]);
+    places_of_updates(l, &uses);
     for (int i = 0; i < nodes.len; i++)
         for (int k = 0; k < nodes.data[i]->n_carries; k++)
-            place_note(l, &uses, nodes.data[i]->carries[k].leaf, nodes.data[i]->carries[k].next);
+            place_note(l, &uses, nodes.data[i]->carries[k].leaf, nodes.data[i]->carries[k].next, NULL);
 }
 
 /* --- writing them
