@@ -2,7 +2,7 @@
 #   make            build nndc and the runtime library
 #   make deps       install what the build, the tests and the examples need (Debian packages)
 #   make deps-all   the same, and what tests programs for other architectures
-#   make test       what takes under three minutes;  make test T=name: only tests whose name contains it
+#   make test       what takes some nine minutes;  make test T=name: only tests whose name contains it
 #   make test-all   the rest, too: every example trained to its figure
 #   make test BUILD=build-sanitized SANITIZE=-fsanitize=address,undefined KINDS="--kind unit"
 #   make examples   train the examples (T=name: those), and print a table: figures, seconds, memory
