@@ -4,6 +4,7 @@
  * The cart: Barto, Sutton, Anderson, IEEE Transactions SMC-13 (1983), in steps of 0.02 s; pushed to
  * the left or right at each. A game is lost when the pole leans by more than 12 degrees or the cart
  * leaves the track (2.4 m to each side), and won after 200 steps. Every step is worth 1. */
+#include "../random.h"
 #include "dqn.h"
 
 #include <math.h>
@@ -16,17 +17,6 @@ enum { GAME = 200, MEMORY = 20000, BATCH = 64, GAMES = 600, TRIALS = 20 };
 /* --- the game --- */
 
 enum { PLACE, SPEED, ANGLE, TURNING, STATE }; /* of the cart: m, m/s, rad, rad/s */
-
-static uint32_t random_state = 12345;
-
-/* Uniform on [0, 1), the same numbers on every machine (Marsaglia, xorshift, 2003). */
-static float uniform(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return (float)(random_state >> 8) / 16777216.0f;
-}
 
 static void cart_new(float cart[STATE])
 {

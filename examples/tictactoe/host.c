@@ -6,6 +6,7 @@
  * to the move with the largest value so far plus a bonus for what the net likes and few visits
  * tried; ends at a position that is new, or where the game is over; and hands what it is worth back
  * to all positions on the way. */
+#include "../random.h"
 #include "ttt.h"
 
 #include <math.h>
@@ -14,17 +15,6 @@
 
 enum { CELLS = 9, VISITS = 100, MOST_VISITS = 400 }; /* when learning, when playing */
 enum { GAMES = 2000, STEPS = 8, BATCH = 64, MEMORY = 8192, TRIALS = 1000 };
-
-static uint32_t random_state = 12345;
-
-/* Uniform on [0, 1), the same numbers on every machine (Marsaglia, xorshift, 2003). */
-static float uniform(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 17;
-    random_state ^= random_state << 5;
-    return (float)(random_state >> 8) / 16777216.0f;
-}
 
 /* --- the game --- */
 
